@@ -1,0 +1,69 @@
+#include "arrays.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fusedoptim {
+
+namespace {
+
+using py::detail::array_proxy;
+using py::detail::npy_api;
+
+bool is_plain_array(py::handle object) {
+  if (Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_) return true;
+  return py::isinstance<py::array>(object) &&
+         !py::isinstance(object, py::module_::import("numpy.ma").attr("MaskedArray"));
+}
+
+// 0: float32, 1: float64, -1: any other, or in foreign byte order.
+int dtype_index(PyObject* dtype) {
+  static const py::handle known[] = {py::dtype::of<float>().release(), py::dtype::of<double>().release()};
+  for (int i = 0; i < n_dtypes; ++i)
+    if (dtype == known[i].ptr() || py::handle(dtype).equal(known[i])) return i;
+  return -1;
+}
+
+bool same_shape(py::handle object, py::handle like, bool rows) {
+  const auto *array = array_proxy(object.ptr()), *model = array_proxy(like.ptr());
+  return array->nd == model->nd + rows && (!rows || array->dimensions[0] > 0) &&
+         std::equal(model->dimensions, model->dimensions + model->nd, array->dimensions + rows);
+}
+
+bool contains(Domain domain, double x) {
+  switch (domain) {
+    case Domain::non_negative: return x >= 0 && std::isfinite(x);
+    case Domain::unit: return x >= 0 && x < 1;
+    case Domain::step: return x >= 1 && x == std::floor(x);
+    case Domain::rows: break;
+  }
+  return false;
+}
+
+}  // namespace
+
+Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, bool rows) {
+  constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
+  const auto* array = array_proxy(object.ptr());
+  const int dtype = dtype_index(array->descr);
+  if (dtype < 0) refuse("wrong_dtype", name.str(), object);
+  if ((array->flags & layout) != layout) refuse("wrong_layout", name.str(), object, access == Access::write);
+  if (access == Access::write && !(array->flags & npy_api::NPY_ARRAY_WRITEABLE_)) refuse("read_only", name.str());
+  if (like && dtype != like->dtype) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
+  if (like && !same_shape(object, like->array, rows))
+    refuse("other_shape", name.str(), object, like->name.str(), like->array, rows);
+  std::size_t n = 1;
+  for (int axis = 0; axis < array->nd; ++axis) n *= std::size_t(array->dimensions[axis]);
+  return {name, object, array->data, n, dtype};
+}
+
+double hyper_value(const Hyper& hyper, py::handle value) {
+  const double x = PyFloat_AsDouble(value.ptr());
+  const bool failed = x == -1 && PyErr_Occurred();
+  if (failed) PyErr_Clear();
+  if (failed || !contains(hyper.domain, x)) refuse("bad_hyper", hyper.name, value, int(hyper.domain));
+  return x;
+}
+
+}  // namespace fusedoptim

@@ -1,0 +1,46 @@
+// What a kernel accepts: NumPy arrays and numbers as they are, never converted. The refusals are worded in errors.py.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <string>
+#include <utility>
+
+#include "kernel.hpp"
+
+namespace fusedoptim {
+
+namespace py = pybind11;
+
+template <class... Arguments>
+[[noreturn]] void refuse(const char* reason, Arguments&&... arguments) {
+  py::module_::import("fusedoptim.errors").attr(reason)(std::forward<Arguments>(arguments)...);
+  throw py::type_error(std::string("refused without a word: ") + reason);
+}
+
+// What an error calls an argument: `w`, or `params` and the place in the nest, `["layer"][0]`.
+struct Name {
+  const char* argument;
+  const char* path = "";
+  std::string str() const { return std::string(argument) + path; }
+};
+
+struct Buffer {
+  Name name;
+  py::handle array;  // borrowed
+  char* begin;
+  std::size_t n;
+  int dtype;
+  char* end() const { return begin + n * (dtype == 0 ? sizeof(float) : sizeof(double)); }
+};
+
+enum class Access { read, write };
+
+// Refuses all but a plain C-contiguous aligned array of native float32 or float64; a read-only one if it is to be
+// written; and another dtype or shape than that of `like`, where `rows` allows for a first axis of rows.
+Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, bool rows = false);
+
+// Refuses what is not a number of the domain.
+double hyper_value(const Hyper& hyper, py::handle value);
+
+}  // namespace fusedoptim

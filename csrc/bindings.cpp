@@ -1,0 +1,124 @@
+// The Python module: a function for each row of the kernel table, the plan, and what runs. Knows no optimizer by name.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <sstream>
+
+#include "arrays.hpp"
+#include "dispatch.hpp"
+#include "parallel.hpp"
+#include "plan.hpp"
+
+namespace fusedoptim {
+
+namespace {
+
+int n_arrays(const Row& row) { return 2 + row.n_state; }
+
+const char* array_name(const Row& row, int k) { return k == 0 ? "w" : k == 1 ? "g" : row.signature.state[k - 2].name; }
+
+// As pybind11 would write it, for help() and the type stubs.
+std::string signature(const Row& row) {
+  std::ostringstream out;
+  out << row.signature.name << "(";
+  for (int k = 0; k < n_arrays(row); ++k) out << (k ? ", " : "") << array_name(row, k) << ": numpy.ndarray";
+  for (const Hyper* hyper = row.signature.hyper; hyper->name && hyper->domain != Domain::rows; ++hyper)
+    out << (hyper == row.signature.hyper ? ", *, " : ", ") << hyper->name << ": float = " << hyper->fallback;
+  out << ") -> None";
+  return out.str();
+}
+
+// kernel(w, g, *state, **hyper) on one tensor; an array may also be given by its name.
+void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
+  const Row& row = active_table().rows[rule];
+  py::handle arrays[2 + max_state];
+  double hyper[max_hyper];
+  const auto take = [&](const char* name, py::handle value) {
+    for (int k = 0; k < row.n_hyper; ++k)
+      if (std::strcmp(name, row.signature.hyper[k].name) == 0)
+        return void(hyper[k] = hyper_value(row.signature.hyper[k], value));
+    for (int k = 0; k < n_arrays(row); ++k)
+      if (!arrays[k] && std::strcmp(name, array_name(row, k)) == 0) return void(arrays[k] = value);
+    refuse("unknown_keyword", signature(row), name);
+  };
+  if (int(args.size()) > n_arrays(row)) refuse("too_many_arrays", signature(row), args.size());
+  for (std::size_t k = 0; k < args.size(); ++k) arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
+  for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature.hyper[k].fallback;
+  for (const auto& [key, value] : kwargs) take(PyUnicode_AsUTF8(key.ptr()), value);
+
+  Buffer buffers[2 + max_state];
+  Span span = {};
+  for (int k = 0; k < n_arrays(row); ++k) {
+    const Name name = {array_name(row, k)};
+    const bool rows = k >= 2 && row.signature.state[k - 2].rows;
+    if (!arrays[k]) refuse("missing_array", signature(row), name.str());
+    buffers[k] = buffer(name, arrays[k], k == 1 ? Access::read : Access::write, k == 0 ? nullptr : buffers, rows);
+    for (int j = 0; j < k; ++j)
+      if (buffers[j].begin < buffers[k].end() && buffers[k].begin < buffers[j].end())
+        refuse("overlap", name.str(), buffers[j].name.str());
+    if (rows) hyper[row.n_hyper - 1] = double(py::len(arrays[k]));
+    span.arrays[k] = buffers[k].begin;
+  }
+  span.n = buffers[0].n;
+  const std::size_t starts[] = {0, span.n};
+  const py::gil_scoped_release release;
+  run(row.update[buffers[0].dtype], {&span, starts, 1}, hyper, 0);
+}
+
+// {rule: [(name of a state array, whether it has rows)]} and {rule: [name of a hyper-parameter]}, in order.
+void describe(const Row& row, py::dict& states, py::dict& hypers) {
+  py::list state, hyper;
+  for (const State* s = row.signature.state; s->name; ++s) state.append(py::make_tuple(s->name, s->rows));
+  for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
+  states[row.signature.name] = state;
+  hypers[row.signature.name] = hyper;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Table* table : available_tables()) names.emplace_back(table->isa);
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled kernels, and what runs them.";
+
+  py::dict states, hypers;
+  for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
+    const Row& row = active_table().rows[rule];
+    py::options options;
+    options.disable_function_signatures();
+    const auto kernel = [rule](const py::args& args, const py::kwargs& kwargs) { call(rule, args, kwargs); };
+    m.def(row.signature.name, kernel, signature(row).c_str());
+    if (row.n_hyper > 0) describe(row, states, hypers);
+  }
+  m.attr("rule_states") = states;
+  m.attr("rule_hypers") = hypers;
+
+  const auto check_weight = [](const py::object& weight, const std::string& path) {
+    buffer({"params", path.c_str()}, weight, Access::write);
+  };
+  m.def("check_weight", check_weight, py::arg("weight"), py::arg("path"));
+  py::class_<Plan>(m, "Plan")
+      .def(py::init<const std::string&, const std::vector<std::string>&, const std::vector<py::object>&,
+                    const std::vector<std::vector<py::object>>&, bool>(),
+           py::arg("rule"), py::arg("paths"), py::arg("weights"), py::arg("states"), py::arg("accumulates"))
+      .def("check", &Plan::check, py::arg("hyper"))
+      .def("step", &Plan::step, py::arg("grads"), py::arg("hyper"), py::arg("num_threads"))
+      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("num_threads"));
+
+  m.def("isa", [] { return active_table().isa; });
+  m.def("available_isas", &available_isas);
+  m.def("set_isa", &use_isa, py::arg("name"));
+
+  m.def("num_threads", &num_threads, py::arg("requested") = 0);
+  m.def("set_default_threads", &set_default_threads, py::arg("n"));
+  m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
+  m.def("has_openmp", &has_openmp);
+  m.attr("parallel_threshold") = parallel_threshold;
+}
+
+}  // namespace fusedoptim

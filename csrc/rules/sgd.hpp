@@ -1,0 +1,18 @@
+// SGD: minibatch gradient descent. Robbins & Monro 1951, "A Stochastic Approximation Method".
+//   w <- (1 - lr weight_decay) w - lr g
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct SGD {
+  static constexpr Signature signature = {"sgd", {}, {hyper::lr(1e-2), hyper::weight_decay(0)}};
+  T lr, keep;
+
+  SGD(double lr, double weight_decay) : lr(T(lr)), keep(T(1 - lr * weight_decay)) {}
+
+  void operator()(T& w, T g) const { w = keep * w - lr * g; }
+};
+
+}  // namespace

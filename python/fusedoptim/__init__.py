@@ -1,0 +1,41 @@
+"""Optimizers for NumPy arrays: the whole update in one pass over memory, with the bits of a NumPy reference."""
+
+from importlib.metadata import version as _version
+
+from fusedoptim import isa as _isa
+from fusedoptim import kernels, reference, schedules
+from fusedoptim import threads as _threads
+from fusedoptim.adam import Adam
+from fusedoptim.adamw import AdamW
+from fusedoptim.info import info
+from fusedoptim.isa import available_isas, isa, use_isa
+from fusedoptim.momentum import Momentum
+from fusedoptim.optimizer import Optimizer
+from fusedoptim.rmsprop import RMSProp
+from fusedoptim.sgd import SGD
+from fusedoptim.threads import get_num_threads, set_num_threads
+from fusedoptim.window_sgd import WindowSGD
+
+__version__ = _version("fusedoptim")
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Momentum",
+    "Optimizer",
+    "RMSProp",
+    "WindowSGD",
+    "available_isas",
+    "get_num_threads",
+    "info",
+    "isa",
+    "kernels",
+    "reference",
+    "schedules",
+    "set_num_threads",
+    "use_isa",
+]
+
+_isa.configure()
+_threads.configure()

@@ -1,0 +1,83 @@
+import math
+from typing import Unpack
+
+from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class Adam(Optimizer):
+    r"""Running averages of the gradient and of its square, corrected for their bias towards zero.
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, & \hat m &= m / (1 - \beta_1^t) \\
+        v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, & \hat v &= v / (1 - \beta_2^t) \\
+        w &\leftarrow w - \frac{lr\, \hat m}{\sqrt{\hat v + eps\_root} + eps}
+
+    The lecture's Adam with global decay is
+    ``Adam(params, lr=schedules.inverse_sqrt(η, N), eps=0, eps_root=ε, bias_correction=False)``.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-3
+        Learning rate :math:`\eta`.
+    betas : pair of floats in [0, 1), default (0.9, 0.999)
+        Decays :math:`\beta_1, \beta_2` of the running averages, kept in ``state["m"]`` and ``state["v"]`` (the lecture's
+        v and u).
+    eps : float, default 1e-8
+        Added outside the root, after the bias correction, as torch and optax do.
+    eps_root : float, default 0
+        Added inside the root.
+    bias_correction : bool, default True
+        False leaves out the two divisions by :math:`1 - \beta^t`.
+    **common
+        See :class:`fusedoptim.optimizer.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = fo.Adam(w, lr=0.1)  # the first step is lr · sign(g)
+    >>> opt.step(np.array([3.0, -5.0]))
+    >>> w.round(6)
+    array([0.9, 2.1])
+
+    References
+    ----------
+    Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980.
+    """
+
+    rule = "adam"
+
+    def __init__(
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        eps_root: float = 0.0,
+        bias_correction: bool = True,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(params, adam_hyper(lr, betas, eps, eps_root, bias_correction), **common)
+
+
+def adam_hyper(
+    lr: float | Schedule, betas: tuple[float, float], eps: float, eps_root: float, bias_correction: bool
+) -> dict[str, float | Schedule]:
+    """The hyper-parameters of the rules of Adam's kind. At t = inf the bias is nil, and so is its correction."""
+    try:
+        beta1, beta2 = betas
+    except (TypeError, ValueError):
+        raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}") from None
+    hyper = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "eps_root": eps_root}
+    return hyper if bias_correction else hyper | {"t": math.inf}

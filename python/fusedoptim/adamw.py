@@ -1,0 +1,72 @@
+from typing import Unpack
+
+from fusedoptim.adam import adam_hyper
+from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class AdamW(Optimizer):
+    r"""Adam with decoupled weight decay.
+
+    .. math::
+
+        w \leftarrow (1 - lr \cdot weight\_decay)\, w, \quad \text{then Adam}
+
+    The decay does not enter the running averages. As in torch and optax, `lr` scales it; the paper scales it by the
+    schedule alone.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-3
+        Learning rate :math:`\eta`.
+    betas : pair of floats in [0, 1), default (0.9, 0.999)
+        Decays :math:`\beta_1, \beta_2` of the running averages, kept in ``state["m"]`` and ``state["v"]``.
+    eps : float, default 1e-8
+        Added outside the root.
+    eps_root : float, default 0
+        Added inside the root.
+    weight_decay : float, default 1e-2
+        Decay of the weights, in units of `lr` a step.
+    bias_correction : bool, default True
+        False leaves out the two divisions by :math:`1 - \beta^t`.
+    **common
+        See :class:`fusedoptim.optimizer.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = fo.AdamW(w, lr=0.1, weight_decay=0.5)
+    >>> opt.step(np.array([3.0, -5.0]))
+    >>> w.round(6)
+    array([0.85, 2.  ])
+
+    References
+    ----------
+    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, arXiv:1711.05101.
+    """
+
+    rule = "adamw"
+
+    def __init__(
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        eps_root: float = 0.0,
+        weight_decay: float = 1e-2,
+        bias_correction: bool = True,
+        **common: Unpack[Common],
+    ) -> None:
+        hyper = adam_hyper(lr, betas, eps, eps_root, bias_correction) | {"weight_decay": weight_decay}
+        super().__init__(params, hyper, **common)

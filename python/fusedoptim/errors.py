@@ -1,0 +1,71 @@
+"""The words of every refusal: which argument, what came, and what to do. Called from the compiled code."""
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+# In the order of `Domain` in kernel.hpp.
+DOMAINS = [
+    "a finite number >= 0",
+    "a number in [0, 1)",
+    "a whole number >= 1, or inf",
+    "left out, for it is the number of rows of the state",
+]
+
+
+def not_an_array(name: str, got: object) -> NoReturn:
+    if isinstance(got, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask a step would ignore; pass {name}.filled(0)")
+    kind = f"{type(got).__module__}.{type(got).__qualname__}".removeprefix("builtins.")
+    raise TypeError(f"{name} must be a numpy.ndarray, got {kind}; pass the array itself (a CPU tensor's .numpy())")
+
+
+def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
+    given = f"{got.dtype}" if got.dtype.isnative else f"{got.dtype.str} (foreign byte order)"
+    raise TypeError(f"{name} must be float32 or float64, got {given}; convert it: {name}.astype(np.float32)")
+
+
+def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) -> NoReturn:
+    raise TypeError(
+        f"{name} must be {like.dtype} as {like_name} is, got {got.dtype}; convert it: {name}.astype(np.{like.dtype})"
+    )
+
+
+def wrong_layout(name: str, got: np.ndarray, written: bool) -> NoReturn:
+    given = "misaligned memory" if got.flags.c_contiguous else f"strides {got.strides} for shape {got.shape}"
+    remedy = f"keep it as np.array({name}, order='C')" if written else f"pass np.array({name}, order='C')"
+    raise ValueError(f"{name} must be C-contiguous and aligned, got {given}; {remedy}")
+
+
+def read_only(name: str) -> NoReturn:
+    raise ValueError(f"{name} is read-only and would be updated in place; pass a writeable array: {name}.copy()")
+
+
+def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, rows: bool) -> NoReturn:
+    wanted = f"(rows >= 1, *{like.shape})" if rows else f"{like.shape}"
+    raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
+
+
+def overlap(name: str, other: str) -> NoReturn:
+    raise ValueError(f"{name} and {other} share memory; pass each array once, or a copy: {name}.copy()")
+
+
+def moved(name: str) -> NoReturn:
+    raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")
+
+
+def bad_hyper(name: str, value: Any, domain: int) -> NoReturn:
+    kind = ValueError if isinstance(value, int | float | np.number) else TypeError
+    raise kind(f"{name} must be {DOMAINS[domain]}, got {value!r}")
+
+
+def too_many_arrays(signature: str, n: int) -> NoReturn:
+    raise TypeError(f"{n} positional arguments are too many for {signature}")
+
+
+def missing_array(signature: str, name: str) -> NoReturn:
+    raise TypeError(f"the array {name} is missing in the call of {signature}")
+
+
+def unknown_keyword(signature: str, name: str) -> NoReturn:
+    raise TypeError(f"unknown or repeated keyword {name!r} for {signature}")

@@ -1,0 +1,16 @@
+"""The kernels: ``kernel(w, g, *state, **hyper)`` updates ``w`` and the state in place, in one pass over memory.
+
+Stateless, for those who keep weights and state themselves. Arrays are C-contiguous float32 or float64, all alike, and are
+never converted or copied: what does not fit is an error, and then nothing has changed. :mod:`fusedoptim.reference` has
+the same functions in NumPy, which compute the same bits.
+
+>>> import numpy as np
+>>> w, g, m, v = np.ones(3), np.array([1.0, 0.0, -1.0]), np.zeros(3), np.zeros(3)
+>>> adam(w, g, m, v, lr=0.5, eps=0.25, t=1)
+>>> w
+array([0.6, 1. , 1.4])
+"""
+
+from fusedoptim._core import adam, adamw, momentum, rmsprop, sgd, window_sgd
+
+__all__ = ["adam", "adamw", "momentum", "rmsprop", "sgd", "window_sgd"]

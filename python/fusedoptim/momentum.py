@@ -1,0 +1,56 @@
+from typing import Unpack
+
+from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class Momentum(Optimizer):
+    r"""Gradient descent along the running average of the gradient.
+
+    .. math::
+
+        m &\leftarrow \beta m + (1 - \beta) g \\
+        w &\leftarrow w - lr\, m
+
+    With :math:`\beta = 0` it is SGD exactly. The averaging form keeps the size of a step when :math:`\beta` changes; the
+    accumulating form :math:`m \leftarrow \beta m + g` is this one at :math:`lr / (1 - \beta)`. There is no bias
+    correction: the first steps are short, :math:`(1 - \beta^t)` of their later size.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-2
+        Learning rate :math:`\eta`.
+    beta : float in [0, 1), default 0.9
+        Decay :math:`\beta` of the running average, kept in ``state["m"]`` (the lecture's v).
+    **common
+        See :class:`fusedoptim.optimizer.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = fo.Momentum(w, lr=0.1, beta=0.5)
+    >>> opt.step(np.array([1.0, -1.0]))
+    >>> w
+    array([0.95, 2.05])
+
+    References
+    ----------
+    Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Computational Mathematics and
+    Mathematical Physics 4(5), 1964.
+    """
+
+    rule = "momentum"
+
+    def __init__(
+        self, params: Nest, lr: float | Schedule = 1e-2, *, beta: float = 0.9, **common: Unpack[Common]
+    ) -> None:
+        super().__init__(params, {"lr": lr, "beta": beta}, **common)

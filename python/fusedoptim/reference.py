@@ -1,0 +1,81 @@
+r"""The specification: every rule in NumPy, statement for statement what the kernels compute, to the bit.
+
+Arrays are updated in place. Python numbers are computed in double and rounded once, where they meet an array: NumPy
+gives ``float * float32 array`` in float32. Only :math:`+ - \times \div \sqrt{}` touch an array, so that every machine
+computes the same bits.
+
+>>> import numpy as np
+>>> w, g = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+>>> sgd(w, g, lr=0.1)
+>>> w
+array([0.95, 2.05])
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+def sgd(w: Array, g: Array, *, lr: float = 1e-2, weight_decay: float = 0.0) -> None:
+    w[...] = (1 - lr * weight_decay) * w - lr * g
+
+
+def window_sgd(w: Array, g: Array, ring: Array, *, lr: float = 1e-2, t: float = 1) -> None:
+    window, newest = len(ring), int(t - 1) % len(ring)
+    ring[newest] = g
+    w[...] = w - lr / min(t, window) * sum(np.roll(ring, -1 - newest, axis=0))  # oldest first
+
+
+def momentum(w: Array, g: Array, m: Array, *, lr: float = 1e-2, beta: float = 0.9) -> None:
+    m[...] = beta * m + (1 - beta) * g
+    w[...] = w - lr * m
+
+
+def rmsprop(
+    w: Array, g: Array, v: Array, *, lr: float = 1e-2, beta: float = 0.99, eps: float = 1e-8, eps_root: float = 0.0
+) -> None:
+    v[...] = beta * v + (1 - beta) * (g * g)
+    w[...] = w - lr * g / (np.sqrt(v + eps_root) + eps)
+
+
+def adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    w[...] = w - step * m / (np.sqrt(unbias * v + eps_root) + eps)
+
+
+def adamw(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2, **hyper: float
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    adam(w, g, m, v, lr=lr, **hyper)
+
+
+def power(base: float, exponent: float) -> float:
+    """``base**exponent`` by repeated squaring: unlike pow(), the same bits with every C library."""
+    if exponent == math.inf:
+        return 0.0
+    result, n = 1.0, int(exponent)
+    while n > 0:
+        if n & 1:
+            result *= base
+        base *= base
+        n >>= 1
+    return result

@@ -1,0 +1,75 @@
+"""Nests of dict, list and tuple, with arrays as leaves.
+
+A *skeleton* is the shape of a nest, with `None` for each leaf. It outlives changes that a user makes to the nest.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def skeleton(nest: Any) -> Any:
+    """The nest with every leaf replaced by None."""
+    if isinstance(nest, dict):
+        return {key: skeleton(child) for key, child in nest.items()}
+    if isinstance(nest, list | tuple):
+        children = [skeleton(child) for child in nest]
+        return children if isinstance(nest, list) else tuple(children)
+    return None
+
+
+def paths(skeleton: Any, path: str = "") -> list[str]:
+    """The place of each leaf, written as Python would index it: `["layer"][0]`."""
+    if skeleton is None:
+        return [path]
+    return [leaf for key, child in _items(skeleton) for leaf in paths(child, path + _index(key))]
+
+
+def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
+    """The leaves of a nest that has this skeleton, in its order; a nest that has not is an error about `name`."""
+    if skeleton is None:
+        return [nest]
+    found: list[Any] = []
+    _collect(skeleton, nest, name, found)
+    return found
+
+
+def build(skeleton: Any, leaves: Iterator[Any]) -> Any:
+    """The nest of this skeleton with these leaves."""
+    if skeleton is None:
+        return next(leaves)
+    if isinstance(skeleton, dict):
+        return {key: build(child, leaves) for key, child in skeleton.items()}
+    return type(skeleton)(build(child, leaves) for child in skeleton)
+
+
+def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
+    """The nest with `function` applied to every leaf."""
+    shape = skeleton(nest)
+    return build(shape, map(function, leaves(shape, nest, "nest")))
+
+
+def _items(nest: Any) -> Any:
+    return nest.items() if isinstance(nest, dict) else enumerate(nest)
+
+
+def _index(key: Any) -> str:
+    return f'["{key}"]' if isinstance(key, str) else f"[{key!r}]"
+
+
+def _collect(skeleton: Any, nest: Any, name: str, found: list[Any]) -> None:
+    if isinstance(skeleton, dict):
+        if not isinstance(nest, dict):
+            raise TypeError(f"{name} must be a dict with the keys {list(skeleton)}, got {type(nest).__name__}")
+        if nest.keys() != skeleton.keys():
+            missing, extra = list(skeleton.keys() - nest.keys()), list(nest.keys() - skeleton.keys())
+            raise ValueError(f"{name} must have the keys of params; missing: {missing}, not in params: {extra}")
+    else:
+        if not isinstance(nest, list | tuple):
+            raise TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {type(nest).__name__}")
+        if len(nest) != len(skeleton):
+            raise ValueError(f"{name} must have {len(skeleton)} elements as params has, got {len(nest)}")
+    for key, child in _items(skeleton):
+        if child is None:
+            found.append(nest[key])
+        else:
+            _collect(child, nest[key], name + _index(key), found)

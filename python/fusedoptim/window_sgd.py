@@ -1,0 +1,51 @@
+from typing import Unpack
+
+from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.schedules import Schedule
+from fusedoptim.threads import positive
+
+
+class WindowSGD(Optimizer):
+    r"""Gradient descent along the mean of the last `window` gradients (a moving-window average).
+
+    .. math::
+
+        w \leftarrow w - lr \, \frac{1}{M} \sum_{m=1}^{M} g_{t-m+1}, \qquad M = \min(t, window)
+
+    The last `window` gradients are kept, in ``state["ring"]``, and summed afresh at every step: the mean cannot drift, and
+    an infinite gradient leaves with its window. A step moves :math:`window + 3` numbers a parameter.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-2
+        Learning rate :math:`\eta`.
+    window : int, default 10
+        Number :math:`M` of gradients in the mean; of all so far during the first ``window - 1`` steps.
+    **common
+        See :class:`fusedoptim.optimizer.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([0.0])
+    >>> opt = fo.WindowSGD(w, lr=1.0, window=2)
+    >>> for g in 1.0, 2.0, 4.0:  # means: 1, 1.5, 3
+    ...     opt.step(np.array([g]))
+    >>> w
+    array([-5.5])
+    """
+
+    rule = "window_sgd"
+
+    def __init__(
+        self, params: Nest, lr: float | Schedule = 1e-2, *, window: int = 10, **common: Unpack[Common]
+    ) -> None:
+        super().__init__(params, {"lr": lr}, rows=positive("window", window), **common)
