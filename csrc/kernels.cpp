@@ -74,7 +74,7 @@ struct Stream {
 // A ring of rows of past gradients: summed row by row, a tile at a time that stays in cache.
 template <class Storage, class T>
 struct Stream<Storage, Past<T>&> {
-  static constexpr std::size_t tile = 1024;
+  static constexpr std::size_t tile = 2048;
   typename Storage::Stored* data;
   std::size_t stride, rows, newest, begin = 0;
   T sum[tile];
@@ -83,7 +83,8 @@ struct Stream<Storage, Past<T>&> {
   Stream(const Rule& rule, void* array, std::size_t offset, std::size_t n)
       : data(static_cast<typename Storage::Stored*>(array) + offset), stride(n), rows(rule.window),
         newest(rule.newest) {}
-  void start_tile(std::size_t first, std::size_t n) {
+  // Not inlined: inside `loop`, GCC 12 leaves the sum scalar.
+  __attribute__((noinline)) void start_tile(std::size_t first, std::size_t n) {
     begin = first;
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
     for (std::size_t age = rows - 1; age > 0; --age) {
