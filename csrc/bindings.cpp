@@ -33,7 +33,8 @@ std::string signature(const Row& row) {
 void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   const Row& row = active_table().rows[rule];
   py::handle arrays[2 + max_state];
-  double hyper[max_hyper];
+  Settings settings;
+  double* const hyper = settings.hyper;
   const auto take = [&](const char* name, py::handle value) {
     for (int k = 0; k < row.n_hyper; ++k)
       if (std::strcmp(name, row.signature.hyper[k].name) == 0)
@@ -61,9 +62,11 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
     span.arrays[k] = buffers[k].begin;
   }
   span.n = buffers[0].n;
-  const std::size_t starts[] = {0, span.n};
+  span.settings = &settings;
+  Work works[n_dtypes];
+  works[buffers[0].dtype].add(span);
   const py::gil_scoped_release release;
-  run(row.update[buffers[0].dtype], {&span, starts, 1}, hyper, 0);
+  run(works, row.update, nullptr, 0);
 }
 
 // {rule: [(name of a state array, whether it has rows)]} and {rule: [name of a hyper-parameter]}, in order.
@@ -73,6 +76,13 @@ void describe(const Row& row, py::dict& states, py::dict& hypers) {
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;
+}
+
+// Refuses a value that the rule's hyper-parameter of this name may not have.
+void check_hyper(const std::string& rule, const std::string& name, py::handle value) {
+  const Row& row = active_table().rows[row_index(rule)];
+  for (const Hyper* hyper = row.signature.hyper; hyper->name; ++hyper)
+    if (name == hyper->name) hyper_value(*hyper, value);
 }
 
 std::vector<std::string> available_isas() {
@@ -102,13 +112,26 @@ PYBIND11_MODULE(_core, m) {
     buffer({"params", path.c_str()}, weight, Access::write);
   };
   m.def("check_weight", check_weight, py::arg("weight"), py::arg("path"));
+  m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
+  py::class_<Options>(m, "Options")
+      .def(py::init<>())
+      .def_readwrite("accumulate", &Options::accumulate)
+      .def_readwrite("clip_norm", &Options::clip_norm)
+      .def_readwrite("clip_value", &Options::clip_value)
+      .def_readwrite("ema", &Options::ema)
+      .def_readwrite("grad_scale", &Options::grad_scale)
+      .def_readwrite("maximize", &Options::maximize)
+      .def_readwrite("zero_grads", &Options::zero_grads)
+      .def_readwrite("require_finite", &Options::require_finite)
+      .def_readwrite("num_threads", &Options::num_threads);
   py::class_<Plan>(m, "Plan")
-      .def(py::init<const std::string&, const std::vector<std::string>&, const std::vector<py::object>&,
-                    const std::vector<std::vector<py::object>>&, bool>(),
-           py::arg("rule"), py::arg("paths"), py::arg("weights"), py::arg("states"), py::arg("accumulates"))
-      .def("check", &Plan::check, py::arg("hyper"))
-      .def("step", &Plan::step, py::arg("grads"), py::arg("hyper"), py::arg("num_threads"))
-      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("num_threads"));
+      .def(py::init<const std::string&, std::size_t>(), py::arg("rule"), py::arg("n_groups"))
+      .def("add", &Plan::add, py::arg("group"), py::arg("path"), py::arg("arrays"), py::arg("grad_sum"), py::arg("ema"))
+      .def("finish", &Plan::finish)
+      .def("bind", &Plan::bind, py::arg("grads"))
+      .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("options"))
+      .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
+      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
 
   m.def("isa", [] { return active_table().isa; });
   m.def("available_isas", &available_isas);

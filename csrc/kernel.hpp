@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 namespace fusedoptim {
 
@@ -36,10 +37,24 @@ struct Signature {
   Hyper hyper[max_hyper + 1];
 };
 
+// What a group of tensors is stepped with.
+struct Settings {
+  double hyper[max_hyper];
+  double scale = 1;  // of the gradient
+  double count = 1;  // gradients in the mean
+  double clip_value = std::numeric_limits<double>::infinity();
+  double l2 = 0;
+  double ema_decay = 0;
+  bool zero_grads = false;
+};
+
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.
 struct Span {
-  void* arrays[2 + max_state + 1];  // one more for the gradient sum of Mean
+  void* arrays[2 + max_state];
   std::size_t n;
+  const Settings* settings;
+  void* grad_sum = nullptr;  // the sum of the gradients before this one, where a step takes their mean
+  void* ema = nullptr;       // the running average of the weight, where one is kept
 };
 
 // A run of n elements through consecutive spans, from element `offset` of the first.
@@ -47,20 +62,24 @@ struct Share {
   std::size_t offset, n;
 };
 
-using Update = void (*)(const Span* first, Share share, const double* hyper);
+using Update = void (*)(const Span* first, Share share);
+
+// The sum of the squares of one chunk of a tensor's gradient.
+using SquareSum = double (*)(const Span& span, std::size_t offset, std::size_t n);
+constexpr std::size_t chunk = 4096;
 
 struct Row {
   Signature signature;
   int n_state;
   int n_hyper;  // 0: a helper, not an optimizer
   Update update[n_dtypes];
-  Update update_mean[n_dtypes];  // the same on the mean of hyper[n_hyper] gradients; their sum comes before the state
 };
 
 struct Table {
   const char* isa;
   const Row* rows;
   std::size_t n_rows;
+  SquareSum square_sum[n_dtypes];
 };
 
 }  // namespace fusedoptim

@@ -1,9 +1,9 @@
 // The driver: runs a rule over memory. Compiled once per instruction set, as FUSEDOPTIM_ISA.
 //
-//   Stream  how one argument of a rule lies in memory; storage formats live here, a rule sees numbers alone
-//   loop    one pass over n elements, which the compiler vectorises
-//   update  what the table holds: a rule on a share of consecutive spans
-#include <type_traits>
+//   Stream, Gradient  how an argument of a rule lies in memory; storage formats live here, a rule sees numbers alone
+//   loop              one pass over n elements, which the compiler vectorises
+//   prepare, finish   what a step does before and after the rule, a tile at a time that stays in cache
+//   update            what the table holds: a rule on a share of consecutive spans
 #include <utility>
 
 #include "rules.hpp"
@@ -54,75 +54,130 @@ struct Plain {
   static void store(Stored& to, Value x) { to = x; }
 };
 
-// An argument of a rule: T is read, T& is read and written.
+constexpr std::size_t tile = 2048;
+
+template <class Stored>
+Stored* at(void* array, std::size_t offset) {
+  return static_cast<Stored*>(array) + offset;
+}
+
+// An argument of a rule that is read and written.
 template <class Storage, class Argument>
 struct Stream {
   using T = typename Storage::Value;
-  static constexpr std::size_t tile = ~std::size_t(0);  // any number of elements at once
   typename Storage::Stored* data;
 
   template <class Rule>
-  Stream(const Rule&, void* array, std::size_t offset, std::size_t)
-      : data(static_cast<typename Storage::Stored*>(array) + offset) {}
-  void start_tile(std::size_t, std::size_t) {}
+  Stream(const Rule&, const Span& span, int argument, std::size_t offset, std::size_t)
+      : data(at<typename Storage::Stored>(span.arrays[argument], offset)) {}
   T load(std::size_t i) const { return Storage::load(data[i]); }
-  void store(std::size_t i, T x) const {
-    if constexpr (std::is_reference_v<Argument>) Storage::store(data[i], x);
-  }
+  void store(std::size_t i, T x) const { Storage::store(data[i], x); }
 };
 
-// A ring of rows of past gradients: summed row by row, a tile at a time that stays in cache.
+// A ring of rows of past gradients: summed row by row before a tile begins.
 template <class Storage, class T>
 struct Stream<Storage, Past<T>&> {
-  static constexpr std::size_t tile = 2048;
-  typename Storage::Stored* data;
-  std::size_t stride, rows, newest, begin = 0;
+  typename Storage::Stored* newest;
   T sum[tile];
 
-  template <class Rule>
-  Stream(const Rule& rule, void* array, std::size_t offset, std::size_t n)
-      : data(static_cast<typename Storage::Stored*>(array) + offset), stride(n), rows(rule.window),
-        newest(rule.newest) {}
   // Not inlined: inside `loop`, GCC 12 leaves the sum scalar.
-  __attribute__((noinline)) void start_tile(std::size_t first, std::size_t n) {
-    begin = first;
+  template <class Rule>
+  __attribute__((noinline)) Stream(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t n)
+      : newest(at<typename Storage::Stored>(span.arrays[argument], rule.newest * span.n + offset)) {
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
-    for (std::size_t age = rows - 1; age > 0; --age) {
-      const auto* row = data + (newest + rows - age) % rows * stride + begin;
+    for (std::size_t age = rule.window - 1; age > 0; --age) {
+      const std::size_t row = (rule.newest + rule.window - age) % rule.window;
+      const auto* data = at<typename Storage::Stored>(span.arrays[argument], row * span.n + offset);
 #pragma omp simd
-      for (std::size_t i = 0; i < n; ++i) sum[i] = sum[i] + Storage::load(row[i]);
+      for (std::size_t i = 0; i < n; ++i) sum[i] = sum[i] + Storage::load(data[i]);
     }
   }
-  Past<T> load(std::size_t i) const { return {sum[i - begin], 0}; }
-  void store(std::size_t i, const Past<T>& past) const { Storage::store(data[newest * stride + i], past.newest); }
+  Past<T> load(std::size_t i) const { return {sum[i], 0}; }
+  void store(std::size_t i, const Past<T>& past) const { Storage::store(newest[i], past.newest); }
+};
+
+template <class Storage>
+struct Gradient {
+  using T = typename Storage::Value;
+  const typename Storage::Stored* data;
+  T scale;
+  T load(std::size_t i) const { return scale * Storage::load(data[i]); }
+  void store(std::size_t, T) const {}
 };
 
 // Not inlined, so that no arithmetic can move across a change of the floating-point mode.
 template <class Rule, class... Streams>
-__attribute__((noinline)) void loop(const Rule rule, std::size_t n, Streams... streams) {
-  std::size_t tile = n;
-  for (const std::size_t limit : {Streams::tile...}) tile = limit < tile ? limit : tile;
-  for (std::size_t begin = 0; begin < n; begin += tile) {
-    const std::size_t end = n - begin < tile ? n : begin + tile;
-    (streams.start_tile(begin, end - begin), ...);
+__attribute__((noinline)) void loop(const Rule rule, std::size_t n, const Streams... streams) {
 #pragma omp simd
-    for (std::size_t i = begin; i < end; ++i)
-      [&](auto... x) {
-        rule(x...);
-        (streams.store(i, x), ...);
-      }(streams.load(i)...);
-  }
+  for (std::size_t i = 0; i < n; ++i)
+    [&](auto... x) {
+      rule(x...);
+      (streams.store(i, x), ...);
+    }(streams.load(i)...);
 }
 
-template <class Storage, class Rule, class... Arguments, std::size_t... I>
-void update_spans(const Rule& rule, void (Rule::*)(Arguments...) const, std::index_sequence<I...>, const Span* span,
-                  Share share) {
-  const FlushSubnormals flush;
-  for (; share.n > 0; ++span, share.offset = 0) {
-    const std::size_t left = span->n - share.offset;
-    const std::size_t n = left < share.n ? left : share.n;
-    loop(rule, n, Stream<Storage, Arguments>(rule, span->arrays[I], share.offset, span->n)...);
-    share.n -= n;
+// x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty.
+template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
+__attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, T* __restrict x) {
+  const Stored* __restrict g = at<Stored>(span.arrays[1], offset);
+  const Stored* __restrict w = at<Stored>(span.arrays[0], offset);
+  Stored* __restrict sum = at<Stored>(span.grad_sum, offset);
+  const T count = T(span.settings->count), scale = T(span.settings->scale);
+  const T limit = T(span.settings->clip_value), l2 = T(span.settings->l2);
+  if (span.grad_sum != nullptr)
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = (Storage::load(sum[i]) + Storage::load(g[i])) / count;
+      Storage::store(sum[i], 0);
+    }
+  else
+    for (std::size_t i = 0; i < n; ++i) x[i] = Storage::load(g[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    const T y = scale * x[i];
+    x[i] = y > limit ? limit : y < -limit ? -limit : y;
+  }
+  if (l2 != 0)
+    for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * Storage::load(w[i]);
+}
+
+// ema <- decay ema + (1 - decay) w;  g <- 0
+template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
+__attribute__((noinline)) void finish(const Span& span, std::size_t offset, std::size_t n) {
+  Stored* __restrict g = at<Stored>(span.arrays[1], offset);
+  const Stored* __restrict w = at<Stored>(span.arrays[0], offset);
+  Stored* __restrict ema = at<Stored>(span.ema, offset);
+  const T decay = T(span.settings->ema_decay), rest = T(1 - span.settings->ema_decay);
+  if (span.ema != nullptr)
+    for (std::size_t i = 0; i < n; ++i)
+      Storage::store(ema[i], decay * Storage::load(ema[i]) + rest * Storage::load(w[i]));
+  if (span.settings->zero_grads)
+    for (std::size_t i = 0; i < n; ++i) Storage::store(g[i], 0);
+}
+
+template <class T>
+constexpr bool is_past = false;
+template <class T>
+constexpr bool is_past<Past<T>&> = true;
+
+template <class Storage, class Rule, class T, class... States, std::size_t... I>
+void update_span(const Rule& rule, void (Rule::*)(T&, T, States...) const, std::index_sequence<I...>, const Span& span,
+                 std::size_t offset, std::size_t n) {
+  const Settings& settings = *span.settings;
+  const bool plain = span.grad_sum == nullptr && span.ema == nullptr && !settings.zero_grads && settings.l2 == 0 &&
+                     settings.clip_value == std::numeric_limits<double>::infinity();
+  const bool whole = plain && !(is_past<States> || ...);
+  for (const std::size_t end = offset + n; offset < end; offset += n) {
+    n = whole || end - offset < tile ? end - offset : tile;
+    T x[tile];
+    if (!plain) prepare<Storage>(span, offset, n, x);
+    const auto pass = [&](auto g) {
+      loop(rule, n, Stream<Storage, T&>(rule, span, 0, offset, n), g,
+           Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
+    };
+    if (plain)
+      pass(Gradient<Storage>{at<typename Storage::Stored>(span.arrays[1], offset), T(settings.scale)});
+    else
+      pass(Gradient<Plain<T>>{x, 1});
+    if (!plain) finish<Storage>(span, offset, n);
   }
 }
 
@@ -151,34 +206,50 @@ Rule make(const double* hyper) {
   return make<Rule>(hyper, std::make_index_sequence<count_hyper<Rule>()>());
 }
 
-template <class Rule, class T, class... States>
-Mean<Rule, T, States...> mean(const Rule& rule, double count, void (Rule::*)(T&, T, States...) const) {
-  return {rule, T(count)};
+template <class Storage, class Rule>
+void update(const Span* span, Share share) {
+  const FlushSubnormals flush;
+  const Settings* settings = span->settings;
+  Rule rule = make<Rule>(settings->hyper);
+  for (; share.n > 0; ++span, share.offset = 0) {
+    if (span->settings != settings) rule = make<Rule>((settings = span->settings)->hyper);
+    const std::size_t left = span->n - share.offset;
+    const std::size_t n = left < share.n ? left : share.n;
+    update_span<Storage>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, share.offset, n);
+    share.n -= n;
+  }
 }
 
-template <class Storage, class Rule>
-void update(const Span* first, Share share, const double* hyper) {
-  update_spans<Storage>(make<Rule>(hyper), &Rule::operator(), std::make_index_sequence<2 + n_state<Rule>>(), first,
-                        share);
-}
-
-template <class Storage, class Rule>
-void update_mean(const Span* first, Share share, const double* hyper) {
-  const auto rule = mean(make<Rule>(hyper), hyper[count_hyper<Rule>()], &Rule::operator());
-  update_spans<Storage>(rule, &decltype(rule)::operator(), std::make_index_sequence<3 + n_state<Rule>>(), first, share);
+// In 32 lanes that are folded at the end: the same order of additions for every instruction set.
+template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
+double square_sum(const Span& span, std::size_t offset, std::size_t n) {
+  constexpr std::size_t lanes = 32;
+  const FlushSubnormals flush;
+  alignas(64) T x[chunk];
+  alignas(64) double sum[lanes] = {};
+  const Stored* __restrict g = at<Stored>(span.arrays[1], offset);
+  const Stored* __restrict earlier = at<Stored>(span.grad_sum, offset);
+  const T count = T(span.settings->count);
+  if (span.grad_sum != nullptr)
+    for (std::size_t i = 0; i < n; ++i) x[i] = (Storage::load(earlier[i]) + Storage::load(g[i])) / count;
+  else
+    for (std::size_t i = 0; i < n; ++i) x[i] = Storage::load(g[i]);
+  for (std::size_t i = n; i % lanes != 0; ++i) x[i] = 0;
+  for (std::size_t i = 0; i < n; i += lanes)
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) sum[lane] += double(x[i + lane]) * double(x[i + lane]);
+  for (std::size_t half = lanes / 2; half > 0; half /= 2)
+    for (std::size_t lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
+  return sum[0];
 }
 
 template <template <class> class Rule>
 constexpr Row make_row() {
   using R = Rule<float>;
-  Row row = {R::signature, n_state<R>, count_hyper<R>(), {}, {}};
-  row.update[0] = update<Plain<float>, Rule<float>>;
-  row.update[1] = update<Plain<double>, Rule<double>>;
-  if constexpr (count_hyper<R>() > 0) {
-    row.update_mean[0] = update_mean<Plain<float>, Rule<float>>;
-    row.update_mean[1] = update_mean<Plain<double>, Rule<double>>;
-  }
-  return row;
+  return {R::signature,
+          n_state<R>,
+          count_hyper<R>(),
+          {update<Plain<float>, Rule<float>>, update<Plain<double>, Rule<double>>}};
 }
 
 template <class>
@@ -200,7 +271,9 @@ struct RowsOf<List<Rule...>> {
 namespace fusedoptim {
 
 extern const Table FUSEDOPTIM_JOIN(table_, FUSEDOPTIM_ISA);
-const Table FUSEDOPTIM_JOIN(table_, FUSEDOPTIM_ISA) = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), RowsOf<Rules>::rows,
-                                                       RowsOf<Rules>::n};
+const Table FUSEDOPTIM_JOIN(table_, FUSEDOPTIM_ISA) = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
+                                                       RowsOf<Rules>::rows,
+                                                       RowsOf<Rules>::n,
+                                                       {square_sum<Plain<float>>, square_sum<Plain<double>>}};
 
 }  // namespace fusedoptim

@@ -1,21 +1,25 @@
-// One step, one parallel region: all spans of a step form one index space, one contiguous share of it a thread.
+// One step, one parallel region: all tensors form one index space, one contiguous share of it a thread.
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <vector>
 
 #include "kernel.hpp"
 
 namespace fusedoptim {
 
-// The spans of a step. starts[k] is the number of elements before span k; starts[n_spans] is their total.
+// The tensors of one dtype. starts[k] and chunks[k] are the numbers of elements and of chunks before span k.
 struct Work {
-  const Span* spans;
-  const std::size_t* starts;
-  std::size_t n_spans;
-  std::size_t total() const { return starts[n_spans]; }
+  std::vector<Span> spans;
+  std::vector<std::size_t> starts = {0};
+  std::vector<std::size_t> chunks = {0};
+  void add(const Span& span);
 };
 
-void run(Update update, const Work& work, const double* hyper, int requested_threads);
+// Updates all tensors. If there is a `decide`, it gets the sum of the squares of all gradients first, may still change
+// the settings, and tells whether to update.
+void run(const Work* works, const Update* updates, const std::function<bool(double)>& decide, int requested_threads);
 
 // Less work than this runs on the calling thread: starting a region would cost more than it saves.
 constexpr std::size_t parallel_threshold = 1 << 15;

@@ -1,38 +1,47 @@
 #include "plan.hpp"
 
 #include <algorithm>
-
-#include "parallel.hpp"
+#include <cmath>
 
 namespace fusedoptim {
 
-Plan::Plan(const std::string& rule, const std::vector<std::string>& paths, const std::vector<py::object>& weights,
-           const std::vector<std::vector<py::object>>& states, bool accumulates)
-    : rule(row_index(rule)), accumulates(accumulates), paths(paths), weights(weights), states(states) {
-  const Signature& signature = active_table().rows[this->rule].signature;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const char* path = this->paths[i].c_str();
-    const Buffer w = buffer({"params", path}, weights[i], Access::write);
-    written.push_back(w);
-    Part& part = parts[w.dtype];
-    Span span = {{w.begin}, w.n};
-    for (std::size_t k = 0; k < states[i].size(); ++k) {
-      const bool is_sum = accumulates && k == 0;
-      const State state = is_sum ? State{"grad_sum"} : signature.state[k - accumulates];
-      const Buffer s = buffer({state.name, path}, states[i][k], Access::write, &w, state.rows);
-      written.push_back(s);
-      if (is_sum) part.sums.push_back({{s.begin}, w.n});
-      if (state.rows) rows = double(py::len(s.array));
-      span.arrays[2 + k] = s.begin;
-    }
-    tensors.push_back({w, part.spans.size()});
-    part.spans.push_back(span);
-    part.starts.push_back(part.starts.back() + w.n);
+// One step at a time: another thread's call is refused rather than raced with.
+class Plan::Busy {
+ public:
+  explicit Busy(Plan& plan) : plan(plan) {
+    if (plan.busy.test_and_set()) refuse("busy");
   }
-  refuse_overlaps();
+  ~Busy() { plan.busy.clear(); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  Plan& plan;
+};
+
+void Plan::add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
+               const py::object& grad_sum, const py::object& ema) {
+  tensors.push_back({path, arrays, {}, 0});
+  Tensor& tensor = tensors.back();
+  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
+  written.push_back(w);
+  Span span = {{w.begin}, w.n, &settings[group]};
+  const auto take = [&](const State& state, const py::object& array) {
+    const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.rows);
+    if (state.rows) window = double(py::len(array));
+    written.push_back(b);
+    return b.begin;
+  };
+  for (std::size_t k = 1; k < arrays.size(); ++k) span.arrays[1 + k] = take(row().signature.state[k - 1], arrays[k]);
+  if (!grad_sum.is_none()) span.grad_sum = take({"grad_sum"}, grad_sum);
+  if (!ema.is_none()) span.ema = take({"ema"}, ema);
+  tensor.arrays.push_back(grad_sum);
+  tensor.arrays.push_back(ema);
+  tensor.span = works[w.dtype].spans.size();
+  works[w.dtype].add(span);
 }
 
-void Plan::refuse_overlaps() {
+void Plan::finish() {
   written.erase(std::remove_if(written.begin(), written.end(), [](const Buffer& b) { return b.n == 0; }),
                 written.end());
   std::sort(written.begin(), written.end(), [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
@@ -40,58 +49,103 @@ void Plan::refuse_overlaps() {
     if (written[i].begin < written[i - 1].end()) refuse("overlap", written[i].name.str(), written[i - 1].name.str());
 }
 
-void Plan::take_grads(const py::list& grads) {
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const Buffer& w = tensors[i].w;
-    const Buffer now = buffer(w.name, w.array, Access::write);
-    if (now.begin != w.begin || now.n != w.n) refuse("moved", w.name.str());
-    const Buffer g = buffer({"grads", w.name.path}, grads[i], Access::read, &w);
-    void*& known = parts[w.dtype].spans[tensors[i].span].arrays[1];
-    if (known != g.begin && g.n > 0) {  // an address that was taken before has been checked
-      // Sorted and apart from each other, so their ends are sorted too.
-      const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
-                                          [](const char* begin, const Buffer& b) { return begin < b.end(); });
-      if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
-    }
-    known = g.begin;
-    if (accumulates) parts[w.dtype].sums[tensors[i].span].arrays[1] = g.begin;
+void Plan::take_grad(Tensor& tensor, py::handle grad, bool zeroed) {
+  const Buffer& w = tensor.w;
+  const Buffer now = buffer(w.name, w.array, Access::write);
+  if (now.begin != w.begin || now.n != w.n) refuse("moved", w.name.str());
+  const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
+  void*& known = span_of(tensor).arrays[1];
+  if (known != g.begin && g.n > 0) {  // an address that was taken before has been checked
+    // Sorted and apart from each other, so their ends are sorted too.
+    const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
+                                        [](const char* begin, const Buffer& b) { return begin < b.end(); });
+    if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
+  }
+  known = g.begin;
+}
+
+void Plan::take_grads(const py::object& grads, bool zeroed) {
+  if (grads.is_none()) {
+    if (bound.is_none()) refuse("not_bound");
+    return;
+  }
+  bound = py::none();
+  std::size_t i = 0;
+  for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed);
+}
+
+void Plan::bind(const py::list& grads) {
+  const Busy guard(*this);
+  take_grads(grads, true);
+  bound = grads;
+}
+
+void Plan::take_values(const py::list& values, const Options& options) {
+  for (std::size_t group = 0; group < settings.size(); ++group) {
+    const auto of_group = py::reinterpret_borrow<py::list>(PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)));
+    const auto value = [&](int k) { return py::handle(PyList_GET_ITEM(of_group.ptr(), k)); };
+    Settings next;
+    int k = 0;
+    for (; k < row().n_hyper && row().signature.hyper[k].domain != Domain::rows; ++k)
+      next.hyper[k] = hyper_value(row().signature.hyper[k], value(k));
+    next.l2 = hyper_value({"weight_decay", 0, Domain::non_negative}, value(k));
+    if (k < row().n_hyper) next.hyper[k] = window;
+    next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
+    next.count = options.accumulate;
+    next.clip_value = options.clip_value;
+    next.ema_decay = options.ema;
+    next.zero_grads = options.zero_grads;
+    settings[group] = next;
   }
 }
 
-void Plan::take_hyper(const py::list& values, double* hyper) const {
-  const Row& row = active_table().rows[rule];
-  std::size_t next = 0;
-  for (int k = 0; k < row.n_hyper; ++k) {
-    const Hyper& known = row.signature.hyper[k];
-    hyper[k] = known.domain == Domain::rows ? rows : hyper_value(known, values[next++]);
+py::object Plan::step(const py::object& grads, const py::list& values, const Options& options) {
+  const Busy guard(*this);
+  take_values(values, options);
+  take_grads(grads, options.zero_grads);
+  const Update* updates = row().update;
+  double norm = 0;
+  const auto decide = [&](double square_sum) {
+    norm = std::sqrt(square_sum) / std::fabs(options.grad_scale);
+    if (options.require_finite && !std::isfinite(norm)) return false;
+    if (norm > options.clip_norm)
+      for (Settings& s : settings) s.scale *= options.clip_norm / norm;
+    return true;
+  };
+  const bool needs_norm = options.require_finite || options.clip_norm < std::numeric_limits<double>::infinity();
+  {
+    const py::gil_scoped_release release;
+    if (needs_norm)
+      run(works, updates, decide, options.num_threads);
+    else
+      run(works, updates, nullptr, options.num_threads);
   }
-  if (accumulates) hyper[row.n_hyper] = hyper_value({"accumulate", 1, Domain::step}, values[next]);
+  return needs_norm ? py::object(py::float_(norm)) : py::none();
 }
 
-void Plan::check(const py::list& values) const {
-  double hyper[max_hyper + 1];
-  take_hyper(values, hyper);
-}
-
-void Plan::run_parts(const Update* update, std::vector<Span> Part::*spans, const double* hyper, int threads) const {
+void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
+  const Busy guard(*this);
+  Tensor& tensor = tensors.at(i);
+  take_values(values, options);
+  take_grad(tensor, grad, options.zero_grads);
+  Work one[n_dtypes];
+  one[tensor.w.dtype].add(span_of(tensor));
   const py::gil_scoped_release release;
-  for (int dtype = 0; dtype < n_dtypes; ++dtype) {
-    const Part& part = parts[dtype];
-    run(update[dtype], {(part.*spans).data(), part.starts.data(), part.spans.size()}, hyper, threads);
+  run(one, row().update, nullptr, options.num_threads);
+}
+
+void Plan::accumulate(const py::object& grads, const Options& options) {
+  const Busy guard(*this);
+  take_grads(grads, options.zero_grads);
+  Settings settings;
+  settings.zero_grads = options.zero_grads;
+  Work sums[n_dtypes];
+  for (const Tensor& tensor : tensors) {
+    const Span& span = span_of(tensor);
+    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings});
   }
-}
-
-void Plan::step(const py::list& grads, const py::list& values, int threads) {
-  double hyper[max_hyper + 1];
-  take_hyper(values, hyper);
-  take_grads(grads);
-  const Row& row = active_table().rows[rule];
-  run_parts(accumulates ? row.update_mean : row.update, &Part::spans, hyper, threads);
-}
-
-void Plan::accumulate(const py::list& grads, int threads) {
-  take_grads(grads);
-  run_parts(active_table().rows[row_index("accumulate")].update, &Part::sums, nullptr, threads);
+  const py::gil_scoped_release release;
+  run(sums, active_table().rows[row_index("accumulate")].update, nullptr, options.num_threads);
 }
 
 }  // namespace fusedoptim

@@ -1,55 +1,77 @@
 // The tensors of one optimizer, checked once, and the steps over them.
 #pragma once
 
+#include <atomic>
+#include <deque>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
 #include "dispatch.hpp"
+#include "parallel.hpp"
 
 namespace fusedoptim {
 
+// What a step does besides the rule, for all groups alike.
+struct Options {
+  int accumulate = 1;  // gradients in the mean
+  double clip_norm = std::numeric_limits<double>::infinity();
+  double clip_value = std::numeric_limits<double>::infinity();
+  double ema = 0;
+  double grad_scale = 1;
+  bool maximize = false;
+  bool zero_grads = false;
+  bool require_finite = false;  // no update where the norm of the gradients is not finite
+  int num_threads = 0;
+};
+
 class Plan {
  public:
-  // `paths` tells each weight's place in the nest. `states` has the weight's state arrays, in the order of the rule,
-  // after the sum of its gradients if the plan accumulates.
-  Plan(const std::string& rule, const std::vector<std::string>& paths, const std::vector<py::object>& weights,
-       const std::vector<std::vector<py::object>>& states, bool accumulates);
+  Plan(const std::string& rule, std::size_t n_groups) : rule(row_index(rule)), settings(n_groups) {}
 
-  // `hyper` has the rule's hyper-parameters in order, and the number of gradients in the mean if the plan accumulates.
-  void check(const py::list& hyper) const;
+  // Adds a tensor of a group. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
+  // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
+  void add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
+           const py::object& grad_sum, const py::object& ema);
+  void finish();
 
-  // Updates all weights and states in place, or raises before anything has changed.
-  void step(const py::list& grads, const py::list& hyper, int num_threads);
+  // Checks gradients once and keeps them, for steps that are given None, until a step is given others.
+  void bind(const py::list& grads);
+
+  // Updates all tensors in place, or raises before anything has changed. `values` has a list for each group: the rule's
+  // hyper-parameters in order, then the L2 penalty. Returns the norm of the gradients if it had to be computed.
+  py::object step(const py::object& grads, const py::list& values, const Options& options);
+
+  // The same for one tensor alone.
+  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, const Options& options);
 
   // Adds the gradients to their sums.
-  void accumulate(const py::list& grads, int num_threads);
+  void accumulate(const py::object& grads, const Options& options);
 
  private:
+  class Busy;
   struct Tensor {
+    std::string path;
+    std::vector<py::object> arrays;  // kept alive
     Buffer w;
-    std::size_t span;  // its place in the part of its dtype
-  };
-  struct Part {  // the tensors of one dtype
-    std::vector<Span> spans;
-    std::vector<Span> sums;  // (sum, gradient): the arguments of the rule Accumulate
-    std::vector<std::size_t> starts = {0};
+    std::size_t span;  // its place in the work of its dtype
   };
 
-  void refuse_overlaps();
-  void take_hyper(const py::list& values, double* hyper) const;
-  void take_grads(const py::list& grads);
-  void run_parts(const Update* update, std::vector<Span> Part::*spans, const double* hyper, int num_threads) const;
+  Span& span_of(const Tensor& tensor) { return works[tensor.w.dtype].spans[tensor.span]; }
+  void take_grad(Tensor& tensor, py::handle grad, bool zeroed);
+  void take_grads(const py::object& grads, bool zeroed);
+  void take_values(const py::list& values, const Options& options);
+  const Row& row() const { return active_table().rows[rule]; }
 
   const std::size_t rule;
-  const bool accumulates;
-  const std::vector<std::string> paths;
-  const std::vector<py::object> weights;  // kept alive, as are the states
-  const std::vector<std::vector<py::object>> states;
-  std::vector<Tensor> tensors;
-  std::vector<Buffer> written;  // all weights and states in the order of their addresses
-  Part parts[n_dtypes];
-  double rows = 0;
+  std::vector<Settings> settings;  // of each group
+  double window = 0;
+  std::deque<Tensor> tensors;
+  std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
+  Work works[n_dtypes];
+  py::object bound = py::none();
+  std::atomic_flag busy = ATOMIC_FLAG_INIT;
 };
 
 }  // namespace fusedoptim

@@ -7,6 +7,7 @@ from fusedoptim import kernels, reference, schedules
 from fusedoptim import threads as _threads
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
+from fusedoptim.arena import arena
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.momentum import Momentum
@@ -26,6 +27,7 @@ __all__ = [
     "Optimizer",
     "RMSProp",
     "WindowSGD",
+    "arena",
     "available_isas",
     "get_num_threads",
     "info",

@@ -1,6 +1,7 @@
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
+from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -32,6 +33,8 @@ class Adam(Optimizer):
         Added inside the root.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    weight_decay : float, default 0
+        L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first, as in torch. See :class:`AdamW` for decoupled decay.
     **common
         See :class:`fusedoptim.optimizer.Common`.
 
@@ -66,18 +69,22 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         eps_root: float = 0.0,
         bias_correction: bool = True,
+        weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, adam_hyper(lr, betas, eps, eps_root, bias_correction), **common)
+        arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+
+    @staticmethod
+    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
+        return adam_hyper(**arguments) | {"l2": weight_decay}
 
 
-def adam_hyper(
-    lr: float | Schedule, betas: tuple[float, float], eps: float, eps_root: float, bias_correction: bool
-) -> dict[str, float | Schedule]:
+def adam_hyper(lr: float | Schedule, betas: Any, bias_correction: bool, **hyper: float) -> Hyper:
     """The hyper-parameters of the rules of Adam's kind. At t = inf the bias is nil, and so is its correction."""
     try:
         beta1, beta2 = betas
     except (TypeError, ValueError):
         raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}") from None
-    hyper = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "eps_root": eps_root}
+    hyper |= {"lr": lr, "beta1": beta1, "beta2": beta2}
     return hyper if bias_correction else hyper | {"t": math.inf}

@@ -1,6 +1,7 @@
-from typing import Unpack
+from typing import Any, Unpack
 
 from fusedoptim.adam import adam_hyper
+from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -68,5 +69,9 @@ class AdamW(Optimizer):
         bias_correction: bool = True,
         **common: Unpack[Common],
     ) -> None:
-        hyper = adam_hyper(lr, betas, eps, eps_root, bias_correction) | {"weight_decay": weight_decay}
-        super().__init__(params, hyper, **common)
+        arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+
+    @staticmethod
+    def hyper(**arguments: Any) -> Hyper:
+        return adam_hyper(**arguments)

@@ -59,6 +59,14 @@ def bad_hyper(name: str, value: Any, domain: int) -> NoReturn:
     raise kind(f"{name} must be {DOMAINS[domain]}, got {value!r}")
 
 
+def busy() -> NoReturn:
+    raise RuntimeError("another thread is inside a step of this optimizer; step it from one thread at a time")
+
+
+def not_bound() -> NoReturn:
+    raise TypeError("step() without gradients needs bind(grads) first")
+
+
 def too_many_arrays(signature: str, n: int) -> NoReturn:
     raise TypeError(f"{n} positional arguments are too many for {signature}")
 

@@ -1,5 +1,6 @@
-from typing import Unpack
+from typing import Any, Unpack
 
+from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -24,6 +25,8 @@ class Momentum(Optimizer):
         Learning rate :math:`\eta`.
     beta : float in [0, 1), default 0.9
         Decay :math:`\beta` of the running average, kept in ``state["m"]`` (the lecture's v).
+    weight_decay : float, default 0
+        L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
         See :class:`fusedoptim.optimizer.Common`.
 
@@ -51,6 +54,10 @@ class Momentum(Optimizer):
     rule = "momentum"
 
     def __init__(
-        self, params: Nest, lr: float | Schedule = 1e-2, *, beta: float = 0.9, **common: Unpack[Common]
+        self, params: Nest, lr: float | Schedule = 1e-2, *, beta: float = 0.9, weight_decay: float = 0.0, **common: Unpack[Common]
     ) -> None:
-        super().__init__(params, {"lr": lr, "beta": beta}, **common)
+        super().__init__(params, {"lr": lr, "beta": beta, "weight_decay": weight_decay}, **common)
+
+    @staticmethod
+    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
+        return arguments | {"l2": weight_decay}

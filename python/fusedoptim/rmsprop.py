@@ -1,5 +1,6 @@
-from typing import Unpack
+from typing import Any, Unpack
 
+from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -27,6 +28,8 @@ class RMSProp(Optimizer):
         Added outside the root.
     eps_root : float, default 0
         Added inside the root.
+    weight_decay : float, default 0
+        L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
         See :class:`fusedoptim.optimizer.Common`.
 
@@ -60,6 +63,11 @@ class RMSProp(Optimizer):
         beta: float = 0.99,
         eps: float = 1e-8,
         eps_root: float = 0.0,
+        weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root}, **common)
+        super().__init__(params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}, **common)
+
+    @staticmethod
+    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
+        return arguments | {"l2": weight_decay}

@@ -17,11 +17,16 @@ def skeleton(nest: Any) -> Any:
     return None
 
 
-def paths(skeleton: Any, path: str = "") -> list[str]:
-    """The place of each leaf, written as Python would index it: `["layer"][0]`."""
+def keys(skeleton: Any) -> list[tuple[Any, ...]]:
+    """The place of each leaf: the keys and indices that lead to it."""
     if skeleton is None:
-        return [path]
-    return [leaf for key, child in _items(skeleton) for leaf in paths(child, path + _index(key))]
+        return [()]
+    return [(key, *rest) for key, child in _items(skeleton) for rest in keys(child)]
+
+
+def path(key: tuple[Any, ...]) -> str:
+    """A place as Python would index it: `["layer"][0]`."""
+    return "".join(map(_index, key))
 
 
 def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
