@@ -58,7 +58,7 @@ constexpr std::size_t tile = 2048;
 
 template <class Stored>
 Stored* at(void* array, std::size_t offset) {
-  return static_cast<Stored*>(array) + offset;
+  return array == nullptr ? nullptr : static_cast<Stored*>(array) + offset;
 }
 
 // An argument of a rule that is read and written.
@@ -220,27 +220,31 @@ void update(const Span* span, Share share) {
   }
 }
 
-// In 32 lanes that are folded at the end: the same order of additions for every instruction set.
-template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
-double square_sum(const Span& span, std::size_t offset, std::size_t n) {
+// The sum of value(0)^2 ... value(n - 1)^2, in lanes that are folded at the end: every instruction set adds in this
+// order.
+template <class Value>
+double sum_in_lanes(std::size_t n, Value value) {
   constexpr std::size_t lanes = 32;
-  const FlushSubnormals flush;
-  alignas(64) T x[chunk];
   alignas(64) double sum[lanes] = {};
-  const Stored* __restrict g = at<Stored>(span.arrays[1], offset);
-  const Stored* __restrict earlier = at<Stored>(span.grad_sum, offset);
-  const T count = T(span.settings->count);
-  if (span.grad_sum != nullptr)
-    for (std::size_t i = 0; i < n; ++i) x[i] = (Storage::load(earlier[i]) + Storage::load(g[i])) / count;
-  else
-    for (std::size_t i = 0; i < n; ++i) x[i] = Storage::load(g[i]);
-  for (std::size_t i = n; i % lanes != 0; ++i) x[i] = 0;
-  for (std::size_t i = 0; i < n; i += lanes)
+  const auto add = [&](std::size_t lane, double x) { sum[lane] += x * x; };
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
 #pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) sum[lane] += double(x[i + lane]) * double(x[i + lane]);
+    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, value(i + lane));
+  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, value(i + lane));
   for (std::size_t half = lanes / 2; half > 0; half /= 2)
     for (std::size_t lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
   return sum[0];
+}
+
+template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
+double square_sum(const Span& span, std::size_t offset, std::size_t n) {
+  const FlushSubnormals flush;
+  const Stored* g = at<Stored>(span.arrays[1], offset);
+  const Stored* sum = at<Stored>(span.grad_sum, offset);
+  const T count = T(span.settings->count);
+  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Storage::load(g[i]); });
+  return sum_in_lanes(n, [=](std::size_t i) { return (Storage::load(sum[i]) + Storage::load(g[i])) / count; });
 }
 
 template <template <class> class Rule>

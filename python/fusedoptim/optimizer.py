@@ -96,6 +96,7 @@ class Optimizer:
         self.t = self.skipped = self._accumulated = 0
         self.last_grad_norm: float | None = None
         self._pending: set[int] | None = None  # the tensors updated in a `stepping` block
+        self._any_frozen = False
         self.groups: list[Group] = []
         self._tensors: list[Tensor] = []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
@@ -126,6 +127,7 @@ class Optimizer:
         self._refuse_amid("freeze or thaw")
         for tensor in [self._tensors[self._find(key)] for key in keys]:
             tensor.frozen = frozen
+        self._any_frozen = any(tensor.frozen for tensor in self._tensors)
         self._plan = self._make_plan(self.groups, self._tensors)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
@@ -287,7 +289,7 @@ class Optimizer:
 
     def _unfrozen(self, grads: Nest) -> list[Any]:
         leaves = tree.leaves(self._skeleton, grads, "grads")
-        if any(tensor.frozen for tensor in self._tensors):
+        if self._any_frozen:
             return [leaf for leaf, tensor in zip(leaves, self._tensors, strict=True) if not tensor.frozen]
         return leaves
 

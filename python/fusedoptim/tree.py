@@ -4,6 +4,7 @@ A *skeleton* is the shape of a nest, with `None` for each leaf. It outlives chan
 """
 
 from collections.abc import Callable, Iterator
+from operator import countOf
 from typing import Any
 
 
@@ -62,19 +63,30 @@ def _index(key: Any) -> str:
 
 
 def _collect(skeleton: Any, nest: Any, name: str, found: list[Any]) -> None:
+    is_dict = isinstance(skeleton, dict)
+    if not isinstance(nest, dict if is_dict else list | tuple) or len(nest) != len(skeleton):
+        raise _mismatch(skeleton, nest, name)
+    try:
+        children = list(map(nest.__getitem__, skeleton if is_dict else range(len(skeleton))))
+    except KeyError:
+        raise _mismatch(skeleton, nest, name) from None
+    shapes = skeleton.values() if is_dict else skeleton
+    if countOf(shapes, None) == len(skeleton):  # a thousand leaves are taken without a loop in Python
+        found += children
+        return
+    for (key, shape), child in zip(_items(skeleton), children, strict=True):
+        if shape is None:
+            found.append(child)
+        else:
+            _collect(shape, child, name + _index(key), found)
+
+
+def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:
     if isinstance(skeleton, dict):
         if not isinstance(nest, dict):
-            raise TypeError(f"{name} must be a dict with the keys {list(skeleton)}, got {type(nest).__name__}")
-        if nest.keys() != skeleton.keys():
-            missing, extra = list(skeleton.keys() - nest.keys()), list(nest.keys() - skeleton.keys())
-            raise ValueError(f"{name} must have the keys of params; missing: {missing}, not in params: {extra}")
-    else:
-        if not isinstance(nest, list | tuple):
-            raise TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {type(nest).__name__}")
-        if len(nest) != len(skeleton):
-            raise ValueError(f"{name} must have {len(skeleton)} elements as params has, got {len(nest)}")
-    for key, child in _items(skeleton):
-        if child is None:
-            found.append(nest[key])
-        else:
-            _collect(child, nest[key], name + _index(key), found)
+            return TypeError(f"{name} must be a dict with the keys {list(skeleton)}, got {type(nest).__name__}")
+        missing, extra = list(skeleton.keys() - nest.keys()), list(nest.keys() - skeleton.keys())
+        return ValueError(f"{name} must have the keys of params; missing: {missing}, not in params: {extra}")
+    if not isinstance(nest, list | tuple):
+        return TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {type(nest).__name__}")
+    return ValueError(f"{name} must have {len(skeleton)} elements as params has, got {len(nest)}")
