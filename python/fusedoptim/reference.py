@@ -12,6 +12,7 @@ array([0.95, 2.05])
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,38 @@ def adamw(
 ) -> None:
     w[...] = (1 - lr * weight_decay) * w
     adam(w, g, m, v, lr=lr, **hyper)
+
+
+# What a step does around the rule.
+
+
+def gradient(
+    gs: Sequence[Array], w: Array, *, scale: float = 1.0, clip_value: float = math.inf, weight_decay: float = 0.0
+) -> Array:
+    """What a rule is given for the gradients of M minibatches: their mean, scaled, clipped, with the L2 penalty's own."""
+    g = sum(gs[1:], gs[0]) / len(gs) if len(gs) > 1 else gs[0]
+    g = np.clip(scale * g, -clip_value, clip_value)
+    return g + weight_decay * w if weight_decay > 0 else g
+
+
+def norm(gs: Sequence[Array]) -> float:
+    """The norm of several gradients together, of those in float32 first.
+
+    In float64 and in a fixed order: 32 lanes over each chunk of 4096 elements, folded in halves, then chunk after chunk.
+    """
+    total = 0.0
+    for g in sorted(gs, key=lambda g: g.dtype.itemsize):
+        for begin in range(0, g.size, 4096):
+            squares = np.square(g.ravel()[begin : begin + 4096], dtype=np.float64)
+            lanes = np.add.reduce(np.pad(squares, (0, -squares.size % 32)).reshape(-1, 32), axis=0)
+            while lanes.size > 1:
+                lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
+            total += float(lanes[0])
+    return math.sqrt(total)
+
+
+def average(ema: Array, w: Array, *, decay: float) -> None:
+    ema[...] = decay * ema + (1 - decay) * w
 
 
 def power(base: float, exponent: float) -> float:

@@ -9,12 +9,28 @@ Any function of t does as well; these can be pickled, and print what they are.
 """
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 Schedule = Callable[[int], float]
 
-__all__ = ["Schedule", "constant", "cosine", "exponential", "inverse_sqrt", "linear", "step", "warmup"]
+__all__ = [
+    "Plateau",
+    "Schedule",
+    "constant",
+    "cosine",
+    "exponential",
+    "inverse_sqrt",
+    "join",
+    "linear",
+    "one_cycle",
+    "polynomial",
+    "restarts",
+    "step",
+    "warmup",
+]
 
 
 def constant(lr: float) -> Schedule:
@@ -50,15 +66,106 @@ def cosine(lr: float, n: float, end: float = 0.0) -> Schedule:
     return partial(_cosine, lr=lr, n=_positive(n), end=end)
 
 
+def polynomial(lr: float, n: float, power: float = 2.0, end: float = 0.0) -> Schedule:
+    r""":math:`lr_t = end + (lr - end) (1 - \min((t-1)/n, 1))^{power}`; power 1 is :func:`linear`."""
+    return partial(_polynomial, lr=lr, n=_positive(n), power=power, end=end)
+
+
+def restarts(lr: float, n: int, growth: float = 1.0, end: float = 0.0) -> Schedule:
+    r"""Cosine with warm restarts: :func:`cosine` over ``n`` steps, then again over ``growth * n``, and so on.
+
+    Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983, with :math:`T_0 = n` and :math:`T_{mult} = growth`. Lengths are
+    rounded up to whole steps.
+    """
+    if growth < 1:
+        raise ValueError(f"growth must be a number >= 1, got {growth!r}")
+    return partial(_restarts, lr=lr, n=_positive(n), growth=growth, end=end)
+
+
+def one_cycle(lr: float, n: float, rise: float = 0.3, start: float = 0.04, end: float = 4e-6) -> Schedule:
+    r"""Half a cosine wave up from ``start * lr`` to ``lr`` over ``rise * n`` steps, half a wave down to ``end * lr``.
+
+    Smith & Topin 2018, "Super-Convergence", arXiv:1708.07120; the defaults are those of torch's OneCycleLR.
+    """
+    if not 0 < rise < 1:
+        raise ValueError(f"rise must be a share of n in (0, 1), got {rise!r}")
+    up, down = cosine(start * lr, rise * _positive(n), end=lr), cosine(lr, (1 - rise) * n, end=end * lr)
+    return partial(_one_cycle, up=up, down=down, peak=rise * n)
+
+
 def warmup(schedule: Schedule | float, n: float) -> Schedule:
     r""":math:`lr_t = \min(t / n, 1) \cdot schedule(t)`: rises to another schedule (or a number) over ``n`` steps."""
-    return partial(_warmup, schedule=schedule if callable(schedule) else constant(schedule), n=_positive(n))
+    return partial(_warmup, schedule=_schedule(schedule), n=_positive(n))
+
+
+def join(schedules: Sequence[Schedule | float], boundaries: Sequence[int]) -> Schedule:
+    r"""One schedule (or number) after the other: the first up to step ``boundaries[0]`` inclusive, and so on.
+
+    Each counts its own steps from 1. There is one boundary fewer than there are schedules.
+    """
+    if len(boundaries) != len(schedules) - 1 or list(boundaries) != sorted(set(boundaries)):
+        raise ValueError(f"{len(schedules)} schedules need {len(schedules) - 1} rising boundaries, got {boundaries!r}")
+    return partial(_join, schedules=tuple(map(_schedule, schedules)), boundaries=tuple(boundaries))
+
+
+@dataclass
+class Plateau:
+    r"""Times ``factor`` whenever a metric has stopped falling. Tell it the metric with :meth:`observe`.
+
+    Parameters
+    ----------
+    lr : float
+        The rate to begin with; changes.
+    factor : float, default 0.1
+    patience : int, default 10
+        Observations without improvement that are borne; the next one reduces the rate.
+    threshold : float, default 1e-4
+        A metric has improved when it is below ``best - threshold * abs(best)``. For one that should rise, observe its
+        negative.
+    end : float, default 0
+        The rate is never reduced below this.
+
+    Examples
+    --------
+    >>> from fusedoptim.schedules import Plateau
+    >>> lr = Plateau(0.1, factor=0.5, patience=0)
+    >>> lr.observe(3.0), lr.observe(3.0), lr(t=1)
+    (False, True, 0.05)
+    """
+
+    lr: float
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    end: float = 0.0
+    best: float = math.inf
+    waited: int = 0
+
+    def observe(self, metric: float) -> bool:
+        """Takes a new value of the metric; True where that reduced the rate."""
+        margin = self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0
+        if metric < self.best - margin:
+            self.best, self.waited = metric, 0
+            return False
+        self.waited += 1
+        if self.waited <= self.patience:
+            return False
+        self.waited = 0
+        self.lr = max(self.lr * self.factor, self.end)
+        return True
+
+    def __call__(self, t: int) -> float:
+        return self.lr
 
 
 def _positive(n: float) -> float:
     if not n > 0:
         raise ValueError(f"n must be a number of steps > 0, got {n!r}")
     return n
+
+
+def _schedule(schedule: Schedule | float) -> Schedule:
+    return schedule if callable(schedule) else constant(schedule)
 
 
 def _constant(t: int, lr: float) -> float:
@@ -83,6 +190,27 @@ def _linear(t: int, lr: float, n: float, end: float) -> float:
 
 def _cosine(t: int, lr: float, n: float, end: float) -> float:
     return end + (lr - end) * (1 + math.cos(math.pi * min((t - 1) / n, 1))) / 2
+
+
+def _polynomial(t: int, lr: float, n: float, power: float, end: float) -> float:
+    return float(end + (lr - end) * (1 - min((t - 1) / n, 1)) ** power)
+
+
+def _restarts(t: int, lr: float, n: int, growth: float, end: float) -> float:
+    length = float(n)
+    while t > math.ceil(length):
+        t -= math.ceil(length)
+        length *= growth
+    return _cosine(t, lr, math.ceil(length), end)
+
+
+def _one_cycle(t: int, up: Schedule, down: Schedule, peak: float) -> float:
+    return up(t) if t - 1 < peak else down(t - peak)  # type: ignore[arg-type]
+
+
+def _join(t: int, schedules: tuple[Schedule, ...], boundaries: tuple[int, ...]) -> float:
+    k = bisect_left(boundaries, t)
+    return schedules[k](t - boundaries[k - 1] if k > 0 else t)
 
 
 def _warmup(t: int, schedule: Schedule, n: float) -> float:
