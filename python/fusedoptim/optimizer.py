@@ -1,7 +1,7 @@
 """What all optimizers have in common: parameters, state, and the step."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -45,11 +45,11 @@ class Optimizer:
         if "rule" in vars(cls):
             Optimizer.registry[cls.rule] = cls
 
-    def __init__(
-        self, params: Nest, hyper: Mapping[str, float | Schedule], *, rows: int = 1, **common: Any
-    ) -> None:
+    def __init__(self, params: Nest, hyper: Mapping[str, float | Schedule], *, rows: int = 1, **common: Any) -> None:
         if unknown := common.keys() - Common.__annotations__.keys():
-            raise TypeError(f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}")
+            raise TypeError(
+                f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
+            )
         self.params = params
         self.t = 0
         self._accumulate = positive("accumulate", common.get("accumulate", 1))
@@ -59,7 +59,7 @@ class Optimizer:
 
         # The values that go into the next step, in the order of the rule; t is one of them unless it is given.
         self._names = _core.rule_hypers[self.rule]
-        self._values = [hyper.get(name, 1) for name in self._names]
+        self._values: list[Any] = [hyper.get(name, 1) for name in self._names]
         self._lr_at = self._names.index("lr")
         self._t_at = self._names.index("t") if "t" in self._names and "t" not in hyper else None
         if self._accumulate > 1:
@@ -149,10 +149,15 @@ class Optimizer:
         for name, nest in self.state.items():
             targets = tree.leaves(self._skeleton, nest, name)
             for path, target, source in zip(
-                tree.paths(self._skeleton, name), targets, tree.leaves(self._skeleton, saved["state"][name], name), strict=True
+                tree.paths(self._skeleton, name),
+                targets,
+                tree.leaves(self._skeleton, saved["state"][name], name),
+                strict=True,
             ):
                 if not isinstance(source, np.ndarray) or (source.shape, source.dtype) != (target.shape, target.dtype):
-                    raise ValueError(f"{path} must be an array of {target.dtype} and shape {target.shape}, got {source!r}")
+                    raise ValueError(
+                        f"{path} must be an array of {target.dtype} and shape {target.shape}, got {source!r}"
+                    )
                 copies.append((target, source))
         for target, source in copies:
             np.copyto(target, source)
@@ -166,3 +171,10 @@ class Optimizer:
         if callable(self._lr):
             moving.add("lr")
         return {name: value for name, value in zip(self._names, self._values, strict=False) if name not in moving}
+
+
+def _same_keys(name: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None:
+    if not isinstance(got, Mapping):
+        raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
+    if got.keys() != set(wanted):
+        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")
