@@ -45,7 +45,11 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   if (int(args.size()) > n_arrays(row)) refuse("too_many_arrays", signature(row), args.size());
   for (std::size_t k = 0; k < args.size(); ++k) arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
   for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature.hyper[k].fallback;
-  for (const auto& [key, value] : kwargs) take(PyUnicode_AsUTF8(key.ptr()), value);
+  for (const auto& [key, value] : kwargs) {
+    const char* name = PyUnicode_AsUTF8(key.ptr());
+    if (!name) throw py::error_already_set();  // a lone surrogate
+    take(name, value);
+  }
 
   Buffer buffers[2 + max_state];
   Span span = {};
