@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fusedoptim import _core, tree
 from fusedoptim.schedules import Schedule
-from fusedoptim.threads import positive
+from fusedoptim.threads import positive, thread_count
 
 Nest = NDArray[Any] | dict[Any, Any] | list[Any] | tuple[Any, ...]
 
@@ -55,7 +55,7 @@ class Optimizer:
         self._accumulate = positive("accumulate", common.get("accumulate", 1))
         self._accumulated = 0  # gradients in the sum
         num_threads = common.get("num_threads")
-        self._num_threads = 0 if num_threads is None else positive("num_threads", num_threads)
+        self._num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
 
         # The values that go into the next step, in the order of the rule; t is one of them unless it is given.
         self._names = _core.rule_hypers[self.rule]
