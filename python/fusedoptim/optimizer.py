@@ -1,7 +1,7 @@
 """What all optimizers have in common: parameters, state, and the step."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -139,11 +139,10 @@ class Optimizer:
             positive('the state dict\'s "t"', t)
         if accumulated not in range(self._accumulate):
             raise ValueError(f"the state dict has {accumulated!r} gradients summed, of {self._accumulate} an update")
-        hyper = self._hyper() | saved["hyper"]
-        _same_keys('the state dict\'s "hyper"', hyper, self._hyper().keys() | {"lr"} & hyper.keys())
+        _same_keys('the state dict\'s "hyper"', saved["hyper"], self._hyper(), optional={"lr"})
+        hyper = self._hyper() | dict(saved["hyper"])
         _same_keys('the state dict\'s "state"', saved["state"], self.state)
-        values = [hyper.get(name, value) for name, value in zip(self._names, self._values, strict=False)]
-        values += self._values[len(values) :]
+        values = [hyper.get(name, 1) for name in self._names] + self._values[len(self._names) :]
         self._plan.check(values)
         copies = []
         for name, nest in self.state.items():
@@ -173,8 +172,8 @@ class Optimizer:
         return {name: value for name, value in zip(self._names, self._values, strict=False) if name not in moving}
 
 
-def _same_keys(name: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None:
+def _same_keys(name: str, got: Mapping[str, Any], wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:
     if not isinstance(got, Mapping):
         raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
-    if got.keys() != set(wanted):
+    if got.keys() - optional != set(wanted) - optional:
         raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")
