@@ -55,10 +55,6 @@ class Case:
         return [np.zeros(shape, w.dtype) for shape in self.state_shapes(w.shape)]
 
 
-def adam(lr: float = 1e-3, eps: float = 1e-8, eps_root: float = 0.0, **hyper: Any) -> dict[str, Any]:
-    return {"lr": lr, "eps": eps, "eps_root": eps_root, **hyper}
-
-
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
 
 CASES = [
@@ -87,6 +83,7 @@ CASES = [
         {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
         {"lr": decay, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
     ),
+    Case(fo.AdamW, {"eps_root": 1e-6, "bias_correction": False}, {"eps_root": 1e-6, "t": math.inf}),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer

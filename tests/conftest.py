@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 import fusedoptim as fo
-from cases import CASES, DEFAULTS, DTYPES, Case
+
+from .cases import CASES, DEFAULTS, DTYPES, Case
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

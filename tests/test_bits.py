@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from bits import Flushing, assert_same_bits
-from cases import SUBNORMAL_FACTOR, Case
+
+from .bits import Flushing, assert_same_bits
+from .cases import SUBNORMAL_FACTOR, Case
 
 PARALLEL = fo._core.parallel_threshold
 SIZES = [*range(34), 127, 128, 129, 1000, PARALLEL - 1, PARALLEL, PARALLEL + 1, 100_003]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from bits import assert_same_bits
-from cases import Case
+
+from .bits import assert_same_bits
+from .cases import Case
 
 
 def normal(seed: int, *shape: int, dtype: type = np.float32) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from cases import DEFAULTS, Case
+
+from .cases import DEFAULTS, Case
 
 # rule, hyper-parameters, and for each step: the gradient, then (w, *state) after it. One weight, all state zero at first.
 BY_HAND: list[tuple[str, dict[str, float], float, list[tuple[float, tuple]]]] = [
