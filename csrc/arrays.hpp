@@ -40,6 +40,8 @@ enum class Access { read, write };
 // written; and another dtype or shape than that of `like`, where `rows` allows for a first axis of rows.
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, bool rows = false);
 
+constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
+
 // Refuses what is not a number of the domain.
 double hyper_value(const Hyper& hyper, py::handle value);
 

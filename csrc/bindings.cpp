@@ -46,7 +46,11 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   if (int(args.size()) > n_arrays(row)) refuse("too_many_arrays", signature(row), args.size());
   for (std::size_t k = 0; k < args.size(); ++k) arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
   for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature.hyper[k].fallback;
-  for (const auto& [key, value] : kwargs) take(PyUnicode_AsUTF8(key.ptr()), value);
+  for (const auto& [key, value] : kwargs) {
+    const char* name = PyUnicode_AsUTF8(key.ptr());
+    if (!name) throw py::error_already_set();  // a lone surrogate
+    take(name, value);
+  }
 
   Buffer buffers[2 + max_state];
   Span span = {};
@@ -78,11 +82,11 @@ void describe(const Row& row, py::dict& states, py::dict& hypers) {
   hypers[row.signature.name] = hyper;
 }
 
-// Refuses a value that the rule's hyper-parameter of this name may not have.
+// Refuses a value that the rule's hyper-parameter of this name, or else the L2 penalty, may not have.
 void check_hyper(const std::string& rule, const std::string& name, py::handle value) {
-  const Row& row = active_table().rows[row_index(rule)];
-  for (const Hyper* hyper = row.signature.hyper; hyper->name; ++hyper)
-    if (name == hyper->name) hyper_value(*hyper, value);
+  for (const Hyper* hyper = active_table().rows[row_index(rule)].signature.hyper; hyper->name; ++hyper)
+    if (name == hyper->name) return void(hyper_value(*hyper, value));
+  hyper_value(l2_penalty, value);
 }
 
 std::vector<std::string> available_isas() {

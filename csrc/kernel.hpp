@@ -15,6 +15,7 @@ enum class Domain {
   non_negative,  // finite, >= 0
   unit,          // in [0, 1)
   step,          // a whole number >= 1, or inf
+  count,         // a whole number >= 1
   rows,          // not passed, comes last: the number of rows of the state array
 };
 

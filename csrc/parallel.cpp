@@ -71,7 +71,8 @@ void Work::add(const Span& span) {
 bool has_openmp() { return true; }
 
 static int wanted_threads(int requested) {
-  return requested > 0 ? requested : default_threads > 0 ? default_threads : omp_get_max_threads();
+  constexpr int most = 1024;  // each of them is a share of the work
+  return std::min(most, requested > 0 ? requested : default_threads > 0 ? default_threads : omp_get_max_threads());
 }
 
 int num_threads(int requested) {

@@ -88,7 +88,7 @@ void Plan::take_values(const py::list& values, const Options& options) {
     int k = 0;
     for (; k < row().n_hyper && row().signature.hyper[k].domain != Domain::rows; ++k)
       next.hyper[k] = hyper_value(row().signature.hyper[k], value(k));
-    next.l2 = hyper_value({"weight_decay", 0, Domain::non_negative}, value(k));
+    next.l2 = hyper_value(l2_penalty, value(k));
     if (k < row().n_hyper) next.hyper[k] = window;
     next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
     next.count = options.accumulate;

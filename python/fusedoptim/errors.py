@@ -9,6 +9,7 @@ DOMAINS = [
     "a finite number >= 0",
     "a number in [0, 1)",
     "a whole number >= 1, or inf",
+    "a whole number >= 1",
     "left out, for it is the number of rows of the state",
 ]
 

@@ -58,7 +58,9 @@ class Group:
 
     def _with(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters and other numbers."""
-        if unknown := numbers.keys() ^ self._arguments.keys() - ({"lr"} if callable(self.lr) or "lr" not in numbers else set()):
+        if unknown := numbers.keys() ^ self._arguments.keys() - (
+            {"lr"} if callable(self.lr) or "lr" not in numbers else set()
+        ):
             raise ValueError(f"the groups differ in {sorted(unknown)}")
         return Group(self._rule, self.params, self._to_hyper, self._arguments | numbers)
 

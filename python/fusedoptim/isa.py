@@ -42,6 +42,6 @@ def configure() -> None:
         _set(f"the environment variable {VARIABLE}", value)
 
 
-def _set(what: str, name: str) -> None:
+def _set(what: str, name: object) -> None:
     if not isinstance(name, str) or not _core.set_isa(name):
         raise ValueError(f"{what} must be one of {', '.join(available_isas())} on this CPU, got {name!r}")

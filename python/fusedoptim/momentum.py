@@ -54,7 +54,13 @@ class Momentum(Optimizer):
     rule = "momentum"
 
     def __init__(
-        self, params: Nest, lr: float | Schedule = 1e-2, *, beta: float = 0.9, weight_decay: float = 0.0, **common: Unpack[Common]
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-2,
+        *,
+        beta: float = 0.9,
+        weight_decay: float = 0.0,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(params, {"lr": lr, "beta": beta, "weight_decay": weight_decay}, **common)
 

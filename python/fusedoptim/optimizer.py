@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict
@@ -14,7 +14,7 @@ from fusedoptim import _core, tree
 from fusedoptim.arena import allocate
 from fusedoptim.group import Group, Hyper
 from fusedoptim.schedules import Schedule
-from fusedoptim.threads import positive
+from fusedoptim.threads import positive, thread_count
 
 Array = NDArray[Any]
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
@@ -87,7 +87,9 @@ class Optimizer:
 
     def __init__(self, params: Any, arguments: dict[str, Any], *, rows: int = 1, **common: Any) -> None:
         if unknown := common.keys() - Common.__annotations__.keys():
-            raise TypeError(f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}")
+            raise TypeError(
+                f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
+            )
         self._options = _options(**common)
         self._nonfinite = common.get("nonfinite", "propagate")
         self._arguments = arguments
@@ -427,10 +429,12 @@ def _options(
         raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
     options.require_finite = nonfinite != "propagate"
     options.maximize = bool(maximize)
-    options.num_threads = 0 if num_threads is None else positive("num_threads", num_threads)
+    options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options
 
 
-def _same_keys(what: str, got: Any, wanted: Any) -> None:
-    if not isinstance(got, Mapping) or got.keys() != set(wanted):
-        raise ValueError(f"{what} must have the keys {sorted(wanted)}, got {sorted(got) if got else got!r}")
+def _same_keys(name: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None:
+    if not isinstance(got, Mapping):
+        raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
+    if got.keys() != set(wanted):
+        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")

@@ -66,7 +66,9 @@ class RMSProp(Optimizer):
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}, **common)
+        super().__init__(
+            params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}, **common
+        )
 
     @staticmethod
     def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:

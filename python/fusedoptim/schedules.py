@@ -180,7 +180,7 @@ def _exponential(t: int, lr: float, gamma: float) -> float:
     return float(lr * gamma ** (t - 1))
 
 
-def _step(t: int, lr: float, n: int, gamma: float) -> float:
+def _step(t: int, lr: float, n: float, gamma: float) -> float:
     return float(lr * gamma ** ((t - 1) // n))
 
 

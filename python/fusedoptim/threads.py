@@ -16,7 +16,7 @@ VARIABLE = "FUSEDOPTIM_NUM_THREADS"
 
 def set_num_threads(n: int | None) -> None:
     """Sets the number of threads of all steps that are not told one; None goes back to OpenMP's default."""
-    _core.set_default_threads(0 if n is None else positive("n", n))
+    _core.set_default_threads(0 if n is None else thread_count("n", n))
 
 
 def get_num_threads() -> int:
@@ -29,6 +29,11 @@ def positive(name: str, n: int) -> int:
     if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
         raise ValueError(f"{name} must be a whole number >= 1, got {n!r}")
     return int(n)
+
+
+def thread_count(name: str, n: int) -> int:
+    """`n`, unless it is no whole number >= 1; more than any machine has is as good as all."""
+    return min(positive(name, n), 1 << 30)
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
