@@ -18,8 +18,8 @@ class Common(TypedDict, total=False):
     """Keywords that every optimizer takes.
 
     accumulate
-        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of :meth:`Optimizer.step`
-        add up, call M updates with the mean. Default 1.
+        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of
+        :meth:`fusedoptim.Optimizer.step` add up, call M updates with the mean. Default 1.
     num_threads
         Threads of a step; default :func:`fusedoptim.get_num_threads`.
     """
