@@ -17,13 +17,17 @@ def demo(parser: ArgumentParser) -> None:
     parser.add_argument("--epochs", type=positive, default=30, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="default: %(default)s")
     output = Path("fusedoptim-demo.png")
-    parser.add_argument("--output", type=picture, default=output, metavar="PATH", help="picture; default: ./%(default)s")
+    parser.add_argument(
+        "--output", type=picture, default=output, metavar="PATH", help="picture; default: ./%(default)s"
+    )
 
 
 def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
     rules = ["sgd", "momentum", "rmsprop", "adam"]
-    parser.add_argument("--rules", nargs="+", choices=list(_core.rule_states), default=rules, help="default: %(default)s")
+    parser.add_argument(
+        "--rules", nargs="+", choices=list(_core.rule_states), default=rules, help="default: %(default)s"
+    )
     parser.add_argument(
         "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
     )
@@ -65,5 +69,7 @@ def picture(text: str) -> Path:
 
 def _whole(text: str, low: int, high: int | None = None) -> int:
     if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
-        raise ArgumentTypeError(f"must be a whole number {f'>= {low}' if high is None else f'in {low} ... {high}'}, got {text!r}")
+        raise ArgumentTypeError(
+            f"must be a whole number {f'>= {low}' if high is None else f'in {low} ... {high}'}, got {text!r}"
+        )
     return int(text)

@@ -14,7 +14,7 @@ Layers = list[dict[str, Array]]
 
 
 def init(sizes: list[int], rng: np.random.Generator) -> Layers:
-    """Layers of these sizes, from the inputs to the classes. He et al. 2015: sqrt(2 / inputs) keeps the signal's size."""
+    """Layers of these sizes, from the inputs to the classes. sqrt(2 / inputs) keeps the signal's size (He 2015)."""
     return [
         {
             "w": (rng.standard_normal((n_in, n_out)) * np.sqrt(2 / n_in)).astype(np.float32),
@@ -35,8 +35,9 @@ def forward(params: Layers, x: Array) -> list[Array]:
 
 def softmax(logits: Array) -> Array:
     """The probability of each class; the largest logit is subtracted so that exp cannot overflow."""
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    e: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
+    e /= e.sum(axis=1, keepdims=True)
+    return e
 
 
 def cross_entropy(logits: Array, y: NDArray[Any]) -> float:

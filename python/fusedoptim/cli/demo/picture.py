@@ -26,9 +26,7 @@ STYLES = {
 
 
 def draw(runs: dict[str, Run], variances: dict[str, float], path: Path) -> None:
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(12, 4.8), width_ratios=[1.5, 1], layout="constrained"
-    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=[1.5, 1], layout="constrained")
     _losses(left, runs)
     _variances(right, variances)
     for axes in (left, right):
@@ -42,7 +40,12 @@ def _losses(axes: Axes, runs: dict[str, Run]) -> None:
     for name, run in sorted(runs.items(), key=lambda item: -item[1].losses[-1]):
         color, line = STYLES[name]
         axes.plot(range(len(run.losses)), run.losses, line, color=color, label=name, linewidth=1.8)
-    axes.set(yscale="log", xlabel="epochs", ylabel="cross-entropy", title="Training loss, from one start and over the same minibatches")
+    axes.set(
+        yscale="log",
+        xlabel="epochs",
+        ylabel="cross-entropy",
+        title="Training loss, from one start and over the same minibatches",
+    )
     axes.set_xlim(0)
     axes.grid(axis="y", color="0.92")
     axes.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left")  # in the order of the curves' ends
