@@ -1,4 +1,4 @@
-"""The long form of ``python -m fusedoptim bench``: every rule at every size, with a picture and JSON in ``results/``."""
+"""The long form of ``python -m fusedoptim bench``: all rules, all sizes; picture and JSON go to ``results/``."""
 
 from argparse import ArgumentParser
 from pathlib import Path
