@@ -18,6 +18,7 @@ with extra("bench"):
     from rich.table import Table
 
     from fusedoptim.cli.bench import report
+    from fusedoptim.cli.bench.competitors import OURS, Workload
     from fusedoptim.cli.bench.timing import Spread, interleave, ratio
 
 
@@ -40,7 +41,7 @@ def small_calls(repetitions: int) -> list[Cost]:
     }
     seconds = interleave({name: Timer(code, globals=names) for name, code in statements.items()}, repetitions)
     return [
-        Cost(f"{name}, 16 elements", "x np.add", ratio(seconds[name], seconds["np.add"]), target)
+        Cost(f"{name}, n = 16", "x np.add", ratio(seconds[name], seconds["np.add"]), target)
         for name, target in (("kernels.adam", 6), ("Adam.step", 8))
     ]
 
@@ -58,34 +59,39 @@ def run(code: str) -> float:
     return time.perf_counter() - begin
 
 
-def dead_units(
-    rule: type[fo.Momentum | fo.RMSProp | fo.Adam], repetitions: int, n: int = 2**14, steps: int = 5000
-) -> Cost:
+def dead_units(rule: str, repetitions: int, steps: int = 5000) -> Cost:
     """A step whose gradients have been zero for so long that the averages would be subnormal, against a normal one."""
-    rng = np.random.default_rng(0)
-    gradient, zero = rng.standard_normal(n, np.float32), np.zeros(n, np.float32)
-    normal, dead = (rule(np.ones(n, np.float32)) for _ in range(2))
-    dead.step(gradient)
+    work = Workload(rule, 2**14)
+    gradient = work.arrays[1]
+    step = work.competitors()[OURS]
+    normal = [array.copy() for array in work.arrays]
+    gradient.fill(0)
     for _ in range(steps):
-        dead.step(zero)
-    timers = {"normal": Timer(lambda: normal.step(gradient)), "dead": Timer(lambda: dead.step(zero))}
-    seconds = interleave(timers, repetitions)
+        step()
+    dead = [array.copy() for array in work.arrays]
+
+    def restore(name: str) -> None:  # into the same memory, whose place counts more than anything else here
+        for array, values in zip(work.arrays, normal if name == "normal" else dead, strict=True):
+            np.copyto(array, values)
+
+    seconds = interleave({"normal": Timer(step), "dead": Timer(step)}, repetitions, restore)
     slower = ratio(seconds["dead"], seconds["normal"])
     percent = Spread(*(100 * (value - 1) for value in (slower.median, slower.low, slower.high)))
-    return Cost(f"{rule.__name__}, zero gradients for {steps:,} steps", "% slower", percent, 5)
+    return Cost(f"{rule}, {steps:,} zero gradients", "% slower", percent, 5)
 
 
 def table(costs: list[Cost]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("cost")
     for heading in ("median", "quartiles", "at most"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("unit", ""):
+        table.add_column(heading, no_wrap=True)
     for cost in costs:
         spread = cost.measured
         verdict = "reached" if spread.median <= cost.target else "[bold red]missed"
         quartiles = f"{spread.low:.1f} ... {spread.high:.1f}"
-        table.add_row(cost.what, f"{spread.median:.1f} {cost.unit}", quartiles, f"{cost.target:g}", verdict)
+        table.add_row(cost.what, f"{spread.median:.1f}", quartiles, f"{cost.target:g}", cost.unit, verdict)
     return table
 
 
@@ -94,7 +100,7 @@ if __name__ == "__main__":
     parser.add_argument("--repetitions", type=arguments.positive, default=31, metavar="N", help="default: %(default)s")
     parser.add_argument("--json", type=arguments.result, metavar="PATH", help="write all figures there")
     args = parser.parse_args()
-    dead = [dead_units(rule, args.repetitions) for rule in (fo.Momentum, fo.RMSProp, fo.Adam)]
+    dead = [dead_units(rule, args.repetitions) for rule in ("momentum", "rmsprop", "adam")]
     costs = [*small_calls(args.repetitions), importing(args.repetitions), *dead]
     print(table(costs))
     if args.json:

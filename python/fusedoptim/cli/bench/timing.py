@@ -24,17 +24,17 @@ class Spread:
 
 
 def interleave(
-    timers: Mapping[str, Timer], repetitions: int, reset: Callable[[], None] = lambda: None
+    timers: Mapping[str, Timer], repetitions: int, reset: Callable[[str], None] = lambda name: None
 ) -> dict[str, list[float]]:
     """Seconds a call of each, sampled in turns; `reset` comes before each sample, untimed."""
     calls = {}
     for name, timer in timers.items():
-        reset()
+        reset(name)
         calls[name] = calibrate(timer)
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(repetitions):
         for name, timer in timers.items():
-            reset()
+            reset(name)
             if calls[name] > 1:
                 timer.timeit(1)  # brings into cache what stays there; a long call would find the cache as cold after it
             seconds[name].append(timer.timeit(calls[name]) / calls[name])
