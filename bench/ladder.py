@@ -1,0 +1,23 @@
+"""The long form of ``python -m fusedoptim bench``: all rules, all sizes; picture and JSON go to ``results/``."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from fusedoptim import _core
+from fusedoptim.cli import arguments
+from fusedoptim.cli.extras import extra
+
+with extra("bench"):
+    from fusedoptim.cli import bench
+
+RESULTS = Path(__file__).parent / "results"
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description=__doc__)
+    arguments.bench(parser)
+    parser.set_defaults(
+        rules=list(_core.rule_states), repetitions=15, json=RESULTS / "ladder.json", plot=RESULTS / "ladder.png"
+    )
+    args = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    raise SystemExit(bench.run(args, range(arguments.SMALLEST, args.max_exponent + 1)))

@@ -1,0 +1,103 @@
+"""
+The compiled kernels, and what runs them.
+"""
+
+import collections.abc
+import typing
+
+import numpy
+
+__all__: list[str] = [
+    "Plan",
+    "accumulate",
+    "adam",
+    "adamw",
+    "available_isas",
+    "check_weight",
+    "has_openmp",
+    "isa",
+    "momentum",
+    "num_threads",
+    "parallel_threshold",
+    "rmsprop",
+    "rule_hypers",
+    "rule_states",
+    "set_cpu_quota",
+    "set_default_threads",
+    "set_isa",
+    "sgd",
+    "traffic0",
+    "traffic1",
+    "traffic2",
+    "window_sgd",
+]
+
+class Plan:
+    def __init__(
+        self,
+        rule: str,
+        paths: collections.abc.Sequence[str],
+        weights: collections.abc.Sequence[typing.Any],
+        states: collections.abc.Sequence[collections.abc.Sequence[typing.Any]],
+        accumulates: bool,
+    ) -> None: ...
+    def accumulate(self, grads: list, num_threads: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def check(self, hyper: list) -> None: ...
+    def step(self, grads: list, hyper: list, num_threads: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+def accumulate(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
+def adam(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+    t: float = 1,
+) -> None: ...
+def adamw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+    t: float = 1,
+    weight_decay: float = 0.01,
+) -> None: ...
+def available_isas() -> list[str]: ...
+def check_weight(weight: typing.Any, path: str) -> None: ...
+def has_openmp() -> bool: ...
+def isa() -> str: ...
+def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
+def rmsprop(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+) -> None: ...
+def set_cpu_quota(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+def set_default_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+def set_isa(name: str) -> bool: ...
+def sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, weight_decay: float = 0) -> None: ...
+def traffic0(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
+def traffic1(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray) -> None: ...
+def traffic2(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray) -> None: ...
+def window_sgd(w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1) -> None: ...
+
+parallel_threshold: int = 32768
+rule_hypers: dict = ...
+rule_states: dict = ...

@@ -1,0 +1,75 @@
+"""What each command takes; its docstring is the command's help. Needs no optional package."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+
+from fusedoptim import _core, available_isas
+
+SMALLEST, LARGEST = 4, 28  # exponents of 2
+
+
+def info(parser: ArgumentParser) -> None:
+    """Print what was found on this machine, and what was chosen."""
+
+
+def demo(parser: ArgumentParser) -> None:
+    """Train a network that reads handwritten digits with each optimizer, beside the NumPy reference."""
+    parser.add_argument("--epochs", type=positive, default=30, metavar="N", help="default: %(default)s")
+    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="default: %(default)s")
+    output = Path("fusedoptim-demo.png")
+    parser.add_argument(
+        "--output", type=picture, default=output, metavar="PATH", help="picture; default: ./%(default)s"
+    )
+
+
+def bench(parser: ArgumentParser) -> None:
+    """Check the kernels, then time them against NumPy and against this machine's memory."""
+    rules = ["sgd", "momentum", "rmsprop", "adam"]
+    parser.add_argument(
+        "--rules", nargs="+", choices=list(_core.rule_states), default=rules, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
+    )
+    parser.add_argument(
+        "--repetitions", type=positive, default=7, metavar="N", help="samples of each median; default: %(default)s"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="default: all this process may use")
+    parser.add_argument("--isa", choices=available_isas(), help="instruction set; default: the best")
+    parser.add_argument("--json", type=result, metavar="PATH", help="write all figures there")
+    parser.add_argument("--plot", type=picture, metavar="PATH", help="draw a picture there")
+
+
+def positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    return _whole(text, 0)
+
+
+def exponent(text: str) -> int:
+    return _whole(text, SMALLEST, LARGEST)
+
+
+def result(text: str) -> Path:
+    """A file that can be written, as far as can be told before the work that it costs to fill it."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ArgumentTypeError(f"no file can be made at {text!r}")
+    return path
+
+
+def picture(text: str) -> Path:
+    path = result(text)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise ArgumentTypeError(f"{text!r} must end in .png, .svg or .pdf")
+    return path
+
+
+def _whole(text: str, low: int, high: int | None = None) -> int:
+    if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+        raise ArgumentTypeError(
+            f"must be a whole number {f'>= {low}' if high is None else f'in {low} ... {high}'}, got {text!r}"
+        )
+    return int(text)

@@ -1,0 +1,64 @@
+"""What was measured, as a table and as JSON."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+import fusedoptim as fo
+from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK
+from fusedoptim.cli.bench.ladder import Rung
+
+HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
+
+
+def table(rule: str, rungs: Iterable[Rung]) -> Table:
+    """The rungs of one rule."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{rule}, float32", caption="times: how much faster than NumPy")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for rung in rungs:
+        ours = rung.ns_per_param[OURS]
+        faster = [f"{rung.speedup[name].median:.1f}" if name in rung.speedup else "" for name in (IN_PLACE, TEXTBOOK)]
+        share = f"{rung.speedup[LIMIT].median:.2f}" if LIMIT in rung.speedup else ""
+        quartiles = f"{ours.low:.3g} - {ours.high:.3g}"
+        power = f"2^{rung.n.bit_length() - 1}"
+        table.add_row(power, f"{ours.median:.3g}", quartiles, f"{rung.gb_per_second:.3g}", share, *faster)
+    return table
+
+
+def write_json(path: Path, machine: dict[str, Any], results: Any) -> None:
+    path.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """What a figure means nothing without."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "kernel": platform.release(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "huge_pages": _read("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "load": os.getloadavg()[0],
+        **fo.info(),
+    }
+
+
+def _cpu() -> str:
+    lines = _read("/proc/cpuinfo").splitlines()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,54 @@
+"""Fair timing: competitors take turns within each repetition, so that what else the machine does strikes all alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from timeit import Timer
+
+import numpy as np
+
+SAMPLE = 2e-3  # seconds; much longer than the clock's and the scheduler's grain
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        low, median, high = np.percentile(values, [25, 50, 75]).tolist()
+        return cls(median, low, high)
+
+
+def interleave(
+    timers: Mapping[str, Timer], repetitions: int, reset: Callable[[str], None] = lambda name: None
+) -> dict[str, list[float]]:
+    """Seconds a call of each, sampled in turns; `reset` comes before each sample, untimed."""
+    calls = {}
+    for name, timer in timers.items():
+        reset(name)
+        calls[name] = calibrate(timer)
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    for _ in range(repetitions):
+        for name, timer in timers.items():
+            reset(name)
+            if calls[name] > 1:
+                timer.timeit(1)  # brings into cache what stays there; a long call would find the cache as cold after it
+            seconds[name].append(timer.timeit(calls[name]) / calls[name])
+    return seconds
+
+
+def calibrate(timer: Timer) -> int:
+    """The number of calls that fills a sample."""
+    calls = 1
+    while timer.timeit(calls) < SAMPLE:
+        calls *= 2
+    return calls
+
+
+def ratio(numerator: list[float], denominator: list[float]) -> Spread:
+    """Of the samples of the same repetition, which ran one after the other."""
+    return Spread.of([a / b for a, b in zip(numerator, denominator, strict=True)])

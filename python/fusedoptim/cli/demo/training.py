@@ -1,0 +1,95 @@
+"""The optimizers of the demo, the digits, and a training run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import fusedoptim as fo
+from fusedoptim.cli.demo import mlp
+from fusedoptim.cli.demo.twin import Twin
+
+BATCH = 32
+SIZES = [64, 128, 64, 10]
+
+# The lecture's, from the plainest. Steadier steps may be longer; its RMSProp and Adam have epsilon inside the root.
+OPTIMIZERS: dict[str, Callable[[Any], fo.Optimizer]] = {
+    "SGD": lambda params: fo.SGD(params, lr=0.1),
+    "SGD, mean of 4": lambda params: fo.SGD(params, lr=0.3, accumulate=4),
+    "WindowSGD, last 8": lambda params: fo.WindowSGD(params, lr=0.1, window=8),
+    "Momentum": lambda params: fo.Momentum(params, lr=0.3, beta=0.9),
+    "RMSProp": lambda params: fo.RMSProp(params, lr=1e-3, eps=0, eps_root=1e-8),
+    "Adam": lambda params: fo.Adam(params, lr=2e-3),
+    "Adam, global decay": lambda params: fo.Adam(
+        params, lr=fo.schedules.inverse_sqrt(1e-3, n=200), eps=0, eps_root=1e-8, bias_correction=False
+    ),
+    "AdamW": lambda params: fo.AdamW(params, lr=2e-3, weight_decay=0.1),
+}
+
+
+@dataclass
+class Digits:
+    """Images of handwritten digits, 8 x 8 pixels in 0 ... 1. A fifth is held out of training."""
+
+    x: mlp.Array
+    y: NDArray[Any]
+    x_test: mlp.Array
+    y_test: NDArray[Any]
+
+
+@dataclass
+class Run:
+    """What a training run came to."""
+
+    losses: list[float] = field(default_factory=list)  # on all training images: at the start, then after each epoch
+    train_accuracy: float = 0.0
+    test_accuracy: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0  # in our optimizer
+    reference_seconds: float = 0.0  # in the NumPy reference
+    same_bits: bool = False
+
+
+def digits(seed: int) -> Digits:
+    x, y = load_digits(return_X_y=True)
+    x, x_test, y, y_test = train_test_split(
+        (x / 16).astype(np.float32), y, test_size=0.2, stratify=y, random_state=seed
+    )
+    return Digits(x, y, x_test, y_test)
+
+
+def train(
+    make: Callable[[Any], fo.Optimizer], data: Digits, epochs: int, seed: int, progress: Callable[[], None]
+) -> Run:
+    """One training run; for a seed, all optimizers start from the same weights and see the same minibatches."""
+    rng = np.random.default_rng(seed)
+    params = mlp.init(SIZES, rng)
+    opt = make(params)
+    twin = Twin(opt)
+    run = Run(losses=[_loss(params, data)])
+    for _ in range(epochs):
+        order = rng.permutation(len(data.y))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            batch = order[start : start + BATCH]
+            grads = mlp.backward(params, data.x[batch], data.y[batch])
+            begin = time.perf_counter()
+            opt.step(grads)
+            middle = time.perf_counter()
+            twin.step(grads, opt.t)
+            run.seconds += middle - begin
+            run.reference_seconds += time.perf_counter() - middle
+        run.losses.append(_loss(params, data))
+        progress()
+    run.train_accuracy = mlp.accuracy(params, data.x, data.y)
+    run.test_accuracy = mlp.accuracy(params, data.x_test, data.y_test)
+    run.steps, run.same_bits = opt.t, twin.equals(opt)
+    return run
+
+
+def _loss(params: mlp.Layers, data: Digits) -> float:
+    return mlp.cross_entropy(mlp.forward(params, data.x)[-1], data.y)
