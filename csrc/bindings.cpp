@@ -99,6 +99,7 @@ std::vector<std::string> available_isas() {
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled kernels, and what runs them.";
+  m.attr("version") = FUSEDOPTIM_VERSION;
 
   py::dict states, hypers;
   for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {

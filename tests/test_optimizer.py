@@ -237,14 +237,14 @@ def test_hyper_parameters_are_resumed_too() -> None:
     resumed = fo.Adam(np.ones(2))
     resumed.load_state_dict(optimizer.state_dict())
     assert resumed.lr == 0.5
-    assert resumed.state_dict()["hyper"] == optimizer.state_dict()["hyper"]
+    assert resumed.state_dict()["groups"] == optimizer.state_dict()["groups"]
 
 
 def test_a_schedule_is_kept_where_the_saved_run_had_one() -> None:
     optimizer = fo.SGD(np.ones(2), lr=fo.schedules.exponential(1.0, 0.5))
     optimizer.step(np.ones(2))
     saved = optimizer.state_dict()
-    assert "lr" not in saved["hyper"]
+    assert "lr" not in saved["groups"][0]
     w = np.zeros(2)
     resumed = fo.SGD(w, lr=fo.schedules.exponential(1.0, 0.5))
     resumed.load_state_dict(saved)

@@ -24,6 +24,13 @@ POINTS: list[tuple[str, tuple, dict[int, float]]] = [
     ("cosine", (1.0, 2, 0.5), {1: 1.0, 2: 0.75, 3: 0.5, 9: 0.5}),
     ("warmup", (1.0, 4), {1: 0.25, 2: 0.5, 4: 1.0, 5: 1.0, 100: 1.0}),
     ("warmup", (schedules.exponential(1.0, 0.5), 4), {1: 0.25, 2: 0.25, 3: 0.1875, 4: 0.125, 5: 0.0625}),
+    ("polynomial", (1.0, 4), {1: 1.0, 2: 0.5625, 3: 0.25, 5: 0.0, 100: 0.0}),
+    ("polynomial", (1.0, 4, 3.0, 0.5), {1: 1.0, 3: 0.5625, 5: 0.5}),
+    ("restarts", (1.0, 2), {1: 1.0, 2: 0.5, 3: 1.0, 4: 0.5, 101: 1.0}),
+    ("restarts", (1.0, 2, 2.0, 0.5), {1: 1.0, 2: 0.75, 3: 1.0, 5: 0.75, 7: 1.0, 11: 0.75, 15: 1.0}),
+    ("one_cycle", (1.0, 10, 0.4, 0.5, 0.0), {1: 0.5, 3: 0.75, 5: 1.0, 8: 0.5, 11: 0.0, 100: 0.0}),
+    ("join", ((0.5, 0.25), (3,)), {1: 0.5, 3: 0.5, 4: 0.25, 100: 0.25}),
+    ("join", ((0.5, schedules.linear(1.0, 4), 0.25), (2, 4)), {2: 0.5, 3: 1.0, 4: 0.75, 5: 0.25}),
 ]
 MAKERS = [(name, arguments) for name, arguments, _ in POINTS]
 
@@ -40,7 +47,7 @@ def test_points(name: str, arguments: tuple, points: dict[int, float]) -> None:
 
 
 def test_every_schedule_has_points() -> None:
-    assert set(schedules.__all__) - {"Schedule"} == {name for name, _ in MAKERS}
+    assert set(schedules.__all__) - {"Schedule", "Plateau"} == {name for name, _ in MAKERS}
 
 
 @pytest.mark.parametrize(("name", "arguments"), MAKERS)
@@ -102,3 +109,28 @@ def test_an_optimizer_takes_it(name: str, arguments: tuple) -> None:
         before = w[0]
         optimizer.step(np.ones(1))
         assert w[0] == before - schedule(t), f"t={t}"
+
+
+def test_plateau_reduces_where_the_metric_stops_falling() -> None:
+    lr = schedules.Plateau(1.0, factor=0.5, patience=1, threshold=0.1, end=0.2)
+    metrics = [10.0, 8.0, 7.5, 7.3, 7.0, 7.1, 7.2, 6.9, 6.8, 6.9, 6.9]
+    assert [lr.observe(metric) for metric in metrics] == [False] * 3 + [True] + [False] * 2 + [True] + [False] + [
+        True
+    ] + [False, True]
+    assert lr(1) == 0.2
+    assert lr == pickle.loads(pickle.dumps(lr))
+
+
+def test_plateau_drives_an_optimizer() -> None:
+    w, lr = np.zeros(1), schedules.Plateau(1.0, factor=0.5, patience=0)
+    opt = fo.SGD(w, lr=lr)
+    for metric in (1.0, 1.0, 1.0):
+        lr.observe(metric)
+        opt.step(np.ones(1))
+    assert w.tolist() == [-1.75]
+
+
+def test_join_needs_a_boundary_between_two() -> None:
+    for boundaries in ((), (1, 2), (3, 3), (5, 2)):
+        with pytest.raises(ValueError, match="rising boundaries"):
+            schedules.join([0.1] * (3 if len(boundaries) == 2 and boundaries != (1, 2) else 2), boundaries)

@@ -1,9 +1,7 @@
 """Optimizers for NumPy arrays: the whole update in one pass over memory, with the bits of a NumPy reference."""
 
-from importlib.metadata import version as _version
-
+from fusedoptim import _core, kernels, reference, schedules
 from fusedoptim import isa as _isa
-from fusedoptim import kernels, reference, schedules
 from fusedoptim import threads as _threads
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
@@ -17,7 +15,7 @@ from fusedoptim.sgd import SGD
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
 
-__version__ = _version("fusedoptim")
+__version__ = _core.version
 
 __all__ = [
     "SGD",

@@ -18,12 +18,13 @@ class Group:
     _rule: str
     _to_hyper: Callable[..., Hyper]
     _arguments: dict[str, Any]
-    _values: list[float]  # for the next step: the hyper-parameters of the rule, in order, and the L2 penalty
-    _names: list[str]
+    _values: list[Any]
+    _lr_at: int | None  # where in the values the learning rate and t are, if they change from step to step
+    _t_at: int | None
 
     def __init__(self, rule: str, params: Any, to_hyper: Callable[..., Hyper], arguments: dict[str, Any]) -> None:
-        vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper, _names=_core.rule_hypers[rule])
-        self._take(arguments, t=1)
+        vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper)
+        self._take(arguments)
 
     def __getattr__(self, name: str) -> Any:
         arguments = vars(self).get("_arguments", {})
@@ -33,41 +34,33 @@ class Group:
 
     def __setattr__(self, name: str, value: Any) -> None:
         getattr(self, name)
-        self._take(self._arguments | {name: value}, t=1)
+        self._take(self._arguments | {name: value})
 
     def __repr__(self) -> str:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
-    def _take(self, arguments: dict[str, Any], t: int) -> None:
-        hyper = self._to_hyper(**arguments)
-        lr = hyper["lr"](t) if callable(hyper["lr"]) else hyper["lr"]
-        values = [{**hyper, "lr": lr}.get(name, 1) for name in self._names]
-        for name, value in zip(self._names, values, strict=True):
-            _core.check_hyper(self._rule, name, value)
-        _core.check_hyper(self._rule, "weight_decay", hyper.get("l2", 0.0))
-        vars(self).update(
-            _arguments=arguments,
-            _values=[*values, hyper.get("l2", 0.0)],
-            _lr_at=self._names.index("lr") if callable(hyper["lr"]) else None,
-            _t_at=self._names.index("t") if "t" in self._names and "t" not in hyper else None,
-        )
-
-    def _numbers(self) -> dict[str, Any]:
-        """The arguments, without a schedule."""
+    def numbers(self) -> dict[str, Any]:
+        """The hyper-parameters, without a learning rate that is a schedule."""
         return {name: value for name, value in self._arguments.items() if not callable(value)}
 
-    def _with(self, numbers: dict[str, Any]) -> "Group":
-        """A group of the same parameters and other numbers."""
-        if unknown := numbers.keys() ^ self._arguments.keys() - (
-            {"lr"} if callable(self.lr) or "lr" not in numbers else set()
-        ):
-            raise ValueError(f"the groups differ in {sorted(unknown)}")
+    def replaced(self, numbers: dict[str, Any]) -> "Group":
+        """A group of the same parameters with other numbers."""
         return Group(self._rule, self.params, self._to_hyper, self._arguments | numbers)
 
-    def _at(self, t: int) -> list[float]:
-        """The values of step t."""
+    def at(self, t: int) -> list[Any]:
+        """What step t takes: the hyper-parameters of the rule, in order, and the L2 penalty."""
         if self._lr_at is not None:
             self._values[self._lr_at] = self._arguments["lr"](t)
         if self._t_at is not None:
             self._values[self._t_at] = t
         return self._values
+
+    def _take(self, arguments: dict[str, Any]) -> None:
+        hyper = {"l2": 0.0} | self._to_hyper(**arguments)
+        names = [*_core.rule_hypers[self._rule], "l2"]
+        lr_at = names.index("lr") if callable(hyper["lr"]) else None  # a schedule is checked as it goes
+        values = [1 if k == lr_at else hyper.get(name, 1) for k, name in enumerate(names)]
+        for name, value in zip(names, values, strict=True):
+            _core.check_hyper(self._rule, name, value)
+        t_at = names.index("t") if "t" in names and "t" not in hyper else None
+        vars(self).update(_arguments=arguments, _values=values, _lr_at=lr_at, _t_at=t_at)

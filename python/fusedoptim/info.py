@@ -2,7 +2,6 @@
 
 import os
 import platform
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ def info() -> dict[str, Any]:
     True
     """
     return {
-        "fusedoptim": version("fusedoptim"),
+        "fusedoptim": _core.version,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}",

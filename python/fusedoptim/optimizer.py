@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict
@@ -146,6 +146,7 @@ class Optimizer:
                 takes = ", ".join(self._arguments)
                 raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
             group = Group(self.rule, spec["params"], self.hyper, self._arguments | own)
+            self._check_schedule(group.lr)
             skeleton = tree.skeleton(group.params)
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
@@ -198,8 +199,14 @@ class Optimizer:
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
+        self._check_schedule(lr)
         for group in self.groups:
             group.lr = lr
+
+    def _check_schedule(self, lr: float | Schedule) -> None:
+        """Refuses at once a schedule that cannot give the next step its rate."""
+        if callable(lr):
+            _core.check_hyper(self.rule, "lr", lr(self.t + 1))
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -234,12 +241,13 @@ class Optimizer:
             self._accumulated += 1
             return
         t = self.t + 1
-        values = [group._at(t) for group in self.groups]
+        values = [group.at(t) for group in self.groups]
         norm = self._plan.step(leaves, values, options)
         if norm is not None:
             self.last_grad_norm = norm
             if options.require_finite and not math.isfinite(norm):
-                return self._skip(leaves)
+                self._skip(leaves)
+                return
         self.t = t
         self._accumulated = 0
 
@@ -286,7 +294,7 @@ class Optimizer:
             self._set_grad_scale(grad_scale)
         self._options.zero_grads = zero_grads
         unfrozen = sum(not t.frozen for t in self._tensors[:index])
-        self._plan.step_one(unfrozen, grad, [group._at(self.t + 1) for group in self.groups], self._options)
+        self._plan.step_one(unfrozen, grad, [group.at(self.t + 1) for group in self.groups], self._options)
         self._pending.add(index)
 
     def _unfrozen(self, grads: Nest) -> list[Any]:
@@ -354,15 +362,16 @@ class Optimizer:
     # -- state dicts ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that a later run needs besides the weights: a plain dict of numbers and arrays.
+        """A copy of all that a later run needs besides the weights: a plain dict of numbers, arrays and the rule's name.
 
         A learning rate that is a schedule is left out: it belongs to the program that goes on.
         """
         return {
+            "rule": self.rule,
             "t": self.t,
             "accumulated": self._accumulated,
             "skipped": self.skipped,
-            "groups": [group._numbers() for group in self.groups],
+            "groups": [group.numbers() for group in self.groups],
             "state": {name: tree.map_leaves(np.copy, nest) for name, nest in self.state.items()},
         }
 
@@ -375,24 +384,30 @@ class Optimizer:
             where the dict is not of an optimizer of this kind over parameters like these; nothing has changed then.
         """
         self._refuse_amid("load a state")
-        _same_keys("the state dict", saved, ("t", "accumulated", "skipped", "groups", "state"))
-        for name in ("t", "accumulated", "skipped"):
+        _same_keys("the state dict", saved, ("rule", "t", "accumulated", "skipped", "groups", "state"))
+        if saved["rule"] != self.rule:
+            raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {self.rule!r}")
+        for name in ("t", "skipped"):
             if saved[name] != 0:
-                positive(f'state_dict["{name}"]', saved[name])
-        if saved["accumulated"] >= self._options.accumulate:
+                positive(f'the state dict\'s "{name}"', saved[name])
+        if saved["accumulated"] not in range(self._options.accumulate):
+            most = self._options.accumulate
+            raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
+        if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(self.groups):
             raise ValueError(
-                f"{saved['accumulated']} gradients are summed in the state dict, but accumulate={self._options.accumulate}"
+                f'the state dict\'s "groups" must be a list of {len(self.groups)}, got {saved["groups"]!r}'
             )
-        if len(saved["groups"]) != len(self.groups):
-            raise ValueError(f"the state dict has {len(saved['groups'])} groups, the optimizer {len(self.groups)}")
-        groups = [group._with(numbers) for group, numbers in zip(self.groups, saved["groups"], strict=True)]
-        _same_keys('state_dict["state"]', saved["state"], self.state)
+        groups = []
+        for group, numbers in zip(self.groups, saved["groups"], strict=True):
+            _same_keys('the state dict\'s "groups"', numbers, group.numbers(), optional={"lr"})
+            groups.append(group.replaced(numbers))
+        _same_keys('the state dict\'s "state"', saved["state"], self.state)
         copies = []
         for name, nest in saved["state"].items():
             for tensor, array in zip(self._tensors, tree.leaves(self._skeleton, nest, name), strict=True):
-                own = tensor.states[name]
+                own, path = tensor.states[name], name + tensor.path
                 if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
-                    raise ValueError(f"{name}{tensor.path} must be {own.dtype} of shape {own.shape}, got {array!r}")
+                    raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
                 copies.append((own, array))
         for own, array in copies:
             np.copyto(own, array)
@@ -433,8 +448,8 @@ def _options(
     return options
 
 
-def _same_keys(name: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None:
+def _same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:
     if not isinstance(got, Mapping):
         raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
-    if got.keys() != set(wanted):
+    if got.keys() - optional != set(wanted) - optional:
         raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")

@@ -12,9 +12,8 @@ class Twin:
 
     def __init__(self, opt: Optimizer) -> None:
         self.rule = getattr(reference, opt.rule)
-        self.hyper: dict[str, float] = opt.state_dict()["hyper"]
-        self.lr = opt.lr
-        self.takes_t = "t" in _core.rule_hypers[opt.rule] and "t" not in self.hyper
+        self.names = _core.rule_hypers[opt.rule]
+        self.group = opt.groups[0]
         self.skeleton = tree.skeleton(opt.params)
         self.weights = self._copies(opt.params)
         states = [self._copies(nest) for name, nest in opt.state.items() if name != "grad_sum"]
@@ -32,12 +31,9 @@ class Twin:
             leaves = [sum(column) / len(column) for column in zip(*self.summed, leaves, strict=True)]
             self.summed = []
         self.t = t
-        if callable(self.lr):
-            self.hyper["lr"] = self.lr(t)
-        if self.takes_t:
-            self.hyper["t"] = t
+        hyper = dict(zip(self.names, self.group.at(t), strict=False))
         for (w, *state), g in zip(self.arrays, leaves, strict=True):
-            self.rule(w, g, *state, **self.hyper)
+            self.rule(w, g, *state, **hyper)
 
     def equals(self, opt: Optimizer) -> bool:
         """Whether all weights are equal to the bit."""
