@@ -89,8 +89,7 @@ def one_cycle(lr: float, n: float, rise: float = 0.3, start: float = 0.04, end: 
     """
     if not 0 < rise < 1:
         raise ValueError(f"rise must be a share of n in (0, 1), got {rise!r}")
-    up, down = cosine(start * lr, rise * _positive(n), end=lr), cosine(lr, (1 - rise) * n, end=end * lr)
-    return partial(_one_cycle, up=up, down=down, peak=rise * n)
+    return partial(_one_cycle, lr=lr, n=_positive(n), rise=rise, start=start, end=end)
 
 
 def warmup(schedule: Schedule | float, n: float) -> Schedule:
@@ -188,7 +187,7 @@ def _linear(t: int, lr: float, n: float, end: float) -> float:
     return lr + (end - lr) * min((t - 1) / n, 1)
 
 
-def _cosine(t: int, lr: float, n: float, end: float) -> float:
+def _cosine(t: float, lr: float, n: float, end: float) -> float:
     return end + (lr - end) * (1 + math.cos(math.pi * min((t - 1) / n, 1))) / 2
 
 
@@ -204,8 +203,11 @@ def _restarts(t: int, lr: float, n: int, growth: float, end: float) -> float:
     return _cosine(t, lr, math.ceil(length), end)
 
 
-def _one_cycle(t: int, up: Schedule, down: Schedule, peak: float) -> float:
-    return up(t) if t - 1 < peak else down(t - peak)  # type: ignore[arg-type]
+def _one_cycle(t: int, lr: float, n: float, rise: float, start: float, end: float) -> float:
+    peak = rise * n
+    if t - 1 < peak:
+        return _cosine(t, start * lr, peak, lr)
+    return _cosine(t - peak, lr, n - peak, end * lr)
 
 
 def _join(t: int, schedules: tuple[Schedule, ...], boundaries: tuple[int, ...]) -> float:
