@@ -1,7 +1,7 @@
 import math
-from typing import Any, Unpack
+from typing import Unpack
 
-from fusedoptim.group import Hyper
+from fusedoptim.group import Hyper, l2_penalty
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -76,15 +76,16 @@ class Adam(Optimizer):
         super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
 
     @staticmethod
-    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
-        return adam_hyper(**arguments) | {"l2": weight_decay}
+    def hyper(arguments: Hyper) -> Hyper:
+        return l2_penalty(adam_hyper(arguments))
 
 
-def adam_hyper(lr: float | Schedule, betas: Any, bias_correction: bool, **hyper: float) -> Hyper:
-    """The hyper-parameters of the rules of Adam's kind. At t = inf the bias is nil, and so is its correction."""
+def adam_hyper(arguments: Hyper) -> Hyper:
+    """The hyper-parameters of a rule of Adam's kind. At t = inf the bias is nil, and so is its correction."""
+    hyper = dict(arguments)
+    betas, bias_correction = hyper.pop("betas"), hyper.pop("bias_correction")
     try:
-        beta1, beta2 = betas
+        hyper["beta1"], hyper["beta2"] = betas
     except (TypeError, ValueError):
         raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}") from None
-    hyper |= {"lr": lr, "beta1": beta1, "beta2": beta2}
     return hyper if bias_correction else hyper | {"t": math.inf}

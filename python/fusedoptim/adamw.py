@@ -1,7 +1,6 @@
-from typing import Any, Unpack
+from typing import Unpack
 
 from fusedoptim.adam import adam_hyper
-from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -56,6 +55,7 @@ class AdamW(Optimizer):
     """
 
     rule = "adamw"
+    hyper = staticmethod(adam_hyper)
 
     def __init__(
         self,
@@ -71,7 +71,3 @@ class AdamW(Optimizer):
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
         super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
-
-    @staticmethod
-    def hyper(**arguments: Any) -> Hyper:
-        return adam_hyper(**arguments)

@@ -8,6 +8,11 @@ from fusedoptim import _core
 Hyper = dict[str, Any]
 
 
+def l2_penalty(arguments: Hyper) -> Hyper:
+    """For a rule without a decay of its own: `weight_decay` is the L2 penalty of the step."""
+    return {"l2" if name == "weight_decay" else name: value for name, value in arguments.items()}
+
+
 class Group:
     """Parameters that share hyper-parameters, which are the attributes: ``opt.groups[0].lr = 1e-4``.
 
@@ -16,13 +21,13 @@ class Group:
 
     params: Any
     _rule: str
-    _to_hyper: Callable[..., Hyper]
+    _to_hyper: Callable[[Hyper], Hyper]
     _arguments: dict[str, Any]
     _values: list[Any]
     _lr_at: int | None  # where in the values the learning rate and t are, if they change from step to step
     _t_at: int | None
 
-    def __init__(self, rule: str, params: Any, to_hyper: Callable[..., Hyper], arguments: dict[str, Any]) -> None:
+    def __init__(self, rule: str, params: Any, to_hyper: Callable[[Hyper], Hyper], arguments: dict[str, Any]) -> None:
         vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper)
         self._take(arguments)
 
@@ -56,7 +61,7 @@ class Group:
         return self._values
 
     def _take(self, arguments: dict[str, Any]) -> None:
-        hyper = {"l2": 0.0} | self._to_hyper(**arguments)
+        hyper = {"l2": 0.0} | self._to_hyper(arguments)
         names = [*_core.rule_hypers[self._rule], "l2"]
         lr_at = names.index("lr") if callable(hyper["lr"]) else None  # a schedule is checked as it goes
         values = [1 if k == lr_at else hyper.get(name, 1) for k, name in enumerate(names)]

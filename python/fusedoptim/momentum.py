@@ -1,6 +1,6 @@
-from typing import Any, Unpack
+from typing import Unpack
 
-from fusedoptim.group import Hyper
+from fusedoptim.group import l2_penalty
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -52,6 +52,7 @@ class Momentum(Optimizer):
     """
 
     rule = "momentum"
+    hyper = staticmethod(l2_penalty)
 
     def __init__(
         self,
@@ -63,7 +64,3 @@ class Momentum(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(params, {"lr": lr, "beta": beta, "weight_decay": weight_decay}, **common)
-
-    @staticmethod
-    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
-        return arguments | {"l2": weight_decay}

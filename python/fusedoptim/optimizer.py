@@ -105,7 +105,7 @@ class Optimizer:
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
     @staticmethod
-    def hyper(**arguments: Any) -> Hyper:
+    def hyper(arguments: Hyper) -> Hyper:
         """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean."""
         return arguments
 
@@ -304,7 +304,7 @@ class Optimizer:
         return leaves
 
     def _set_grad_scale(self, grad_scale: float) -> None:
-        if not (isinstance(grad_scale, int | float | np.number) and math.isfinite(grad_scale) and grad_scale > 0):
+        if not 0 < _number(grad_scale) < math.inf:
             raise ValueError(f"grad_scale must be a finite number > 0, got {grad_scale!r}")
         if self._accumulated > 0:
             was = self._options.grad_scale
@@ -433,11 +433,11 @@ def _options(
     options.accumulate = positive("accumulate", accumulate)
     for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
         if limit is not None:
-            if not (isinstance(limit, int | float | np.number) and limit > 0):
+            if not _number(limit) > 0:
                 raise ValueError(f"{name} must be a number > 0, or None, got {limit!r}")
             setattr(options, name, limit)
     if ema is not None:
-        if not (isinstance(ema, int | float | np.number) and 0 <= ema < 1):
+        if not 0 <= _number(ema) < 1:
             raise ValueError(f"ema must be a number in [0, 1), or None, got {ema!r}")
         options.ema = ema
     if nonfinite not in ("propagate", "skip", "raise"):
@@ -446,6 +446,11 @@ def _options(
     options.maximize = bool(maximize)
     options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options
+
+
+def _number(value: Any) -> float:
+    """`value` if it is a number, else NaN, which no domain has."""
+    return float(value) if isinstance(value, int | float | np.number) else math.nan
 
 
 def _same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:

@@ -1,6 +1,6 @@
-from typing import Any, Unpack
+from typing import Unpack
 
-from fusedoptim.group import Hyper
+from fusedoptim.group import l2_penalty
 from fusedoptim.optimizer import Common, Nest, Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -54,6 +54,7 @@ class RMSProp(Optimizer):
     """
 
     rule = "rmsprop"
+    hyper = staticmethod(l2_penalty)
 
     def __init__(
         self,
@@ -69,7 +70,3 @@ class RMSProp(Optimizer):
         super().__init__(
             params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}, **common
         )
-
-    @staticmethod
-    def hyper(*, weight_decay: float, **arguments: Any) -> Hyper:
-        return arguments | {"l2": weight_decay}
