@@ -98,7 +98,7 @@ class Optimizer:
         self.t = self.skipped = self._accumulated = 0
         self.last_grad_norm: float | None = None
         self._pending: set[int] | None = None  # the tensors updated in a `stepping` block
-        self._any_frozen = False
+        self._any_frozen = self._grouped = False
         self.groups: list[Group] = []
         self._tensors: list[Tensor] = []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))

@@ -71,7 +71,7 @@ def polynomial(lr: float, n: float, power: float = 2.0, end: float = 0.0) -> Sch
     return partial(_polynomial, lr=lr, n=_positive(n), power=power, end=end)
 
 
-def restarts(lr: float, n: int, growth: float = 1.0, end: float = 0.0) -> Schedule:
+def restarts(lr: float, n: float, growth: float = 1.0, end: float = 0.0) -> Schedule:
     r"""Cosine with warm restarts: :func:`cosine` over ``n`` steps, then again over ``growth * n``, and so on.
 
     Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983, with :math:`T_0 = n` and :math:`T_{mult} = growth`. Lengths are
@@ -195,8 +195,8 @@ def _polynomial(t: int, lr: float, n: float, power: float, end: float) -> float:
     return float(end + (lr - end) * (1 - min((t - 1) / n, 1)) ** power)
 
 
-def _restarts(t: int, lr: float, n: int, growth: float, end: float) -> float:
-    length = float(n)
+def _restarts(t: int, lr: float, n: float, growth: float, end: float) -> float:
+    length = n
     while t > math.ceil(length):
         t -= math.ceil(length)
         length *= growth
