@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 namespace fusedoptim {
 
@@ -69,6 +70,7 @@ void Plan::take_grads(const py::object& grads, bool zeroed) {
     if (bound.is_none()) refuse("not_bound");
     return;
   }
+  if (py::len(grads) != tensors.size()) throw std::invalid_argument("as many gradients as tensors");
   bound = py::none();
   std::size_t i = 0;
   for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed);
@@ -80,9 +82,18 @@ void Plan::bind(const py::list& grads) {
   bound = grads;
 }
 
+// What a group passes: the hyper-parameters that are not counted from the arrays, and the L2 penalty.
+static std::size_t n_values(const Row& row) {
+  std::size_t n = 1;
+  for (int k = 0; k < row.n_hyper; ++k) n += row.signature.hyper[k].domain != Domain::rows;
+  return n;
+}
+
 void Plan::take_values(const py::list& values, const Options& options) {
+  if (values.size() != settings.size()) throw std::invalid_argument("as many values as groups");
   for (std::size_t group = 0; group < settings.size(); ++group) {
     const auto of_group = py::reinterpret_borrow<py::list>(PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)));
+    if (of_group.size() != n_values(row())) throw std::invalid_argument("as many values as hyper-parameters, and one");
     const auto value = [&](int k) { return py::handle(PyList_GET_ITEM(of_group.ptr(), k)); };
     Settings next;
     int k = 0;
