@@ -123,7 +123,6 @@ def test_kernel_array(row: Case, name: str, bad: str) -> None:
     good = kernel_arrays(row)
     role = dict(roles(row))[name]
     arrays = good | {name: ROLES[role][bad][0](good[name].copy())}
-    # The dtype of the others is that of w: beside a bad w they may be the first that do not fit.
     with unchanged([*good.values(), *arrays.values()]), refused_array(role, bad, name):
         row.kernel(*arrays.values())
     with unchanged([*good.values(), *arrays.values()]), refused_array(role, bad, name):
