@@ -26,9 +26,10 @@ constexpr Hyper t = {"t", 1, Domain::step};
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
 
-// base^exponent for a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every C library.
+// base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every C
+// library.
 inline double power(double base, double exponent) {
-  if (exponent == INFINITY) return 0;
+  if (exponent >= 0x1p63) return 0;
   double result = 1;
   for (auto n = static_cast<unsigned long long>(exponent); n > 0; n >>= 1, base *= base)
     if (n & 1) result *= base;

@@ -102,8 +102,8 @@ def average(ema: Array, w: Array, *, decay: float) -> None:
 
 
 def power(base: float, exponent: float) -> float:
-    """``base**exponent`` by repeated squaring: unlike pow(), the same bits with every C library."""
-    if exponent == math.inf:
+    """``base**exponent`` for ``base < 1``, by repeated squaring: unlike pow(), the same bits with every C library."""
+    if exponent >= 2**63:
         return 0.0
     result, n = 1.0, int(exponent)
     while n > 0:
