@@ -136,6 +136,7 @@ py::object Plan::step(const py::object& grads, const py::list& values, const Opt
 
 void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
   const Busy guard(*this);
+  bound = py::none();
   Tensor& tensor = tensors.at(i);
   take_values(values, options);
   take_grad(tensor, grad, options.zero_grads);
