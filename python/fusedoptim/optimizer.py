@@ -26,8 +26,8 @@ class Common(TypedDict, total=False):
     Parameters
     ----------
     accumulate : int, default 1
-        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of :meth:`Optimizer.step`
-        add up, call M updates with the mean.
+        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of
+        :meth:`~fusedoptim.Optimizer.step` add up, call M updates with the mean.
     clip_norm : float, optional
         The gradients of all groups together are multiplied by ``min(1, clip_norm / norm)``. They are not written: the
         scale goes into the update.
@@ -35,7 +35,7 @@ class Common(TypedDict, total=False):
         Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
     ema : float in [0, 1), optional
         Decay of a running average of the weights, ``ema ← decay·ema + (1 − decay)·w`` after each update, kept in
-        ``state["ema"]`` and used by :meth:`Optimizer.using_ema`. It begins at the weights as they are when the optimizer
+        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. It begins at the weights as they are when the optimizer
         is made.
     maximize : bool, default False
         Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
