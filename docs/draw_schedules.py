@@ -10,7 +10,7 @@ from fusedoptim.schedules import Plateau, Schedule
 mpl.use("svg")
 mpl.rcParams |= {"svg.hashsalt": "fusedoptim", "svg.fonttype": "none", "font.size": 9}
 
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 STEPS = range(1, 101)
 
