@@ -1,5 +1,6 @@
 """Draws every schedule into schedules.svg: `nox -s figures`."""
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -52,7 +53,9 @@ def draw(path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("t", size=9)
     figure.supylabel("lr", size=9)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_text("".join(line.rstrip() + "\n" for line in svg.getvalue().splitlines()))
 
 
 if __name__ == "__main__":
