@@ -65,6 +65,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def figures(session: nox.Session) -> None:
+    """Draws the pictures of the documentation again; commit them."""
+    session.install(".", "matplotlib")
+    session.run("python", "docs/draw_schedules.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Checks the kernels, then times them; arguments after -- go to the benchmark."""
     session.install(".[bench]")

@@ -16,7 +16,13 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fusedoptim"):
+            raise
+        pytest.skip(f"{error.name} is not installed")
+    assert doctest.testmod(module).failed == 0
 
 
 def test_every_optimizer_has_an_example() -> None:

@@ -15,7 +15,7 @@ class Adam(Optimizer):
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, & \hat v &= v / (1 - \beta_2^t) \\
         w &\leftarrow w - \frac{lr\, \hat m}{\sqrt{\hat v + eps\_root} + eps}
 
-    The lecture's Adam with global decay is
+    Adam with global decay, :math:`w \leftarrow w - \frac{\eta}{\sqrt{v + \varepsilon} \sqrt{t / N}} m`, is
     ``Adam(params, lr=schedules.inverse_sqrt(η, N), eps=0, eps_root=ε, bias_correction=False)``.
 
     Parameters
@@ -25,8 +25,8 @@ class Adam(Optimizer):
     lr : float or schedule, default 1e-3
         Learning rate :math:`\eta`.
     betas : pair of floats in [0, 1), default (0.9, 0.999)
-        Decays :math:`\beta_1, \beta_2` of the running averages, kept in ``state["m"]`` and ``state["v"]`` (the lecture's
-        v and u).
+        Decays :math:`\beta_1, \beta_2` of the running averages, kept in ``state["m"]`` and ``state["v"]``. Lecture notes
+        often write v for our m and u for our v.
     eps : float, default 1e-8
         Added outside the root, after the bias correction, as torch and optax do.
     eps_root : float, default 0

@@ -27,6 +27,16 @@ def arena(nest: Any, *, slot: int = 0) -> Any:
         Where the buffer begins within a page: take 0 for the weights and 1 for their gradients. The state arrays of an
         optimizer lie in buffers like this one, in the slots from 2.
 
+    Returns
+    -------
+    nest of arrays
+        Writeable copies with the shapes and dtypes of `nest`, each at the start of a cache line. Any of them keeps the
+        whole buffer alive.
+
+    Notes
+    -----
+    For a buffer of 2 MiB or more the system is asked for transparent huge pages, which it may grant. Nothing but speed depends on it.
+
     Examples
     --------
     >>> import numpy as np

@@ -16,7 +16,24 @@ def l2_penalty(arguments: Hyper) -> Hyper:
 class Group:
     """Parameters that share hyper-parameters, which are the attributes: ``opt.groups[0].lr = 1e-4``.
 
-    A value that the optimizer would not take is refused when it is set. ``params`` is the nest of arrays.
+    A value that the optimizer would not take is refused when it is set, and so is a name it does not have. A group takes
+    the hyper-parameters of its class; the keywords of :class:`~fusedoptim.optimizer.Common` hold for all groups.
+
+    Attributes
+    ----------
+    params : nest of arrays
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> opt = fo.Momentum([{"params": np.zeros(2), "lr": 0.5}, {"params": np.zeros(3)}], lr=0.1)
+    >>> opt.groups[1].beta = 0.5
+    >>> opt.groups
+    [Group(lr=0.5, beta=0.9, weight_decay=0.0), Group(lr=0.1, beta=0.5, weight_decay=0.0)]
+    >>> opt.groups[0].beta = 1.5
+    Traceback (most recent call last):
+    ValueError: beta must be a number in [0, 1), got 1.5
     """
 
     params: Any

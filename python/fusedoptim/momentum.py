@@ -24,7 +24,7 @@ class Momentum(Optimizer):
     lr : float or schedule, default 1e-2
         Learning rate :math:`\eta`.
     beta : float in [0, 1), default 0.9
-        Decay :math:`\beta` of the running average, kept in ``state["m"]`` (the lecture's v).
+        Decay :math:`\beta` of the running average, kept in ``state["m"]``. Lecture notes often write v for our m.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common

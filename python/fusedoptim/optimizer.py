@@ -21,26 +21,34 @@ Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
 
 
 class Common(TypedDict, total=False):
-    """Keywords that every optimizer takes.
+    """Keywords that every optimizer takes. They hold for all groups.
 
+    Parameters
+    ----------
     accumulate : int, default 1
-        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of :meth:`Optimizer.step`
-        add up, call M updates with the mean.
+        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of
+        :meth:`~fusedoptim.Optimizer.step` add up, call M updates with the mean.
     clip_norm : float, optional
-        The gradients of all groups together are scaled down to this norm where theirs is larger. They are not written:
-        the scale goes into the update.
+        The gradients of all groups together are multiplied by ``min(1, clip_norm / norm)``. They are not written: the
+        scale goes into the update.
     clip_value : float, optional
-        Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm`.
+        Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
     ema : float in [0, 1), optional
         Decay of a running average of the weights, ``ema ← decay·ema + (1 − decay)·w`` after each update, kept in
-        ``state["ema"]`` and used by :meth:`Optimizer.using_ema`. It begins at the weights.
+        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. It begins at the weights as they are when the optimizer
+        is made.
     maximize : bool, default False
-        Ascend instead of descend.
+        Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
     nonfinite : {"propagate", "skip", "raise"}, default "propagate"
         What to do where a gradient is infinite or NaN, or the norm overflows float64: update all the same; do not take
-        the step, and count it in ``skipped``; or the same with an error.
+        the step, and count it in ``skipped``; or the same with a :class:`FloatingPointError`.
     num_threads : int, optional
         Threads of a step; default :func:`fusedoptim.get_num_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where a keyword is unknown or outside its domain.
     """
 
     accumulate: int
@@ -67,15 +75,34 @@ class Tensor:
 class Optimizer:
     """The base of all optimizers: it owns the state, and checks everything before it changes anything.
 
+    Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
+    ``Adam([{"params": nest, "lr": 1e-3}, {"params": nest}])``, whose own hyper-parameters come before those of the call.
+
     Attributes
     ----------
-    params : the nest of arrays as given, or a list with the nest of each group. They are updated in place.
-    groups : list of :class:`~fusedoptim.group.Group`, whose hyper-parameters can be read and set.
-    state : dict of the running averages and the like, each a nest as `params`.
-    t : number of updates done.
-    skipped : number of steps not taken for a gradient that was not finite.
-    last_grad_norm : norm of the gradients of the last step, before clipping; None unless `clip_norm` or `nonfinite`
-        asked for it.
+    params : nest of arrays
+        As given, or a list with the nest of each group. They are updated in place.
+    groups : list of :class:`~fusedoptim.group.Group`
+        Their hyper-parameters can be read and set.
+    state : dict
+        The running averages and the like by name, each a nest as `params`.
+    t : int
+        Number of updates done.
+    skipped : int
+        Number of steps not taken for a gradient that was not finite.
+    last_grad_norm : float or None
+        Norm of the gradients of the last step, unscaled and before clipping; None unless `clip_norm` or `nonfinite` asked
+        for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([3.0, 4.0])
+    >>> opt = fo.SGD(w, lr=1.0, clip_norm=2.5)
+    >>> opt.step(w.copy())  # the gradient of |w|² / 2, of norm 5
+    >>> w, opt.t, opt.last_grad_norm
+    (array([1.5, 2. ]), 1, 5.0)
     """
 
     rule: ClassVar[str]
@@ -112,17 +139,90 @@ class Optimizer:
     # -- groups --------------------------------------------------------------------------------------------------------
 
     def add_group(self, group: dict[str, Any]) -> None:
-        """Adds parameters, ``{"params": nest, **hyper-parameters}``, with a state of zero. Their gradients come last."""
+        """Adds parameters, with a state of zero. Their gradients come last.
+
+        An optimizer that was made from one nest becomes one of two groups: `params`, `state` and the gradients are lists
+        from then on. Bound gradients have to be bound again.
+
+        Parameters
+        ----------
+        group : dict
+            ``{"params": nest, **hyper-parameters}``; those left out are as in the call that made the optimizer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where a parameter or a hyper-parameter is refused, or an array is there already; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Notes
+        -----
+        `t` is the optimizer's, not the group's. Adam's bias correction is all but gone when a group comes late, so its
+        first steps are longer: up to :math:`(1 - \\beta_1) / \\sqrt{1 - \\beta_2} = 3.2` times `lr` with the default betas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> body, head = np.ones(2), np.ones(2)
+        >>> opt = fo.SGD(body, lr=1.0)
+        >>> opt.add_group({"params": head, "lr": 0.5})
+        >>> opt.step([np.ones(2), np.ones(2)])
+        >>> body, head
+        (array([0., 0.]), array([0.5, 0.5]))
+        """
         if not _is_group(group):
             raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
         self._extend([group], grouped=True)
 
     def freeze(self, *keys: Any) -> None:
-        """Leaves parameters out of the steps from now on: their gradients are not looked at. See :meth:`update`."""
+        """Leaves parameters out of the steps from now on: weight and state stay, and gradients are not looked at.
+
+        Parameters
+        ----------
+        *keys
+            Places in the nest, as in :meth:`update`.
+
+        Raises
+        ------
+        KeyError
+            where there is no such parameter; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Notes
+        -----
+        Bound gradients have to be bound again. Freeze and thaw between updates, not between the minibatches of one
+        (`accumulate`): what was summed for a frozen parameter stays in its sum. A state dict does not tell what is frozen.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> params = {"w": np.ones(1), "b": np.ones(1)}
+        >>> opt = fo.SGD(params, lr=1.0)
+        >>> opt.freeze("b")
+        >>> opt.step({"w": np.ones(1), "b": None})
+        >>> params
+        {'w': array([0.]), 'b': array([1.])}
+        >>> opt.thaw("b")
+        """
         self._set_frozen(keys, True)
 
     def thaw(self, *keys: Any) -> None:
-        """Takes frozen parameters in again."""
+        """Takes frozen parameters in again, with the state they had.
+
+        Parameters
+        ----------
+        *keys
+            Places in the nest, as in :meth:`update`.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            as :meth:`freeze`.
+        """
         self._set_frozen(keys, False)
 
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
@@ -218,9 +318,10 @@ class Optimizer:
         grads : nest as `params`, or None for the gradients given to :meth:`bind`
             They are only read, unless `zero_grads`.
         grad_scale : float, default 1
-            Divides the gradients: the factor by which the loss was scaled. Must stay the same within an `accumulate`.
+            Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
+            one update (`accumulate`).
         zero_grads : bool, default False
-            Sets the gradients to zero in the same pass.
+            Sets the gradients to zero in the same pass. A step that is not taken (`nonfinite`) leaves them.
 
         Raises
         ------
@@ -229,6 +330,18 @@ class Optimizer:
             state; no weight and no state has changed then.
         FloatingPointError
             where a gradient is not finite and ``nonfinite="raise"``.
+        RuntimeError
+            within :meth:`stepping`, or where another thread is inside a step of this optimizer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w, g = np.array([1.0, 2.0]), np.array([256.0, -256.0])
+        >>> opt = fo.SGD(w, lr=0.5)
+        >>> opt.step(g, grad_scale=256.0, zero_grads=True)
+        >>> w, g
+        (array([0.5, 2.5]), array([0., 0.]))
         """
         self._refuse_amid("step")
         options = self._options
@@ -254,7 +367,31 @@ class Optimizer:
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
 
-        A step that is given others ends this. The arrays must be writeable, and are kept alive.
+        A step that is given others ends this, and so does what changes the set of parameters (:meth:`add_group`,
+        :meth:`freeze`, :meth:`thaw`).
+
+        Parameters
+        ----------
+        grads : nest as `params`
+            Kept alive, and not checked again. They must be writeable.
+
+        Raises
+        ------
+        TypeError, ValueError
+            as :meth:`step`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w, g = np.zeros(2), np.zeros(2)
+        >>> opt = fo.SGD(w, lr=1.0)
+        >>> opt.bind(g)
+        >>> for _ in range(3):
+        ...     g[:] = 1.0
+        ...     opt.step()
+        >>> w
+        array([-3., -3.])
         """
         self._plan.bind(self._unfrozen(grads))
 
@@ -263,7 +400,27 @@ class Optimizer:
         """One step, in which :meth:`update` takes each parameter as soon as its gradient exists.
 
         A parameter left out keeps its weight and its state. What needs all gradients at once cannot be had here:
-        `clip_norm`, `nonfinite` and `accumulate`.
+        `clip_norm`, `nonfinite` and `accumulate`. `t` counts one step at the end of the block, unless no parameter was
+        updated in it, and also where the block ends in an exception: what was updated stays so.
+
+        Raises
+        ------
+        ValueError
+            where one of those keywords was given.
+        RuntimeError
+            within another such block.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> params = {"w1": np.ones(1), "w2": np.ones(1)}
+        >>> opt = fo.SGD(params, lr=0.5)
+        >>> with opt.stepping():
+        ...     opt.update("w2", np.ones(1))  # as back-propagation reaches it
+        ...     opt.update("w1", np.ones(1))
+        >>> opt.t, params
+        (1, {'w1': array([0.5]), 'w2': array([0.5])})
         """
         self._refuse_amid("begin a step")
         options = self._options
@@ -277,10 +434,27 @@ class Optimizer:
             self._pending = None
 
     def update(self, key: Any, grad: Array, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
-        """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`.
+        """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
 
-        `key` is its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()``
-        for a single array.
+        Parameters
+        ----------
+        key
+            Its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()`` for a
+            single array. With groups it begins with the number of the group: ``(1, "w1")``.
+        grad : array
+            As for :meth:`step`.
+        grad_scale, zero_grads
+            As for :meth:`step`.
+
+        Raises
+        ------
+        KeyError
+            where there is no such parameter.
+        TypeError, ValueError
+            where the gradient is refused as by :meth:`step`, or the parameter is frozen or was updated in this step
+            already; nothing has changed then.
+        RuntimeError
+            outside :meth:`stepping`.
         """
         if self._pending is None:
             raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
@@ -345,7 +519,30 @@ class Optimizer:
 
     @contextmanager
     def using_ema(self) -> Iterator[None]:
-        """Swaps the averaged weights into `params` for the time of the ``with`` block, to evaluate with them."""
+        """Swaps the averaged weights into `params` for the time of the ``with`` block, to evaluate with them.
+
+        They are swapped back when it ends, also by an exception. Take no step inside.
+
+        Raises
+        ------
+        AttributeError
+            where the optimizer was made without `ema`.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w = np.array([1.0])
+        >>> opt = fo.SGD(w, lr=1.0, ema=0.5)
+        >>> opt.step(np.array([1.0]))
+        >>> with opt.using_ema():
+        ...     print(w)
+        [0.5]
+        >>> w
+        array([0.])
+        """
         pairs = list(zip(tree.leaves(self._skeleton, self.ema_params, "ema"), self._tensors, strict=True))
 
         def swap() -> None:
@@ -364,7 +561,24 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a later run needs besides the weights: a plain dict of numbers, arrays and the rule's name.
 
-        A learning rate that is a schedule is left out: it belongs to the program that goes on.
+        A learning rate that is a schedule is left out: it belongs to the program that goes on, and so do the keywords of
+        :class:`~fusedoptim.optimizer.Common` and what is frozen.
+
+        Returns
+        -------
+        dict
+            ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update) and ``"skipped"``,
+            numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"state"``, a nest of arrays for each
+            name of `state`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.Momentum(np.zeros(1), lr=0.5)
+        >>> opt.step(np.ones(1))
+        >>> opt.state_dict()["groups"]
+        [{'lr': 0.5, 'beta': 0.9, 'weight_decay': 0.0}]
         """
         return {
             "rule": self.rule,
@@ -378,10 +592,28 @@ class Optimizer:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Goes on where :meth:`state_dict` was taken, with the same bits.
 
+        Parameters
+        ----------
+        saved : dict
+            Of an optimizer that was made in the same way. A learning rate in it replaces the present one.
+
         Raises
         ------
         TypeError, ValueError
             where the dict is not of an optimizer of this kind over parameters like these; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.Momentum(np.zeros(1), lr=0.5)
+        >>> opt.step(np.ones(1))
+        >>> again = fo.Momentum(np.zeros(1))
+        >>> again.load_state_dict(opt.state_dict())
+        >>> again.t, again.lr
+        (1, 0.5)
         """
         self._refuse_amid("load a state")
         _same_keys("the state dict", saved, ("rule", "t", "accumulated", "skipped", "groups", "state"))

@@ -13,8 +13,8 @@ class RMSProp(Optimizer):
         v &\leftarrow \beta v + (1 - \beta) g^2 \\
         w &\leftarrow w - \frac{lr\, g}{\sqrt{v + eps\_root} + eps}
 
-    The lecture's form is ``eps=0, eps_root=ε``; torch's and optax's default have :math:`\varepsilon` outside the root, as
-    `eps`. There is no bias correction: the first step is :math:`1 / \sqrt{1 - \beta}` times a later one.
+    :math:`lr / \sqrt{v + \varepsilon} \cdot g`, with :math:`\varepsilon` inside the root, is ``eps=0, eps_root=ε``; torch's
+    and optax's default have it outside, as `eps`. There is no bias correction: the first step is :math:`1 / \sqrt{1 - \beta}` times a later one.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class RMSProp(Optimizer):
     lr : float or schedule, default 1e-2
         Learning rate :math:`\eta`.
     beta : float in [0, 1), default 0.99
-        Decay :math:`\beta` of the running average, kept in ``state["v"]`` (the lecture's u).
+        Decay :math:`\beta` of the running average, kept in ``state["v"]``. Lecture notes often write u for our v.
     eps : float, default 1e-8
         Added outside the root.
     eps_root : float, default 0

@@ -39,7 +39,7 @@ def constant(lr: float) -> Schedule:
 
 
 def inverse_sqrt(lr: float, n: float) -> Schedule:
-    r""":math:`lr_t = lr / \sqrt{t / n}`, a decay that passes ``lr`` at step ``n`` (the lecture's global decay)."""
+    r""":math:`lr_t = lr / \sqrt{t / n}`, a decay that passes ``lr`` at step ``n`` (global decay)."""
     return partial(_inverse_sqrt, lr=lr, n=_positive(n))
 
 
@@ -74,8 +74,10 @@ def polynomial(lr: float, n: float, power: float = 2.0, end: float = 0.0) -> Sch
 def restarts(lr: float, n: float, growth: float = 1.0, end: float = 0.0) -> Schedule:
     r"""Cosine with warm restarts: :func:`cosine` over ``n`` steps, then again over ``growth * n``, and so on.
 
-    Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983, with :math:`T_0 = n` and :math:`T_{mult} = growth`. Lengths are
-    rounded up to whole steps.
+    :math:`lr_t = end + (lr - end) (1 + \cos(\pi (t - 1 - s_k) / n_k)) / 2`, where run :math:`k = 0, 1, \dots` has
+    :math:`n_k = \lceil n \cdot growth^k \rceil` steps and begins after :math:`s_k = n_0 + \dots + n_{k-1}`.
+
+    Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983, with :math:`T_0 = n` and :math:`T_{mult} = growth`.
     """
     if growth < 1:
         raise ValueError(f"growth must be a number >= 1, got {growth!r}")
@@ -83,7 +85,10 @@ def restarts(lr: float, n: float, growth: float = 1.0, end: float = 0.0) -> Sche
 
 
 def one_cycle(lr: float, n: float, rise: float = 0.3, start: float = 0.04, end: float = 4e-6) -> Schedule:
-    r"""Half a cosine wave up from ``start * lr`` to ``lr`` over ``rise * n`` steps, half a wave down to ``end * lr``.
+    r"""Half a cosine wave up from ``start * lr`` to ``lr``, half a wave down to ``end * lr``, in ``n`` steps.
+
+    With :math:`p = rise \cdot n`: :func:`cosine` from :math:`start \cdot lr` to :math:`lr` over :math:`p` steps, then from
+    :math:`lr` to :math:`end \cdot lr` over :math:`n - p` steps, and then :math:`end \cdot lr`.
 
     Smith & Topin 2018, "Super-Convergence", arXiv:1708.07120; the defaults are those of torch's OneCycleLR.
     """
@@ -100,7 +105,12 @@ def warmup(schedule: Schedule | float, n: float) -> Schedule:
 def join(schedules: Sequence[Schedule | float], boundaries: Sequence[int]) -> Schedule:
     r"""One schedule (or number) after the other: the first up to step ``boundaries[0]`` inclusive, and so on.
 
-    Each counts its own steps from 1. There is one boundary fewer than there are schedules.
+    :math:`lr_t = schedule_k(t - b_k)` for :math:`b_k < t \le b_{k+1}`, where :math:`b_0 = 0`: each counts its own steps
+    from 1. There is one boundary fewer than there are schedules.
+
+    >>> lr = join([warmup(0.1, n=5), linear(0.1, n=10)], [5])
+    >>> lr(5), lr(6), lr(11)
+    (0.1, 0.1, 0.05)
     """
     if len(boundaries) != len(schedules) - 1 or list(boundaries) != sorted(set(boundaries)):
         raise ValueError(f"{len(schedules)} schedules need {len(schedules) - 1} rising boundaries, got {boundaries!r}")
@@ -110,6 +120,9 @@ def join(schedules: Sequence[Schedule | float], boundaries: Sequence[int]) -> Sc
 @dataclass
 class Plateau:
     r"""Times ``factor`` whenever a metric has stopped falling. Tell it the metric with :meth:`observe`.
+
+    :math:`lr \leftarrow \max(factor \cdot lr, end)` at the observation number :math:`patience + 1` in a row that is no
+    improvement. It has a state of its own, which an optimizer's state dict leaves out: pickle it with that.
 
     Parameters
     ----------

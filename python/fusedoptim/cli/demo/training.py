@@ -17,7 +17,7 @@ from fusedoptim.cli.demo.twin import Twin
 BATCH = 32
 SIZES = [64, 128, 64, 10]
 
-# The lecture's, from the plainest. Steadier steps may be longer; its RMSProp and Adam have epsilon inside the root.
+# From the plainest. Steadier steps may be longer. RMSProp and the second Adam have epsilon inside the root.
 OPTIMIZERS: dict[str, Callable[[Any], fo.Optimizer]] = {
     "SGD": lambda params: fo.SGD(params, lr=0.1),
     "SGD, mean of 4": lambda params: fo.SGD(params, lr=0.3, accumulate=4),

@@ -1,0 +1,62 @@
+"""Draws every schedule into schedules.svg: `nox -s figures`."""
+
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+
+from fusedoptim import schedules
+from fusedoptim.schedules import Plateau, Schedule
+
+mpl.use("svg")
+mpl.rcParams |= {"svg.hashsalt": "fusedoptim", "svg.fonttype": "none", "font.size": 9}
+
+from matplotlib import pyplot as plt
+
+STEPS = range(1, 101)
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant(1)": schedules.constant(1),
+    "inverse_sqrt(1, n=1)": schedules.inverse_sqrt(1, n=1),
+    "exponential(1, gamma=0.96)": schedules.exponential(1, gamma=0.96),
+    "step(1, n=25, gamma=0.5)": schedules.step(1, n=25, gamma=0.5),
+    "linear(1, n=80)": schedules.linear(1, n=80),
+    "polynomial(1, n=80, power=2)": schedules.polynomial(1, n=80, power=2),
+    "cosine(1, n=80)": schedules.cosine(1, n=80),
+    "restarts(1, n=15, growth=2)": schedules.restarts(1, n=15, growth=2),
+    "one_cycle(1, n=100)": schedules.one_cycle(1, n=100),
+    "warmup(cosine(1, n=100), n=20)": schedules.warmup(schedules.cosine(1, n=100), n=20),
+    "join([1, linear(1, n=40)], [40])": schedules.join([1, schedules.linear(1, n=40)], [40]),
+}
+
+
+def plateau() -> list[float]:
+    """The rates of a run whose metric falls for 30 steps, and no more."""
+    lr, rates = Plateau(1, factor=0.5, patience=15), []
+    for t in STEPS:
+        lr.observe(max(60 - t, 30))
+        rates.append(lr(t))
+    return rates
+
+
+def draw(path: Path) -> None:
+    curves = {title: [schedule(t) for t in STEPS] for title, schedule in SCHEDULES.items()}
+    curves["Plateau(1, factor=0.5, patience=15)"] = plateau()
+    drawn = {title.partition("(")[0] for title in curves}
+    assert drawn == set(schedules.__all__) - {"Schedule"}, "a schedule is missing"
+    figure, axes = plt.subplots(4, 3, figsize=(9, 7), sharex=True, sharey=True, layout="constrained")
+    for axis, (title, rates) in zip(axes.flat, curves.items(), strict=True):
+        axis.plot(STEPS, rates, color="#1f6fb4", linewidth=1.6)
+        axis.set_title(title, family="monospace", size=8)
+        axis.set(xlim=(0, 101), ylim=(-0.03, 1.08), yticks=(0, 0.5, 1))
+        axis.grid(color="#dddddd", linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("t", size=9)
+    figure.supylabel("lr", size=9)
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_text("".join(line.rstrip() + "\n" for line in svg.getvalue().splitlines()))
+
+
+if __name__ == "__main__":
+    draw(Path(__file__).with_name("schedules.svg"))
