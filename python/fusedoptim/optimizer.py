@@ -342,16 +342,17 @@ class Optimizer:
     def _skip(self, leaves: list[Array], norm: float) -> None:
         """The step that was not taken: drops the sum of gradients, counts, and tells if it should."""
         tensors = [tensor for tensor in self._tensors if not tensor.frozen]
-        bad = None
-        if self._nonfinite == "raise":
-            arrays = ((leaf, t.states.get("grad_sum", leaf)) for leaf, t in zip(leaves, tensors, strict=True))
-            finite = [all(np.isfinite(array).all() for array in pair) for pair in arrays]
-            bad = next((t.path for t, is_finite in zip(tensors, finite, strict=True) if not is_finite), None)
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = (
+                f"grads{tensor.path} is not finite"
+                for tensor, leaf in zip(tensors, leaves, strict=True)
+                if not np.isfinite(leaf + tensor.states.get("grad_sum", 0)).all()
+            )
+            what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
         self.skipped += 1
         self._accumulated = 0
         _drop_sums(tensors)
         if self._nonfinite == "raise":
-            what = f"the norm of the gradients is {norm}" if bad is None else f"grads{bad} is not finite"
             raise FloatingPointError(f"{what}; the step was not taken")
         if self._options.zero_grads:
             for leaf in leaves:
@@ -410,7 +411,11 @@ class Optimizer:
 
         A learning rate that is a schedule is left out: it belongs to the program that goes on.
         """
-        self._refuse_amid("save a state")
+        with self._turn:
+            self._refuse_amid("save a state")
+            return self._save()
+
+    def _save(self) -> dict[str, Any]:
         return {
             "rule": self.rule,
             "t": self.t,
@@ -507,7 +512,7 @@ def _options(
         raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
     options.require_finite = nonfinite != "propagate"
     if not isinstance(maximize, bool | np.bool_):
-        raise ValueError(f"maximize must be True or False, got {maximize!r}")
+        raise TypeError(f"maximize must be True or False, got {maximize!r}")
     options.maximize = bool(maximize)
     options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options
