@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fusedoptim as fo
 
 from .bits import assert_same_bits
-from .cases import CASES, DEFAULTS, Case
+from .cases import CASES, Case
 from .nests import arrays, copied, gradients, normal
 
 PARALLEL = fo._core.parallel_threshold
