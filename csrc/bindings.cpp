@@ -134,6 +134,7 @@ PYBIND11_MODULE(_core, m) {
       .def("add", &Plan::add, py::arg("group"), py::arg("path"), py::arg("arrays"), py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
       .def("bind", &Plan::bind, py::arg("grads"))
+      .def_readonly("bound", &Plan::bound)
       .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("options"))
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
       .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));

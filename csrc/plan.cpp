@@ -6,19 +6,14 @@
 
 namespace fusedoptim {
 
-// One step at a time: another thread's call is refused rather than raced with.
-class Plan::Busy {
- public:
-  explicit Busy(Plan& plan) : plan(plan) {
-    if (plan.busy.test_and_set()) refuse("busy");
-  }
-  ~Busy() { plan.busy.clear(); }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
-
- private:
-  Plan& plan;
-};
+// Sorts buffers by their addresses, drops empty ones, and refuses any two that overlap.
+static void sort_apart(std::vector<Buffer>& buffers) {
+  buffers.erase(std::remove_if(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.n == 0; }),
+                buffers.end());
+  std::sort(buffers.begin(), buffers.end(), [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
+  for (std::size_t i = 1; i < buffers.size(); ++i)
+    if (buffers[i].begin < buffers[i - 1].end()) refuse("overlap", buffers[i].name.str(), buffers[i - 1].name.str());
+}
 
 void Plan::add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
                const py::object& grad_sum, const py::object& ema) {
@@ -42,13 +37,7 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
   works[w.dtype].add(span);
 }
 
-void Plan::finish() {
-  written.erase(std::remove_if(written.begin(), written.end(), [](const Buffer& b) { return b.n == 0; }),
-                written.end());
-  std::sort(written.begin(), written.end(), [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
-  for (std::size_t i = 1; i < written.size(); ++i)
-    if (written[i].begin < written[i - 1].end()) refuse("overlap", written[i].name.str(), written[i - 1].name.str());
-}
+void Plan::finish() { sort_apart(written); }
 
 void Plan::take_grad(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
@@ -74,10 +63,21 @@ void Plan::take_grads(const py::object& grads, bool zeroed) {
   bound = py::none();
   std::size_t i = 0;
   for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed);
+  if (zeroed) refuse_shared();
+}
+
+// A gradient that is set to zero must not be one that is still to be read.
+void Plan::refuse_shared() {
+  std::vector<Buffer> grads;
+  for (const Tensor& tensor : tensors) {
+    grads.push_back(tensor.w);
+    grads.back().name.argument = "grads";
+    grads.back().begin = static_cast<char*>(span_of(tensor).arrays[1]);
+  }
+  sort_apart(grads);
 }
 
 void Plan::bind(const py::list& grads) {
-  const Busy guard(*this);
   take_grads(grads, true);
   bound = grads;
 }
@@ -111,7 +111,6 @@ void Plan::take_values(const py::list& values, const Options& options) {
 }
 
 py::object Plan::step(const py::object& grads, const py::list& values, const Options& options) {
-  const Busy guard(*this);
   take_values(values, options);
   take_grads(grads, options.zero_grads);
   const Update* updates = row().update;
@@ -135,7 +134,6 @@ py::object Plan::step(const py::object& grads, const py::list& values, const Opt
 }
 
 void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
-  const Busy guard(*this);
   bound = py::none();
   Tensor& tensor = tensors.at(i);
   take_values(values, options);
@@ -147,7 +145,6 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
 }
 
 void Plan::accumulate(const py::object& grads, const Options& options) {
-  const Busy guard(*this);
   take_grads(grads, options.zero_grads);
   Settings settings;
   settings.zero_grads = options.zero_grads;

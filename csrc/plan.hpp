@@ -1,7 +1,6 @@
 // The tensors of one optimizer, checked once, and the steps over them.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <limits>
 #include <string>
@@ -49,8 +48,10 @@ class Plan {
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
 
+  // The gradients of `bind`, or None.
+  py::object bound = py::none();
+
  private:
-  class Busy;
   struct Tensor {
     std::string path;
     std::vector<py::object> arrays;  // kept alive
@@ -61,6 +62,7 @@ class Plan {
   Span& span_of(const Tensor& tensor) { return works[tensor.w.dtype].spans[tensor.span]; }
   void take_grad(Tensor& tensor, py::handle grad, bool zeroed);
   void take_grads(const py::object& grads, bool zeroed);
+  void refuse_shared();
   void take_values(const py::list& values, const Options& options);
   const Row& row() const { return active_table().rows[rule]; }
 
@@ -70,8 +72,6 @@ class Plan {
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
   Work works[n_dtypes];
-  py::object bound = py::none();
-  std::atomic_flag busy = ATOMIC_FLAG_INIT;
 };
 
 }  // namespace fusedoptim

@@ -98,6 +98,8 @@ NEGATIVE_OR_NOT_FINITE = [-1.0, -1e-300, math.nan, math.inf, -math.inf, np.float
 OUTSIDE_0_1 = [1.0, 1, 1.5, -0.1, math.nan, math.inf, *NOT_NUMBERS]
 NOT_A_COUNT = [0, -1, 1.5, math.nan, *NOT_NUMBERS]
 
+NOT_A_LIMIT = [0, 0.0, -1, -0.5, math.nan, -math.inf, "1", 1j, [1.0], np.complex64(1), 10**400]
+
 OUTSIDE: dict[str, list[Any]] = {
     "lr": NEGATIVE_OR_NOT_FINITE,
     "weight_decay": NEGATIVE_OR_NOT_FINITE,
@@ -111,6 +113,11 @@ OUTSIDE: dict[str, list[Any]] = {
     "window": [*NOT_A_COUNT, math.inf, True],
     "accumulate": [*NOT_A_COUNT, math.inf, True],
     "num_threads": [0, -1, 1.5, "2", True],
+    "clip_norm": NOT_A_LIMIT,
+    "clip_value": NOT_A_LIMIT,
+    "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
+    "maximize": ["no", None, 1, 0.0],
+    "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }
 
 

@@ -418,10 +418,11 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extra key": (change("extra", to=1), "the state dict must have the keys.*extra"),
     **{
         f"no {key}": (without(key), "the state dict must have the keys")
-        for key in ("rule", "t", "accumulated", "skipped", "groups", "state")
+        for key in ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state")
     },
     **{f"t={t!r}": (change("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
     **{f"accumulated={n!r}": (change("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
+    **{f"grad_scale={s!r}": (change("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)},
     "another rule": (change("rule", to="adan"), "rule 'adan'"),
     "groups is no list": (change("groups", to=1), '"groups" must be a list of 1'),
     "another number of groups": (change("groups", to=[]), '"groups" must be a list of 1'),

@@ -52,6 +52,10 @@ def test_cases() -> None:
     assert len(DEFAULTS) == len(RULES), "cases.py has an optimizer twice with its defaults"
 
 
+def test_every_common_keyword_is_refused_some_value() -> None:
+    assert not fo.optimizer.Common.__annotations__.keys() - OUTSIDE.keys(), "OUTSIDE has no row for them"
+
+
 def test_docs() -> None:
     if not DOCS.is_dir():
         pytest.skip(f"{DOCS} is not there, where the pages of the optimizers would be")

@@ -46,6 +46,8 @@ def arena(nest: Any, *, slot: int = 0) -> Any:
     >>> params["w"].base is params["b"].base
     True
     """
+    if not hasattr(slot, "__index__") or slot < 0:
+        raise ValueError(f"slot must be a whole number >= 0, got {slot!r}")
     skeleton = tree.skeleton(nest)
     arrays = [np.asarray(leaf) for leaf in tree.leaves(skeleton, nest, "nest")]
     views = allocate([(a.shape, a.dtype) for a in arrays], slot)

@@ -55,7 +55,7 @@ class Group:
         return arguments[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        getattr(self, name)
+        self.__getattr__(name)  # refuses what is no hyper-parameter
         self._take(self._arguments | {name: value})
 
     def __repr__(self) -> str:

@@ -2,15 +2,16 @@
 
 import inspect
 import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusedoptim import _core, tree
+from fusedoptim import _core, errors, tree
 from fusedoptim.arena import allocate
 from fusedoptim.group import Group, Hyper
 from fusedoptim.schedules import Schedule
@@ -72,6 +73,20 @@ class Tensor:
     frozen: bool = False
 
 
+class Turn:
+    """One call at a time: another thread's is refused rather than raced with."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            errors.busy()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class Optimizer:
     """The base of all optimizers: it owns the state, and checks everything before it changes anything.
 
@@ -121,10 +136,13 @@ class Optimizer:
         self._nonfinite = common.get("nonfinite", "propagate")
         self._arguments = arguments
         self._rows = rows
+        self._layout = [("grad_sum", False)] * (self._options.accumulate > 1) + _core.rule_states[self.rule]
         self._keeps_ema = common.get("ema") is not None
         self.t = self.skipped = self._accumulated = 0
         self.last_grad_norm: float | None = None
-        self._pending: set[int] | None = None  # the tensors updated in a `stepping` block
+        self._turn = Turn()
+        self._block: str | None = None  # the `with` block that the program is in
+        self._pending: set[int] = set()  # the tensors updated in a `stepping` block
         self._any_frozen = self._grouped = False
         self.groups: list[Group] = []
         self._tensors: list[Tensor] = []
@@ -174,7 +192,9 @@ class Optimizer:
         """
         if not _is_group(group):
             raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
-        self._extend([group], grouped=True)
+        with self._turn:
+            self._refuse_amid("add a group")
+            self._extend([group], grouped=True)
 
     def freeze(self, *keys: Any) -> None:
         """Leaves parameters out of the steps from now on: weight and state stay, and gradients are not looked at.
@@ -193,8 +213,7 @@ class Optimizer:
 
         Notes
         -----
-        Bound gradients have to be bound again. Freeze and thaw between updates, not between the minibatches of one
-        (`accumulate`): what was summed for a frozen parameter stays in its sum. A state dict does not tell what is frozen.
+        Bound gradients have to be bound again. A state dict does not tell what is frozen.
 
         Examples
         --------
@@ -211,7 +230,7 @@ class Optimizer:
         self._set_frozen(keys, True)
 
     def thaw(self, *keys: Any) -> None:
-        """Takes frozen parameters in again, with the state they had.
+        """Takes frozen parameters in again, with the state they had; of an accumulated mean, with the gradients from now on.
 
         Parameters
         ----------
@@ -226,15 +245,16 @@ class Optimizer:
         self._set_frozen(keys, False)
 
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
-        self._refuse_amid("freeze or thaw")
-        for tensor in [self._tensors[self._find(key)] for key in keys]:
-            tensor.frozen = frozen
-        self._any_frozen = any(tensor.frozen for tensor in self._tensors)
-        self._plan = self._make_plan(self.groups, self._tensors)
+        with self._turn:
+            self._refuse_amid("freeze or thaw")
+            found = {self._find(key) for key in keys}
+            tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
+            self._plan = self._make_plan(self.groups, tensors)
+            _drop_sums(was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen)
+            self._tensors, self._any_frozen = tensors, any(tensor.frozen for tensor in tensors)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
-        self._refuse_amid("add a group")
         groups, tensors = list(self.groups), list(self._tensors)
         if self.groups and not self._grouped:  # the nest becomes the first of a list
             tensors = [
@@ -257,7 +277,7 @@ class Optimizer:
         self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
         self.params: Any = [group.params for group in groups] if grouped else groups[0].params
         self._skeleton = tree.skeleton(self.params)
-        names = tensors[0].states if tensors else ()
+        names = [name for name, _ in self._layout] + ["ema"] * self._keeps_ema
         self.state: dict[str, Any] = {
             name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors])) for name in names
         }
@@ -266,14 +286,13 @@ class Optimizer:
         paths = [tree.path(key) for key in keys]
         for path, weight in zip(paths, weights, strict=True):
             _core.check_weight(weight, path)
-        layout = [("grad_sum", False)] * (self._options.accumulate > 1) + _core.rule_states[self.rule]
         states: list[dict[str, Array]] = [{} for _ in weights]
-        for slot, (name, has_rows) in enumerate(layout, start=2):
+        for slot, (name, has_rows) in enumerate(self._layout, start=2):
             shapes = [((self._rows, *w.shape) if has_rows else w.shape, w.dtype) for w in weights]
             for state, array in zip(states, allocate(shapes, slot), strict=True):
                 state[name] = array
         if self._keeps_ema:
-            averages = allocate([(w.shape, w.dtype) for w in weights], slot=2 + len(layout))
+            averages = allocate([(w.shape, w.dtype) for w in weights], slot=2 + len(self._layout))
             for state, weight, average in zip(states, weights, averages, strict=True):
                 np.copyto(average, weight)
                 state["ema"] = average
@@ -321,7 +340,7 @@ class Optimizer:
             Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
             one update (`accumulate`).
         zero_grads : bool, default False
-            Sets the gradients to zero in the same pass. A step that is not taken (`nonfinite`) leaves them.
+            Sets the gradients to zero in the same pass. No two of them may share memory then.
 
         Raises
         ------
@@ -343,7 +362,11 @@ class Optimizer:
         >>> w, g
         (array([0.5, 2.5]), array([0., 0.]))
         """
-        self._refuse_amid("step")
+        with self._turn:
+            self._refuse_amid("step")
+            self._step(grads, grad_scale, zero_grads)
+
+    def _step(self, grads: Nest | None, grad_scale: float, zero_grads: bool) -> None:
         options = self._options
         if grad_scale != options.grad_scale:
             self._set_grad_scale(grad_scale)
@@ -359,7 +382,7 @@ class Optimizer:
         if norm is not None:
             self.last_grad_norm = norm
             if options.require_finite and not math.isfinite(norm):
-                self._skip(leaves)
+                self._skip(self._plan.bound if leaves is None else leaves, norm)
                 return
         self.t = t
         self._accumulated = 0
@@ -373,7 +396,8 @@ class Optimizer:
         Parameters
         ----------
         grads : nest as `params`
-            Kept alive, and not checked again. They must be writeable.
+            Kept alive, and not checked again: neither they nor the weights may be resized. They must be writeable, and
+            no two may share memory.
 
         Raises
         ------
@@ -393,7 +417,8 @@ class Optimizer:
         >>> w
         array([-3., -3.])
         """
-        self._plan.bind(self._unfrozen(grads))
+        with self._turn:
+            self._plan.bind(self._unfrozen(grads))
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
@@ -422,16 +447,15 @@ class Optimizer:
         >>> opt.t, params
         (1, {'w1': array([0.5]), 'w2': array([0.5])})
         """
-        self._refuse_amid("begin a step")
         options = self._options
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
-        self._pending = set()
-        try:
-            yield
-        finally:
-            self.t += bool(self._pending)
-            self._pending = None
+        with self._inside("stepping", "begin a step"):
+            try:
+                yield
+            finally:
+                self.t += bool(self._pending)
+                self._pending.clear()
 
     def update(self, key: Any, grad: Array, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
@@ -456,7 +480,11 @@ class Optimizer:
         RuntimeError
             outside :meth:`stepping`.
         """
-        if self._pending is None:
+        with self._turn:
+            self._update(key, grad, grad_scale, zero_grads)
+
+    def _update(self, key: Any, grad: Array, grad_scale: float, zero_grads: bool) -> None:
+        if self._block != "stepping":
             raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
         index = self._find(key)
         tensor = self._tensors[index]
@@ -478,24 +506,30 @@ class Optimizer:
         return leaves
 
     def _set_grad_scale(self, grad_scale: float) -> None:
-        if not 0 < _number(grad_scale) < math.inf:
-            raise ValueError(f"grad_scale must be a finite number > 0, got {grad_scale!r}")
+        _check_grad_scale("grad_scale", grad_scale)
         if self._accumulated > 0:
             was = self._options.grad_scale
             raise ValueError(f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}")
         self._options.grad_scale = grad_scale
 
-    def _skip(self, leaves: list[Array] | None) -> None:
+    def _skip(self, leaves: list[Array], norm: float) -> None:
         """The step that was not taken: drops the sum of gradients, counts, and tells if it should."""
+        tensors = [tensor for tensor in self._tensors if not tensor.frozen]
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = (
+                f"grads{tensor.path} is not finite"
+                for tensor, leaf in zip(tensors, leaves, strict=True)
+                if not np.isfinite(leaf + tensor.states.get("grad_sum", 0)).all()
+            )
+            what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
         self.skipped += 1
         self._accumulated = 0
-        for tensor in self._tensors:
-            if "grad_sum" in tensor.states:
-                tensor.states["grad_sum"][...] = 0
+        _drop_sums(tensors)
         if self._nonfinite == "raise":
-            unfrozen = (tensor for tensor in self._tensors if not tensor.frozen)
-            bad = (t.path for t, leaf in zip(unfrozen, leaves or [], strict=False) if not np.isfinite(leaf).all())
-            raise FloatingPointError(f"grads{next(bad, '')} is not finite; the step was not taken")
+            raise FloatingPointError(f"{what}; the step was not taken")
+        if self._options.zero_grads:
+            for leaf in leaves:
+                leaf[...] = 0
 
     def _find(self, key: Any) -> int:
         wanted = key if isinstance(key, tuple) else (key,)
@@ -505,8 +539,18 @@ class Optimizer:
         raise KeyError(f"no parameter has the key {key!r}; there are {[t.key for t in self._tensors[:9]]}")
 
     def _refuse_amid(self, what: str) -> None:
-        if self._pending is not None:
-            raise RuntimeError(f"cannot {what} inside `with opt.stepping():`")
+        if self._block is not None:
+            raise RuntimeError(f"cannot {what} inside `with opt.{self._block}():`")
+
+    @contextmanager
+    def _inside(self, block: str, what: str) -> Iterator[None]:
+        with self._turn:
+            self._refuse_amid(what)
+            self._block = block
+        try:
+            yield
+        finally:
+            self._block = None
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
@@ -549,12 +593,12 @@ class Optimizer:
             for average, tensor in pairs:
                 average[...], tensor.weight[...] = tensor.weight.copy(), average.copy()
 
-        self._refuse_amid("use the averaged weights")
-        swap()
-        try:
-            yield
-        finally:
+        with self._inside("using_ema", "use the averaged weights"):
             swap()
+            try:
+                yield
+            finally:
+                swap()
 
     # -- state dicts ---------------------------------------------------------------------------------------------------
 
@@ -580,10 +624,16 @@ class Optimizer:
         >>> opt.state_dict()["groups"]
         [{'lr': 0.5, 'beta': 0.9, 'weight_decay': 0.0}]
         """
+        with self._turn:
+            self._refuse_amid("save a state")
+            return self._save()
+
+    def _save(self) -> dict[str, Any]:
         return {
             "rule": self.rule,
             "t": self.t,
             "accumulated": self._accumulated,
+            "grad_scale": self._options.grad_scale,
             "skipped": self.skipped,
             "groups": [group.numbers() for group in self.groups],
             "state": {name: tree.map_leaves(np.copy, nest) for name, nest in self.state.items()},
@@ -615,8 +665,12 @@ class Optimizer:
         >>> again.t, again.lr
         (1, 0.5)
         """
-        self._refuse_amid("load a state")
-        _same_keys("the state dict", saved, ("rule", "t", "accumulated", "skipped", "groups", "state"))
+        with self._turn:
+            self._refuse_amid("load a state")
+            self._load(saved)
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
+        _same_keys("the state dict", saved, ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state"))
         if saved["rule"] != self.rule:
             raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {self.rule!r}")
         for name in ("t", "skipped"):
@@ -625,6 +679,7 @@ class Optimizer:
         if saved["accumulated"] not in range(self._options.accumulate):
             most = self._options.accumulate
             raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
+        _check_grad_scale('the state dict\'s "grad_scale"', saved["grad_scale"])
         if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(self.groups):
             raise ValueError(
                 f'the state dict\'s "groups" must be a list of {len(self.groups)}, got {saved["groups"]!r}'
@@ -645,6 +700,18 @@ class Optimizer:
             np.copyto(own, array)
         self.groups, self.t = groups, saved["t"]
         self._accumulated, self.skipped = saved["accumulated"], saved["skipped"]
+        self._options.grad_scale = saved["grad_scale"]
+
+
+def _drop_sums(tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
+        if "grad_sum" in tensor.states:
+            tensor.states["grad_sum"][...] = 0
+
+
+def _check_grad_scale(name: str, value: Any) -> None:
+    if not 0 < _number(value) < math.inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
 
 
 def _is_group(spec: Any) -> bool:
@@ -667,7 +734,7 @@ def _options(
         if limit is not None:
             if not _number(limit) > 0:
                 raise ValueError(f"{name} must be a number > 0, or None, got {limit!r}")
-            setattr(options, name, limit)
+            setattr(options, name, float(limit))
     if ema is not None:
         if not 0 <= _number(ema) < 1:
             raise ValueError(f"ema must be a number in [0, 1), or None, got {ema!r}")
@@ -675,6 +742,8 @@ def _options(
     if nonfinite not in ("propagate", "skip", "raise"):
         raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
     options.require_finite = nonfinite != "propagate"
+    if not isinstance(maximize, bool | np.bool_):
+        raise TypeError(f"maximize must be True or False, got {maximize!r}")
     options.maximize = bool(maximize)
     options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options
@@ -682,7 +751,10 @@ def _options(
 
 def _number(value: Any) -> float:
     """`value` if it is a number, else NaN, which no domain has."""
-    return float(value) if isinstance(value, int | float | np.number) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
+    except OverflowError:  # an int that no float can hold
+        return math.nan
 
 
 def _same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:

@@ -76,7 +76,7 @@ def gradient(
     gs: Sequence[Array], w: Array, *, scale: float = 1.0, clip_value: float = math.inf, weight_decay: float = 0.0
 ) -> Array:
     """What a rule is given for the gradients of M minibatches: their mean, scaled, clipped, with the L2 penalty's own."""
-    g = sum(gs[1:], gs[0]) / len(gs) if len(gs) > 1 else gs[0]
+    g = sum(gs) / len(gs) if len(gs) > 1 else gs[0]
     g = np.clip(scale * g, -clip_value, clip_value)
     return g + weight_decay * w if weight_decay > 0 else g
 

@@ -1,0 +1,36 @@
+"""Nests of random arrays, and what is done to all arrays of a nest."""
+
+from typing import Any
+
+import numpy as np
+
+import fusedoptim as fo
+
+
+def normal(seed: int, *shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return np.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def arrays(nest: Any) -> list[np.ndarray]:
+    return fo.tree.leaves(fo.tree.skeleton(nest), nest, "nest")
+
+
+def gradients(nest: Any, step: int) -> Any:
+    """A nest of the same shape, different for each step and array."""
+    seeds = iter(range(1000 * step, 1000 * step + 1000))
+    return fo.tree.map_leaves(lambda w: normal(next(seeds), *w.shape, dtype=w.dtype), nest)
+
+
+def copied(nest: Any) -> Any:
+    """Unlike deepcopy, this gives an array its own memory even if the nest has it twice, or in an arena."""
+    return fo.tree.map_leaves(np.copy, nest)
+
+
+def bits(*nests: Any) -> list[bytes]:
+    return [array.tobytes() for nest in nests for array in arrays(nest)]
+
+
+def snapshot(optimizer: fo.Optimizer) -> tuple[Any, ...]:
+    """All that a step may change, to the bit."""
+    state = [bits(nest) for nest in optimizer.state.values()]
+    return bits(optimizer.params), state, optimizer.t, optimizer.skipped, optimizer._accumulated

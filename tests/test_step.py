@@ -1,0 +1,330 @@
+"""The whole step is the reference's, to the bit: mean, norm, scale, clip, L2 penalty, rule, average, and zeroing."""
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fusedoptim as fo
+
+from .bits import assert_same_bits
+from .cases import CASES, Case
+from .nests import arrays, copied, gradients, normal
+
+PARALLEL = fo._core.parallel_threshold
+BORDERS = [0, 1, 31, 32, 33, 2047, 2048, 2049, 4095, 4096, 4097, 2 * 4096 + 1]
+
+
+@dataclass
+class Options:
+    """What a step does besides the rule."""
+
+    accumulate: int = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
+    maximize: bool = False
+    grad_scale: float = 1.0
+    zero_grads: bool = False
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Those of the constructor."""
+        return {name: value for name, value in vars(self).items() if name not in ("grad_scale", "zero_grads")}
+
+
+class Expected:
+    """The reference of a run: `params` is a list of groups, each a case and its arrays."""
+
+    def __init__(self, groups: list[tuple[Case, float, list[np.ndarray]]], options: Options) -> None:
+        self.options, self.t = options, 0
+        self.tensors = [(case, l2, w.copy(), case.new_state(w)) for case, l2, group in groups for w in group]
+        self.ema = [w.copy() for _, _, w, _ in self.tensors]
+
+    def step(self, minibatches: list[list[np.ndarray]]) -> float:
+        """One update with the gradients of all minibatches; their norm."""
+        self.t += 1
+        o = self.options
+        of_tensor = list(zip(*minibatches, strict=True))
+        norm = fo.reference.norm([fo.reference.gradient(gs, gs[0]) for gs in of_tensor]) / o.grad_scale
+        scale = (-1 if o.maximize else 1) / o.grad_scale
+        if o.clip_norm is not None and norm > o.clip_norm:
+            scale *= o.clip_norm / norm
+        limit = math.inf if o.clip_value is None else o.clip_value
+        for (case, l2, w, state), gs, ema in zip(self.tensors, of_tensor, self.ema, strict=True):
+            g = fo.reference.gradient(gs, w, scale=scale, clip_value=limit, weight_decay=l2)
+            case.reference(w, g, *state, **case.hyper_at(self.t))
+            if o.ema is not None:
+                fo.reference.average(ema, w, decay=o.ema)
+        return norm
+
+
+def takes_l2(case: Case) -> bool:
+    """Whether the rule itself knows nothing of the decay that the optimizer has."""
+    return (
+        "weight_decay" in inspect.signature(case.optimizer).parameters
+        and "weight_decay" not in case.hyper_at(1)
+        and ("weight_decay" not in fo._core.rule_hypers[case.rule])
+    )
+
+
+def check(case: Case, options: Options, sizes: list[int], seed: int, l2: float = 0.0, **keywords: Any) -> None:
+    """Three updates of two groups, of which the second has other hyper-parameters, float32 and float64 in turns."""
+    l2 = l2 if takes_l2(case) else 0.0
+    dtypes = (np.float32, np.float64)
+    params = [normal(seed + k, n, dtype=dtypes[k % 3 == 1]) for k, n in enumerate(sizes)]
+    half = len(params) // 2
+    first = {"params": params[:half]} | ({"weight_decay": l2} if l2 else {})
+    second = {"params": {"deep": [params[half:]]}, "lr": 0.007}
+    other = Case(case.optimizer, case.keywords, (case.hyper or case.keywords) | {"lr": 0.007}, case.rows)
+    expected = Expected([(case, l2, params[:half]), (other, 0.0, params[half:])], options)
+    optimizer = case.make([first, second], **options.keywords, **keywords)
+    for t in range(3):
+        minibatches = []
+        for m in range(options.accumulate):
+            grads = gradients(optimizer.params, seed + 10 * t + m)
+            given_ = copied(grads)
+            optimizer.step(given_, grad_scale=options.grad_scale, zero_grads=options.zero_grads)
+            minibatches.append(arrays(grads))
+            for g, was in zip(arrays(given_), minibatches[-1], strict=True):
+                assert_same_bits(g, np.zeros_like(was) if options.zero_grads else was, "the gradient after the step")
+        norm = expected.step(minibatches)
+        assert optimizer.last_grad_norm == (None if options.clip_norm is None else norm)
+        names = [name for name, _ in fo._core.rule_states[case.rule]]
+        for k, (_, _, w, state) in enumerate(expected.tensors):
+            assert_same_bits(arrays(optimizer.params)[k], w, f"w of {k} at t={t + 1}")
+            for name, s in zip(names, state, strict=True):
+                assert_same_bits(arrays(optimizer.state[name])[k], s, f"{name} of {k} at t={t + 1}")
+            if options.ema is not None:
+                assert_same_bits(arrays(optimizer.ema_params)[k], expected.ema[k], f"ema of {k} at t={t + 1}")
+        if options.accumulate > 1:
+            assert not any(s.any() for s in arrays(optimizer.state["grad_sum"]))
+
+
+EACH_ALONE_AND_ALL = {
+    "clip_norm": Options(clip_norm=0.5),
+    "a norm within the limit": Options(clip_norm=1e9),
+    "clip_value": Options(clip_value=0.3),
+    "ema": Options(ema=0.9),
+    "ema of 0": Options(ema=0.0),
+    "maximize": Options(maximize=True),
+    "grad_scale": Options(grad_scale=1024.0),
+    "a grad_scale that rounds": Options(grad_scale=3.0),
+    "zero_grads": Options(zero_grads=True),
+    "accumulate": Options(accumulate=3),
+    "accumulate, clip_norm": Options(accumulate=3, clip_norm=0.1),
+    "accumulate, zero_grads": Options(accumulate=2, zero_grads=True),
+    "all": Options(3, 2.0, 0.01, 0.5, True, 7.0, True),
+}
+
+
+@pytest.mark.parametrize("options", EACH_ALONE_AND_ALL)
+def test_options(case: Case, options: str) -> None:
+    for l2 in (0.0, 0.1) if takes_l2(case) else (0.0,):
+        check(case, EACH_ALONE_AND_ALL[options], [5, 2049, 3, 0, 4097, 33], seed=1, l2=l2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("options", ["clip_norm", "accumulate", "zero_grads", "all"])
+def test_every_instruction_set_and_number_of_threads(each: Case, isa: str, threads: int, options: str) -> None:
+    sizes = [*BORDERS, PARALLEL // 2 - 1, PARALLEL // 2 + 77]
+    with fo.use_isa(isa):
+        check(each, EACH_ALONE_AND_ALL[options], sizes, seed=2, l2=0.1, num_threads=threads)
+
+
+@pytest.mark.parametrize("n", [PARALLEL - 1, PARALLEL, PARALLEL + 1])
+def test_on_both_sides_of_the_parallel_threshold(each: Case, n: int) -> None:
+    check(each, EACH_ALONE_AND_ALL["all"], [100, n - 100], seed=3, l2=0.1, num_threads=2)
+
+
+positive = st.floats(1e-3, 1e3)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    case=st.sampled_from(CASES),
+    options=st.builds(
+        Options,
+        accumulate=st.sampled_from([1, 1, 2, 3, 5]),
+        clip_norm=st.none() | positive,
+        clip_value=st.none() | positive,
+        ema=st.none() | st.floats(0, 0.999),
+        maximize=st.booleans(),
+        grad_scale=st.just(1.0) | positive,
+        zero_grads=st.booleans(),
+    ),
+    sizes=st.lists(st.sampled_from(BORDERS) | st.integers(0, 300), max_size=6),
+    l2=st.sampled_from([0.0, 0.1, 3.0]),
+    isa=st.sampled_from(fo.available_isas()),
+    seed=st.integers(0, 1000),
+)
+def test_any_combination(case: Case, options: Options, sizes: list[int], l2: float, isa: str, seed: int) -> None:
+    with fo.use_isa(isa):
+        check(case, options, sizes, seed, l2)
+
+
+def test_signs_of_zero(case: Case, isa: str) -> None:
+    """The mean of negative zeros."""
+    w = np.full(40, -0.0, np.float32)
+    wanted, g, state = w.copy(), w.copy(), case.new_state(w)
+    optimizer = case.make(w, accumulate=2)
+    with fo.use_isa(isa):
+        for t in (1, 2):
+            optimizer.step(g)
+            optimizer.step(g)
+            with np.errstate(invalid="ignore"):  # 0 / 0, without eps
+                case.reference(wanted, fo.reference.gradient([g, g], wanted), *state, **case.hyper_at(t))
+            assert_same_bits(w, wanted, f"t={t}")
+
+
+# The norm
+
+
+def step_norm(grads: Any, **keywords: Any) -> float | None:
+    """The norm of these gradients, which a step tells."""
+    optimizer = fo.SGD(
+        fo.tree.map_leaves(np.zeros_like, grads), lr=0.0, clip_norm=math.inf, nonfinite="skip", **keywords
+    )
+    optimizer.step(grads)
+    return optimizer.last_grad_norm
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_norm(isa: str, threads: int) -> None:
+    """Of sizes around all borders, in both dtypes, of magnitudes whose order of summation shows."""
+    rng = np.random.default_rng(0)
+    grads = [
+        (rng.normal(size=n) * 10.0 ** rng.uniform(-9, 9, n)).astype(dtype)
+        for n in [*BORDERS, PARALLEL + 1]
+        for dtype in (np.float64, np.float32)
+    ]
+    with fo.use_isa(isa):
+        assert step_norm(grads, num_threads=threads) == fo.reference.norm(grads)
+        for g in grads:
+            assert step_norm(g, num_threads=threads) == fo.reference.norm([g])
+
+
+def test_the_reference_norm_is_the_norm() -> None:
+    grads = [normal(0, 5000), normal(1, 77, dtype=np.float64)]
+    assert fo.reference.norm(grads) == pytest.approx(
+        math.sqrt(sum(np.sum(g.astype(float) ** 2) for g in grads)), rel=1e-14
+    )
+    assert fo.reference.norm([np.array([3.0, 0.0, 4.0])]) == 5
+    assert fo.reference.norm([]) == 0
+
+
+def test_norm_of_very_large_and_very_small_numbers() -> None:
+    """Squares of float32 do not overflow: they are summed in float64. Those of float64 do, as documented."""
+    assert step_norm(np.full(4, 1e38, np.float32)) == 2 * float(np.float32(1e38))
+    assert step_norm(np.full(4, 1e-30, np.float32)) == pytest.approx(2e-30, rel=1e-7)
+    assert step_norm(np.full(4, 1e150)) == pytest.approx(2e150)
+    assert step_norm(np.full(4, 1e200)) == math.inf
+    assert step_norm([np.ones(3), np.array([np.inf])]) == math.inf
+    assert math.isnan(step_norm([np.array([np.nan]), np.array([np.inf])]) or 0)
+    assert step_norm([np.ones((0, 3)), np.zeros(2)]) == 0
+    assert step_norm({}) == 0
+
+
+def test_clipping_to_a_norm_of_gradients_that_are_all_zero(case: Case) -> None:
+    w = normal(0, 5)
+    wanted, state = w.copy(), case.new_state(w)
+    case.make(w, clip_norm=1.0).step(np.zeros_like(w))
+    with np.errstate(invalid="ignore"):
+        case.reference(wanted, np.zeros_like(w), *state, **case.hyper_at(1))
+    assert_same_bits(w, wanted)
+
+
+def test_an_infinite_norm_that_propagates() -> None:
+    """What is finite is scaled to zero, what is infinite becomes NaN."""
+    w = np.ones(3)
+    fo.SGD(w, lr=1.0, clip_norm=1.0).step(np.array([1.0, np.inf, -1.0]))
+    np.testing.assert_array_equal(w, [1, np.nan, 1])
+
+
+def test_the_clipped_gradient_has_the_norm(dtype: type) -> None:
+    """By hand: 3, 4 has norm 5, over two groups."""
+    params = [{"params": np.zeros(1, dtype)}, {"params": np.zeros(1, dtype)}]
+    optimizer = fo.SGD(params, lr=1.0, clip_norm=2.5)
+    optimizer.step([np.array([3], dtype), np.array([4], dtype)])
+    assert [w.item() for w in optimizer.params] == [-1.5, -2.0]
+    assert optimizer.last_grad_norm == 5
+
+
+def test_the_last_norm_is_that_of_the_last_step() -> None:
+    optimizer = fo.SGD(np.zeros(2), clip_norm=1.0, accumulate=2)
+    assert optimizer.last_grad_norm is None
+    optimizer.step(np.array([3.0, 0.0]))
+    assert optimizer.last_grad_norm is None
+    optimizer.step(np.array([3.0, 8.0]))
+    assert optimizer.last_grad_norm == 5
+
+
+# Zeroing
+
+
+def test_gradients_that_are_zeroed_must_be_apart(each: Case) -> None:
+    """One tensor's step would zero what the next has yet to read."""
+    memory = normal(0, 10)
+    params = {"a": normal(1, 6), "b": normal(2, 6), "none": normal(3, 0)}
+    optimizer = each.make(params)
+    before = memory.tobytes(), params["a"].tobytes(), params["b"].tobytes()
+    for a, b in ((memory[:6], memory[:6]), (memory[:6], memory[4:]), (memory[4:], memory[:6])):
+        with pytest.raises(ValueError, match=r'^grads\["[ab]"\] and grads\["[ab]"\] share memory'):
+            optimizer.step({"a": a, "b": b, "none": memory[:0]}, zero_grads=True)
+        with pytest.raises(ValueError, match=r'^grads\["[ab]"\] and grads\["[ab]"\] share memory'):
+            optimizer.bind({"a": a, "b": b, "none": memory[:0]})
+    assert before == (memory.tobytes(), params["a"].tobytes(), params["b"].tobytes())
+    optimizer.step({"a": memory[:6], "b": memory[4:], "none": memory[:0]})
+    assert optimizer.t == 1
+
+
+def test_zeroed_gradients_must_be_writeable(each: Case) -> None:
+    w, g = normal(0, 3), normal(1, 3)
+    g.flags.writeable = False
+    optimizer = each.make({"w": w})
+    before = w.tobytes()
+    with pytest.raises(ValueError, match=r'^grads\["w"\] is read-only'):
+        optimizer.step({"w": g}, zero_grads=True)
+    assert w.tobytes() == before and optimizer.t == 0
+
+
+# grad_scale
+
+
+@pytest.mark.parametrize("scale", [0, -1, 0.0, math.nan, math.inf, -math.inf, 10**400, "1", None, 1j], ids=str)
+def test_grad_scale_outside(each: Case, scale: Any) -> None:
+    w = normal(0, 3)
+    optimizer = each.make(w)
+    before = w.tobytes()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^grad_scale must be a finite number > 0, got"):
+            optimizer.step(normal(1, 3), grad_scale=scale)
+    assert w.tobytes() == before and optimizer.t == 0
+
+
+def test_grad_scale_may_change_between_steps_but_not_within_an_accumulation(each: Case) -> None:
+    w, g = normal(0, 3), normal(1, 3)
+    wanted, state = w.copy(), each.new_state(w)
+    optimizer = each.make(w, accumulate=2)
+    for t, scale in enumerate([4.0, 1.0, 0.5], start=1):
+        optimizer.step(g, grad_scale=scale)
+        for other in (2.0, 0.25):
+            with pytest.raises(ValueError, match=rf"^grad_scale must stay {scale} until .* got {other}"):
+                optimizer.step(g, grad_scale=other)
+        optimizer.step(g, grad_scale=scale)
+        each.reference(wanted, fo.reference.gradient([g, g], w, scale=1 / scale), *state, **each.hyper_at(t))
+        assert_same_bits(w, wanted, f"t={t}")
+
+
+def test_a_refused_step_does_not_set_the_scale(each: Case) -> None:
+    optimizer = each.make(normal(0, 3), accumulate=2)
+    with pytest.raises(TypeError, match="grads"):
+        optimizer.step(1.0, grad_scale=8.0)
+    optimizer.step(normal(1, 3))
+    optimizer.step(normal(2, 3))
+    assert optimizer.t == 1
