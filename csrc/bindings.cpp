@@ -123,6 +123,7 @@ PYBIND11_MODULE(_core, m) {
       .def_readwrite("accumulate", &Options::accumulate)
       .def_readwrite("clip_norm", &Options::clip_norm)
       .def_readwrite("clip_value", &Options::clip_value)
+      .def_readwrite("keeps_ema", &Options::keeps_ema)
       .def_readwrite("ema", &Options::ema)
       .def_readwrite("grad_scale", &Options::grad_scale)
       .def_readwrite("maximize", &Options::maximize)

@@ -17,6 +17,7 @@ struct Options {
   int accumulate = 1;  // gradients in the mean
   double clip_norm = std::numeric_limits<double>::infinity();
   double clip_value = std::numeric_limits<double>::infinity();
+  bool keeps_ema = false;
   double ema = 0;
   double grad_scale = 1;
   bool maximize = false;

@@ -2,7 +2,8 @@ import math
 from typing import Unpack
 
 from fusedoptim.group import Hyper, l2_penalty
-from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.optimizer import Nest, Optimizer
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 
 
@@ -36,7 +37,7 @@ class Adam(Optimizer):
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first, as in torch. See :class:`AdamW` for decoupled decay.
     **common
-        See :class:`fusedoptim.optimizer.Common`.
+        See :class:`fusedoptim.options.Common`.
 
     Raises
     ------

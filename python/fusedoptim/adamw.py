@@ -1,7 +1,8 @@
 from typing import Unpack
 
 from fusedoptim.adam import adam_hyper
-from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.optimizer import Nest, Optimizer
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 
 
@@ -32,7 +33,7 @@ class AdamW(Optimizer):
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
     **common
-        See :class:`fusedoptim.optimizer.Common`.
+        See :class:`fusedoptim.options.Common`.
 
     Raises
     ------

@@ -17,7 +17,7 @@ class Group:
     """Parameters that share hyper-parameters, which are the attributes: ``opt.groups[0].lr = 1e-4``.
 
     A value that the optimizer would not take is refused when it is set, and so is a name it does not have. A group takes
-    the hyper-parameters of its class; the keywords of :class:`~fusedoptim.optimizer.Common` hold for all groups.
+    the hyper-parameters of its class; the keywords of :class:`~fusedoptim.options.Common` hold for all groups.
 
     Attributes
     ----------

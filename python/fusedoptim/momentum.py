@@ -1,7 +1,8 @@
 from typing import Unpack
 
 from fusedoptim.group import l2_penalty
-from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.optimizer import Nest, Optimizer
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 
 
@@ -28,7 +29,7 @@ class Momentum(Optimizer):
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
-        See :class:`fusedoptim.optimizer.Common`.
+        See :class:`fusedoptim.options.Common`.
 
     Raises
     ------

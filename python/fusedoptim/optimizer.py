@@ -2,89 +2,21 @@
 
 import inspect
 import math
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypedDict
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fusedoptim import _core, errors, tree
-from fusedoptim.arena import allocate
+from fusedoptim import _core, state_dict, tree
 from fusedoptim.group import Group, Hyper
+from fusedoptim.options import Common, check_grad_scale, make_options
 from fusedoptim.schedules import Schedule
-from fusedoptim.threads import positive, thread_count
+from fusedoptim.tensors import Array, Tensor, drop_sums, make_plan, make_tensors, state_layout
+from fusedoptim.turn import Turn
 
-Array = NDArray[Any]
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
-
-
-class Common(TypedDict, total=False):
-    """Keywords that every optimizer takes. They hold for all groups.
-
-    Parameters
-    ----------
-    accumulate : int, default 1
-        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of
-        :meth:`~fusedoptim.Optimizer.step` add up, call M updates with the mean.
-    clip_norm : float, optional
-        The gradients of all groups together are multiplied by ``min(1, clip_norm / norm)``. They are not written: the
-        scale goes into the update.
-    clip_value : float, optional
-        Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
-    ema : float in [0, 1), optional
-        Decay of a running average of the weights, ``ema ← decay·ema + (1 − decay)·w`` after each update, kept in
-        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. It begins at the weights as they are when the optimizer
-        is made.
-    maximize : bool, default False
-        Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
-    nonfinite : {"propagate", "skip", "raise"}, default "propagate"
-        What to do where a gradient is infinite or NaN, or the norm overflows float64: update all the same; do not take
-        the step, and count it in ``skipped``; or the same with a :class:`FloatingPointError`.
-    num_threads : int, optional
-        Threads of a step; default :func:`fusedoptim.get_num_threads`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        where a keyword is unknown or outside its domain.
-    """
-
-    accumulate: int
-    clip_norm: float | None
-    clip_value: float | None
-    ema: float | None
-    maximize: bool
-    nonfinite: str
-    num_threads: int | None
-
-
-@dataclass
-class Tensor:
-    """One weight and what belongs to it."""
-
-    path: str
-    key: tuple[Any, ...]
-    group: int
-    weight: Array
-    states: dict[str, Array]
-    frozen: bool = False
-
-
-class Turn:
-    """One call at a time: another thread's is refused rather than raced with."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            errors.busy()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class Optimizer:
@@ -132,12 +64,11 @@ class Optimizer:
             raise TypeError(
                 f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
             )
-        self._options = _options(**common)
+        self._options = make_options(**common)
         self._nonfinite = common.get("nonfinite", "propagate")
         self._arguments = arguments
         self._rows = rows
-        self._layout = [("grad_sum", False)] * (self._options.accumulate > 1) + _core.rule_states[self.rule]
-        self._keeps_ema = common.get("ema") is not None
+        self._layout = state_layout(self.rule, self._options)
         self.t = self.skipped = self._accumulated = 0
         self.last_grad_norm: float | None = None
         self._turn = Turn()
@@ -249,8 +180,8 @@ class Optimizer:
             self._refuse_amid("freeze or thaw")
             found = {self._find(key) for key in keys}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
-            self._plan = self._make_plan(self.groups, tensors)
-            _drop_sums(was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen)
+            self._plan = make_plan(self.rule, len(self.groups), tensors)
+            drop_sums(was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen)
             self._tensors, self._any_frozen = tensors, any(tensor.frozen for tensor in tensors)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
@@ -271,41 +202,16 @@ class Optimizer:
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
             weights = tree.leaves(skeleton, group.params, "params")
-            tensors += self._make_tensors(keys, weights, len(groups))
+            tensors += make_tensors(keys, weights, len(groups), self._layout, self._rows)
             groups.append(group)
-        plan = self._make_plan(groups, tensors)
+        plan = make_plan(self.rule, len(groups), tensors)
         self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
         self.params: Any = [group.params for group in groups] if grouped else groups[0].params
         self._skeleton = tree.skeleton(self.params)
-        names = [name for name, _ in self._layout] + ["ema"] * self._keeps_ema
         self.state: dict[str, Any] = {
-            name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors])) for name in names
+            name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors]))
+            for name, _ in self._layout
         }
-
-    def _make_tensors(self, keys: list[tuple[Any, ...]], weights: list[Array], group: int) -> list[Tensor]:
-        paths = [tree.path(key) for key in keys]
-        for path, weight in zip(paths, weights, strict=True):
-            _core.check_weight(weight, path)
-        states: list[dict[str, Array]] = [{} for _ in weights]
-        for slot, (name, has_rows) in enumerate(self._layout, start=2):
-            shapes = [((self._rows, *w.shape) if has_rows else w.shape, w.dtype) for w in weights]
-            for state, array in zip(states, allocate(shapes, slot), strict=True):
-                state[name] = array
-        if self._keeps_ema:
-            averages = allocate([(w.shape, w.dtype) for w in weights], slot=2 + len(self._layout))
-            for state, weight, average in zip(states, weights, averages, strict=True):
-                np.copyto(average, weight)
-                state["ema"] = average
-        return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
-
-    def _make_plan(self, groups: list[Group], tensors: list[Tensor]) -> _core.Plan:
-        plan = _core.Plan(self.rule, len(groups))
-        for tensor in tensors:
-            if not tensor.frozen:
-                arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[self.rule])]
-                plan.add(tensor.group, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
-        plan.finish()
-        return plan
 
     @property
     def lr(self) -> float | Schedule:
@@ -506,7 +412,7 @@ class Optimizer:
         return leaves
 
     def _set_grad_scale(self, grad_scale: float) -> None:
-        _check_grad_scale("grad_scale", grad_scale)
+        check_grad_scale("grad_scale", grad_scale)
         if self._accumulated > 0:
             was = self._options.grad_scale
             raise ValueError(f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}")
@@ -524,7 +430,7 @@ class Optimizer:
             what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
         self.skipped += 1
         self._accumulated = 0
-        _drop_sums(tensors)
+        drop_sums(tensors)
         if self._nonfinite == "raise":
             raise FloatingPointError(f"{what}; the step was not taken")
         if self._options.zero_grads:
@@ -606,7 +512,7 @@ class Optimizer:
         """A copy of all that a later run needs besides the weights: a plain dict of numbers, arrays and the rule's name.
 
         A learning rate that is a schedule is left out: it belongs to the program that goes on, and so do the keywords of
-        :class:`~fusedoptim.optimizer.Common` and what is frozen.
+        :class:`~fusedoptim.options.Common` and what is frozen.
 
         Returns
         -------
@@ -626,18 +532,7 @@ class Optimizer:
         """
         with self._turn:
             self._refuse_amid("save a state")
-            return self._save()
-
-    def _save(self) -> dict[str, Any]:
-        return {
-            "rule": self.rule,
-            "t": self.t,
-            "accumulated": self._accumulated,
-            "grad_scale": self._options.grad_scale,
-            "skipped": self.skipped,
-            "groups": [group.numbers() for group in self.groups],
-            "state": {name: tree.map_leaves(np.copy, nest) for name, nest in self.state.items()},
-        }
+            return state_dict.save(self)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Goes on where :meth:`state_dict` was taken, with the same bits.
@@ -667,98 +562,8 @@ class Optimizer:
         """
         with self._turn:
             self._refuse_amid("load a state")
-            self._load(saved)
-
-    def _load(self, saved: Mapping[str, Any]) -> None:
-        _same_keys("the state dict", saved, ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state"))
-        if saved["rule"] != self.rule:
-            raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {self.rule!r}")
-        for name in ("t", "skipped"):
-            if saved[name] != 0:
-                positive(f'the state dict\'s "{name}"', saved[name])
-        if saved["accumulated"] not in range(self._options.accumulate):
-            most = self._options.accumulate
-            raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
-        _check_grad_scale('the state dict\'s "grad_scale"', saved["grad_scale"])
-        if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(self.groups):
-            raise ValueError(
-                f'the state dict\'s "groups" must be a list of {len(self.groups)}, got {saved["groups"]!r}'
-            )
-        groups = []
-        for group, numbers in zip(self.groups, saved["groups"], strict=True):
-            _same_keys('the state dict\'s "groups"', numbers, group.numbers(), optional={"lr"})
-            groups.append(group.replaced(numbers))
-        _same_keys('the state dict\'s "state"', saved["state"], self.state)
-        copies = []
-        for name, nest in saved["state"].items():
-            for tensor, array in zip(self._tensors, tree.leaves(self._skeleton, nest, name), strict=True):
-                own, path = tensor.states[name], name + tensor.path
-                if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
-                    raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
-                copies.append((own, array))
-        for own, array in copies:
-            np.copyto(own, array)
-        self.groups, self.t = groups, saved["t"]
-        self._accumulated, self.skipped = saved["accumulated"], saved["skipped"]
-        self._options.grad_scale = saved["grad_scale"]
-
-
-def _drop_sums(tensors: Iterable[Tensor]) -> None:
-    for tensor in tensors:
-        if "grad_sum" in tensor.states:
-            tensor.states["grad_sum"][...] = 0
-
-
-def _check_grad_scale(name: str, value: Any) -> None:
-    if not 0 < _number(value) < math.inf:
-        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+            state_dict.load(self, saved)
 
 
 def _is_group(spec: Any) -> bool:
     return isinstance(spec, dict) and "params" in spec
-
-
-def _options(
-    accumulate: int = 1,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    ema: float | None = None,
-    maximize: bool = False,
-    nonfinite: str = "propagate",
-    num_threads: int | None = None,
-) -> _core.Options:
-    """The common keywords, checked."""
-    options = _core.Options()
-    options.accumulate = positive("accumulate", accumulate)
-    for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
-        if limit is not None:
-            if not _number(limit) > 0:
-                raise ValueError(f"{name} must be a number > 0, or None, got {limit!r}")
-            setattr(options, name, float(limit))
-    if ema is not None:
-        if not 0 <= _number(ema) < 1:
-            raise ValueError(f"ema must be a number in [0, 1), or None, got {ema!r}")
-        options.ema = ema
-    if nonfinite not in ("propagate", "skip", "raise"):
-        raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
-    options.require_finite = nonfinite != "propagate"
-    if not isinstance(maximize, bool | np.bool_):
-        raise TypeError(f"maximize must be True or False, got {maximize!r}")
-    options.maximize = bool(maximize)
-    options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
-    return options
-
-
-def _number(value: Any) -> float:
-    """`value` if it is a number, else NaN, which no domain has."""
-    try:
-        return float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
-    except OverflowError:  # an int that no float can hold
-        return math.nan
-
-
-def _same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:
-    if not isinstance(got, Mapping):
-        raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
-    if got.keys() - optional != set(wanted) - optional:
-        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")

@@ -1,6 +1,7 @@
 from typing import Unpack
 
-from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.optimizer import Nest, Optimizer
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 
 
@@ -21,7 +22,7 @@ class SGD(Optimizer):
         Scaled by `lr`. For plain gradient descent, decay of the weights and an L2 penalty on the loss,
         :math:`\tfrac12 weight\_decay \|w\|^2`, are the same.
     **common
-        See :class:`fusedoptim.optimizer.Common`.
+        See :class:`fusedoptim.options.Common`.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 from typing import Unpack
 
-from fusedoptim.optimizer import Common, Nest, Optimizer
+from fusedoptim.optimizer import Nest, Optimizer
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 from fusedoptim.threads import positive
 
@@ -24,7 +25,7 @@ class WindowSGD(Optimizer):
     window : int, default 10
         Number :math:`M` of gradients in the mean; of all so far during the first ``window - 1`` steps.
     **common
-        See :class:`fusedoptim.optimizer.Common`.
+        See :class:`fusedoptim.options.Common`.
 
     Raises
     ------

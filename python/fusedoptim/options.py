@@ -1,0 +1,93 @@
+"""The keywords that every optimizer takes."""
+
+import math
+from typing import Any, TypedDict
+
+import numpy as np
+
+from fusedoptim import _core
+from fusedoptim.threads import positive, thread_count
+
+
+class Common(TypedDict, total=False):
+    """Keywords that every optimizer takes. They hold for all groups.
+
+    Parameters
+    ----------
+    accumulate : int, default 1
+        Number M of minibatches whose gradients are averaged into one update: calls 1 … M−1 of
+        :meth:`~fusedoptim.Optimizer.step` add up, call M updates with the mean.
+    clip_norm : float, optional
+        The gradients of all groups together are multiplied by ``min(1, clip_norm / norm)``. They are not written: the
+        scale goes into the update.
+    clip_value : float, optional
+        Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
+    ema : float in [0, 1), optional
+        Decay of a running average of the weights, ``ema ← decay·ema + (1 − decay)·w`` after each update, kept in
+        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. It begins at the weights as they are when the optimizer
+        is made.
+    maximize : bool, default False
+        Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
+    nonfinite : {"propagate", "skip", "raise"}, default "propagate"
+        What to do where a gradient is infinite or NaN, or the norm overflows float64: update all the same; do not take
+        the step, and count it in ``skipped``; or the same with a :class:`FloatingPointError`.
+    num_threads : int, optional
+        Threads of a step; default :func:`fusedoptim.get_num_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where a keyword is unknown or outside its domain.
+    """
+
+    accumulate: int
+    clip_norm: float | None
+    clip_value: float | None
+    ema: float | None
+    maximize: bool
+    nonfinite: str
+    num_threads: int | None
+
+
+def make_options(
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    ema: float | None = None,
+    maximize: bool = False,
+    nonfinite: str = "propagate",
+    num_threads: int | None = None,
+) -> _core.Options:
+    """The common keywords, checked."""
+    options = _core.Options()
+    options.accumulate = positive("accumulate", accumulate)
+    for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
+        if limit is not None:
+            if not number_or_nan(limit) > 0:
+                raise ValueError(f"{name} must be a number > 0, or None, got {limit!r}")
+            setattr(options, name, float(limit))
+    if ema is not None:
+        if not 0 <= number_or_nan(ema) < 1:
+            raise ValueError(f"ema must be a number in [0, 1), or None, got {ema!r}")
+        options.keeps_ema, options.ema = True, ema
+    if nonfinite not in ("propagate", "skip", "raise"):
+        raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
+    options.require_finite = nonfinite != "propagate"
+    if not isinstance(maximize, bool | np.bool_):
+        raise TypeError(f"maximize must be True or False, got {maximize!r}")
+    options.maximize = bool(maximize)
+    options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
+    return options
+
+
+def number_or_nan(value: Any) -> float:
+    """`value` if it is a number, else NaN, which no domain has."""
+    try:
+        return float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
+    except OverflowError:  # an int that no float can hold
+        return math.nan
+
+
+def check_grad_scale(name: str, value: Any) -> None:
+    if not 0 < number_or_nan(value) < math.inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")

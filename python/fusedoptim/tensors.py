@@ -1,0 +1,65 @@
+"""The weights of an optimizer, and what it keeps for each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusedoptim import _core, tree
+from fusedoptim.arena import allocate
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Tensor:
+    """One weight and what belongs to it."""
+
+    path: str
+    key: tuple[Any, ...]
+    group: int
+    weight: Array
+    states: dict[str, Array]
+    frozen: bool = False
+
+
+def state_layout(rule: str, options: _core.Options) -> list[tuple[str, bool]]:
+    """The names of the state arrays, and whether each has a first axis of rows."""
+    own: list[tuple[str, bool]] = _core.rule_states[rule]
+    return [("grad_sum", False)] * (options.accumulate > 1) + own + [("ema", False)] * options.keeps_ema
+
+
+def make_tensors(
+    keys: list[tuple[Any, ...]], weights: list[Array], group: int, layout: list[tuple[str, bool]], rows: int
+) -> list[Tensor]:
+    """Checks weights and makes their states: one buffer for each name, all zero, the running average at the weights."""
+    paths = [tree.path(key) for key in keys]
+    for path, weight in zip(paths, weights, strict=True):
+        _core.check_weight(weight, path)
+    states: list[dict[str, Array]] = [{} for _ in weights]
+    for slot, (name, has_rows) in enumerate(layout, start=2):
+        shapes = [((rows, *w.shape) if has_rows else w.shape, w.dtype) for w in weights]
+        for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
+            state[name] = array
+            if name == "ema":
+                np.copyto(array, weight)
+    return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
+
+
+def make_plan(rule: str, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+    """The compiled half: all tensors that are not frozen."""
+    plan = _core.Plan(rule, n_groups)
+    for tensor in tensors:
+        if not tensor.frozen:
+            arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[rule])]
+            plan.add(tensor.group, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
+    plan.finish()
+    return plan
+
+
+def drop_sums(tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
+        if "grad_sum" in tensor.states:
+            tensor.states["grad_sum"][...] = 0
