@@ -39,7 +39,7 @@ class Common(TypedDict, total=False):
         Ascend instead of descend.
     nonfinite : {"propagate", "skip", "raise"}, default "propagate"
         What to do where a gradient is infinite or NaN, or the norm overflows float64: update all the same; do not take
-        the step, and count it in ``skipped``; or the same with an error.
+        the step, and count it in ``skipped``; or the same with an error that names the first such parameter.
     num_threads : int, optional
         Threads of a step; default :func:`fusedoptim.get_num_threads`.
     """
@@ -240,7 +240,7 @@ class Optimizer:
         grad_scale : float, default 1
             Divides the gradients: the factor by which the loss was scaled. Must stay the same within an `accumulate`.
         zero_grads : bool, default False
-            Sets the gradients to zero in the same pass. No two may share memory then.
+            Sets the gradients to zero in the same pass, also of a step that is skipped. No two may share memory then.
 
         Raises
         ------
