@@ -192,6 +192,7 @@ def parent(args: Namespace, options: list[str]) -> int:
         figure["times"] = {name: Spread(**spread) for name, spread in figure["times"].items()}
     figures = [Figure(**figure) for figure in figures]
     console = Console()
+    console.width = max(console.width, 100)  # also where the output is a file
     console.print(*results.tables(figures))
     if args.json:
         report.write_json(args.json, machine, found)

@@ -82,9 +82,9 @@ class Workload:
         self.name, self.shapes = name, shapes(name)
         sizes = [prod(shape) for shape in self.shapes]
         self.total = sum(sizes)
-        self.w, self.g = np.random.default_rng(0).standard_normal((2, min(max(sizes), BLOCK)), np.float32)
+        self.w, self.g = np.random.default_rng(0).standard_normal((2, BLOCK), np.float32)
         squares = np.concatenate([[0], np.cumsum(np.square(self.g, dtype=np.float64))])
-        norm = sqrt(sum(n // BLOCK * squares[-1] + squares[n % BLOCK if n >= BLOCK else n] for n in sizes))
+        norm = sqrt(sum(n // BLOCK * squares[-1] + squares[n % BLOCK] for n in sizes))
         self.g *= np.float32(NORM / norm)
 
     def empty(self) -> list[Array]:
