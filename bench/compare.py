@@ -21,14 +21,14 @@ from fusedoptim.cli.extras import extra
 
 with extra("bench"):
     import numpy as np
-    import results
-    from peers import OURS, PEERS, Competitor, missing
     from rich.console import Console
-    from workloads import FACTORS, MODELS, VARIANTS, Variant, Workload, fill, holds
 
+    import results
     from fusedoptim.cli.bench import report
     from fusedoptim.cli.bench.competitors import LIMIT, MismatchError
     from fusedoptim.cli.bench.timing import Spread, interleave, ratio
+    from peers import OURS, PEERS, Competitor, missing
+    from workloads import FACTORS, MODELS, VARIANTS, Variant, Workload, fill, holds
 
 LARGE = 2**25  # parameters, from which the peers are made and timed one after another, each beside ours
 MOST_CALLS = 256  # in a sample after which gradients are zero: more would let the averages decay into subnormals

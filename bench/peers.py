@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
-from workloads import LR, Variant
 
 import fusedoptim as fo
 from fusedoptim import reference
 from fusedoptim.cli.bench import inplace
 from fusedoptim.reference import Array
+from workloads import LR, Variant
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib
-from peers import OURS, PEERS
 from rich import box
 from rich.table import Table
-from workloads import VARIANTS
 
 from fusedoptim.cli.bench.competitors import LIMIT
 from fusedoptim.cli.bench.timing import Spread
+from peers import OURS, PEERS
+from workloads import VARIANTS
 
 matplotlib.use("Agg")  # draws to files, also where there is no display
 
