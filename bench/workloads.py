@@ -112,5 +112,8 @@ def fill(arrays: Iterable[Array], block: Array) -> None:
 
 
 def holds(array: Array, block: Array) -> bool:
-    """Whether an array consists of repetitions of a block, up to rounding."""
-    return all(np.allclose(part, block[: part.size], rtol=1e-5, atol=1e-5) for part in parts(array.reshape(-1)))
+    """Whether an array consists of repetitions of a block, up to rounding.
+
+    torch adds up norms in float32: for GPT-2's largest tensor, its is wrong by 0.3 %.
+    """
+    return all(np.allclose(part, block[: part.size], rtol=1e-4, atol=1e-4) for part in parts(array.reshape(-1)))
