@@ -1,7 +1,7 @@
 """A guard without noise: the instructions of each kernel for one element, compared with those in instructions.json.
 
-For AVX2, callgrind counts what runs (it knows no AVX-512); for AVX-512, the instructions of the vector loops are counted
-in the disassembly. A kernel that needs more than before is slower, whatever the machine does at the time.
+For AVX2, callgrind counts what runs (it knows no AVX-512); for AVX-512, the instructions of the vector loops are
+counted in the disassembly. A kernel that needs more than before is slower, whatever the machine does at the time.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Who steps: each competitor is made from weights and gradients in NumPy arrays, and does Adam or AdamW as its users do.
+"""Who steps: each competitor is made from weights and gradients in NumPy arrays, and does Adam or AdamW as users do.
 
 Ours, NumPy and numba work on these very arrays. A peer's package is imported when it is made.
 """

@@ -10,7 +10,6 @@ from rich import box
 from rich.table import Table
 
 from fusedoptim.cli.bench.competitors import LIMIT
-from fusedoptim.cli.bench.timing import Spread
 from peers import OURS, PEERS
 from workloads import VARIANTS
 
@@ -23,8 +22,11 @@ if TYPE_CHECKING:
     from compare import Figure
 
 UNIT = "torch-fused"  # of the picture's bars
-COLORS = dict(zip(("numpy-textbook", "numpy-inplace"), ("#c8c8c8", "#9a9a9a"), strict=True)) | {
+COLORS = {
+    "numpy-textbook": "#c8c8c8",
+    "numpy-inplace": "#9a9a9a",
     "numba": "#59a14f",
+    "torch-fused": "#1b4f7a",
     "torch-foreach": "#9ecae1",
     "torch-compiled": "#3182bd",
     "deepspeed": "#f0a35e",
@@ -103,7 +105,7 @@ def _over(unit: "Figure", f: "Figure") -> float:
 
 def _roofline(axes: Axes, figures: list["Figure"]) -> None:
     styles = {LIMIT: ("black", ":"), "ours": (COLORS["ours"], "-"), "ours arena": (COLORS["ours arena"], "-")}
-    styles |= {peer: (COLORS.get(peer, "#3a6ea5"), "-") for peer in PEERS if not peer.startswith("numpy")}
+    styles |= {peer: (COLORS[peer], "-") for peer in PEERS if not peer.startswith("numpy")}
     for competitor, (color, line) in styles.items():
         points = sorted((f.parameters, f.gb_per_second) for f in figures if f.competitor == competitor)
         if points:
@@ -111,6 +113,3 @@ def _roofline(axes: Axes, figures: list["Figure"]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_title("GB/s over the parameters of the workload (dotted: this machine's limit)", loc="left", fontsize=11)
-
-
-__all__ = ["Spread", "draw", "tables"]
