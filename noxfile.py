@@ -6,7 +6,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "stubs", "docs", "tests"]
+nox.options.sessions = ["lint", "stubs", "docs", "instructions", "tests"]
 
 STUB = Path("python/fusedoptim/_core.pyi")
 GROUPS = nox.project.load_toml("pyproject.toml")
@@ -76,3 +76,17 @@ def bench(session: nox.Session) -> None:
     """Checks the kernels, then times them; arguments after -- go to the benchmark."""
     session.install(".[bench]")
     session.run("python", "-m", "fusedoptim", "bench", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Times the whole step against its peers; arguments after -- go to the comparison."""
+    session.install(".[bench]")
+    session.run("python", "bench/compare.py", *session.posargs)
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Counts the instructions of each kernel; -- --write records them."""
+    session.install("cmake", "ninja", "pybind11")
+    session.run("python", "bench/instructions.py", *(session.posargs or ["--check"]))

@@ -246,7 +246,7 @@ class Optimizer:
             Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
             one update (`accumulate`).
         zero_grads : bool, default False
-            Sets the gradients to zero in the same pass. No two of them may share memory then.
+            Sets the gradients to zero in the same pass, also of a step that is skipped. No two may share memory then.
 
         Raises
         ------

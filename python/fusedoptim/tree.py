@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from operator import countOf
 from typing import Any
 
+_SEQUENCE = (list, tuple)
+
 
 def skeleton(nest: Any) -> Any:
     """The nest with every leaf replaced by None."""
@@ -64,13 +66,15 @@ def _index(key: Any) -> str:
 
 def _collect(skeleton: Any, nest: Any, name: str, found: list[Any]) -> None:
     is_dict = isinstance(skeleton, dict)
-    if not isinstance(nest, dict if is_dict else list | tuple) or len(nest) != len(skeleton):
+    if not isinstance(nest, dict if is_dict else _SEQUENCE) or len(nest) != len(skeleton):
         raise _mismatch(skeleton, nest, name)
-    try:
-        children = list(map(nest.__getitem__, skeleton if is_dict else range(len(skeleton))))
-    except KeyError:
-        raise _mismatch(skeleton, nest, name) from None
-    shapes = skeleton.values() if is_dict else skeleton
+    if is_dict:
+        try:
+            children, shapes = list(map(nest.__getitem__, skeleton)), skeleton.values()
+        except KeyError:
+            raise _mismatch(skeleton, nest, name) from None
+    else:
+        children, shapes = list(nest), skeleton
     if countOf(shapes, None) == len(skeleton):  # a thousand leaves are taken without a loop in Python
         found += children
         return

@@ -44,7 +44,7 @@ class Workload:
     def reset(self) -> None:
         """Sets all arrays to plain numbers, which no number of calls has yet driven anywhere."""
         for array, block in zip(self.arrays, self.blocks, strict=True):
-            for part in _parts(array):
+            for part in parts(array):
                 part[...] = block[..., : part.shape[-1]]
 
     @property
@@ -75,11 +75,11 @@ class Workload:
             step()
             same = _equal_bits if name == OURS else partial(np.allclose, rtol=1e-5, atol=1e-6)
             for array, block in zip(self.arrays, expected, strict=True):
-                if not all(same(part, block[..., : part.shape[-1]]) for part in _parts(array)):
+                if not all(same(part, block[..., : part.shape[-1]]) for part in parts(array)):
                     raise MismatchError(f"{name} computes another {self.rule} than the reference at n = {self.n}")
 
 
-def _parts(array: Array) -> Iterator[Array]:
+def parts(array: Array) -> Iterator[Array]:
     """An array block by block."""
     return (array[..., start : start + BLOCK] for start in range(0, array.shape[-1], BLOCK))
 

@@ -64,10 +64,19 @@ def adam(
 
 
 def adamw(
-    w: Array, g: Array, m: Array, v: Array, a: Array, b: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    a: Array,
+    b: Array,
+    *,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-2,
+    t: int = 1,
 ) -> None:
     np.multiply(w, 1 - lr * weight_decay, out=w)
-    adam(w, g, m, v, a, b, lr=lr)
+    adam(w, g, m, v, a, b, lr=lr, t=t)
 
 
 def _average(average: Array, x: Array, beta: float, a: Array) -> None:

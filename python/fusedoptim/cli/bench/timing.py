@@ -1,5 +1,6 @@
 """Fair timing: competitors take turns within each repetition, so that what else the machine does strikes all alike."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from timeit import Timer
@@ -24,13 +25,16 @@ class Spread:
 
 
 def interleave(
-    timers: Mapping[str, Timer], repetitions: int, reset: Callable[[str], None] = lambda name: None
+    timers: Mapping[str, Timer],
+    repetitions: int,
+    reset: Callable[[str], None] = lambda name: None,
+    most: float = math.inf,
 ) -> dict[str, list[float]]:
-    """Seconds a call of each, sampled in turns; `reset` comes before each sample, untimed."""
+    """Seconds a call of each, sampled in turns; `reset` comes before each sample of at most so many calls, untimed."""
     calls = {}
     for name, timer in timers.items():
         reset(name)
-        calls[name] = calibrate(timer)
+        calls[name] = calibrate(timer, most)
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(repetitions):
         for name, timer in timers.items():
@@ -41,10 +45,10 @@ def interleave(
     return seconds
 
 
-def calibrate(timer: Timer) -> int:
+def calibrate(timer: Timer, most: float = math.inf) -> int:
     """The number of calls that fills a sample."""
     calls = 1
-    while timer.timeit(calls) < SAMPLE:
+    while 2 * calls <= most and timer.timeit(calls) < SAMPLE:
         calls *= 2
     return calls
 
