@@ -28,7 +28,7 @@ with extra("bench"):
     from fusedoptim.cli.bench.competitors import LIMIT, MismatchError
     from fusedoptim.cli.bench.timing import Spread, interleave, ratio
     from peers import OURS, PEERS, Competitor, missing
-    from workloads import FACTORS, MODELS, VARIANTS, Variant, Workload, fill, holds
+    from workloads import FACTORS, MODELS, NORM, VARIANTS, Variant, Workload, fill, holds
 
 LARGE = 2**25  # parameters, from which the peers are made and timed one after another, each beside ours
 MOST_CALLS = 256  # in a sample after which gradients are zero: more would let the averages decay into subnormals
@@ -55,15 +55,15 @@ class Field:
     def __init__(self, work: Workload, variant: Variant) -> None:
         self.work, self.variant = work, variant
         self.weights, self.grads = work.empty(), work.empty()
-        self.expected = work.expected(variant)
 
     def make(self, name: str) -> Competitor:
         fill(self.weights, self.work.w)
         fill(self.grads, self.work.g)
         return (OURS | PEERS)[name](self.weights, self.grads, self.variant)
 
-    def check(self, name: str, competitor: Competitor) -> None:
-        """Raises MismatchError unless it does the update of the reference."""
+    def check(self, name: str, competitor: Competitor) -> float:
+        """Raises MismatchError unless it does the update of the reference; returns the relative error of its norm."""
+        norm = competitor.norm() or NORM
         fill(self.weights, self.work.w)
         for factor in FACTORS:
             fill(self.grads, np.float32(factor) * self.work.g)
@@ -71,12 +71,13 @@ class Field:
             competitor.step()
         weights, averages = competitor.result()
         same = len(averages) == (len(weights) if self.variant.ema is not None else 0)
-        for arrays, block in zip((weights, averages), self.expected, strict=True):
+        for arrays, block in zip((weights, averages), self.work.expected(self.variant, norm), strict=True):
             same = same and all(holds(array, block) for array in arrays)
         if self.variant.zero:
             same = same and not any(g.any() for g in competitor.grads)
         if not same:
             raise MismatchError(f"{name} computes another step than the reference on {self.work.name}")
+        return norm / NORM - 1 if self.variant.clip is not None else 0.0
 
     def limit(self) -> Timer:
         """A loop with the loads and stores of a plain step, over one buffer in place of each kind of array."""
@@ -105,15 +106,15 @@ def measure(work: Workload, variant: str, args: Namespace, say: Console) -> Iter
     def prepare(name: str) -> bool:
         try:
             competitor = field.make(name)
-            field.check(name, competitor)
-        except MismatchError:
-            raise
-        except Exception as error:  # what a peer may raise is beyond us
+            error = field.check(name, competitor)
+        except Exception as exception:  # what a peer may raise is beyond us
             if name in OURS:
                 raise
-            reason = str(error).strip().partition("\n")[0]
-            say.print(f"{name}: not on {work.name}, {type(error).__name__}: {reason}", markup=False)
+            reason = str(exception).strip().partition("\n")[0]
+            say.print(f"{name}: left out on {work.name}, {type(exception).__name__}: {reason}", markup=False)
             return False
+        if abs(error) > 1e-4:
+            say.print(f"{name}: on {work.name}, the norm by which it clips is wrong by {error:.2%}", highlight=False)
         ready[name] = competitor
         if args.check:
             say.print(f"{work.name}, {variant}: {name} does the same update", highlight=False)

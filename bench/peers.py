@@ -45,6 +45,10 @@ class Competitor:
         """The weights, and their average where one is kept."""
         raise NotImplementedError
 
+    def norm(self) -> float | None:
+        """Of all gradients, if it clips by a less than exact one."""
+        return None
+
 
 class Ours(Competitor):
     def prepare(self) -> None:
@@ -248,6 +252,12 @@ class Torch(Competitor):
     def result(self) -> tuple[list[Array], list[Array]]:
         return self.weights, [ema.numpy() for ema in self.ema]
 
+    def norm(self) -> float | None:
+        """Added up in float32, which for tens of millions of elements is wrong by some tenths of a percent."""
+        from torch.nn.utils import get_total_norm
+
+        return float(get_total_norm([p.grad for p in self.params]))
+
 
 class TorchFused(Torch):
     options: ClassVar[dict[str, Any]] = {"fused": True}
@@ -268,6 +278,9 @@ class TorchCompiled(Torch):
         torch._dynamo.reset()  # else the eighth of these is silently not compiled
         compiled: Callable[[], None] = torch.compile(step)
         return compiled
+
+    def norm(self) -> float | None:
+        return None
 
 
 class DeepSpeed(Torch):
