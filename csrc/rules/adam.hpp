@@ -6,7 +6,6 @@
 #include "math.hpp"
 
 namespace {
-
 template <class T>
 struct Adam {
   static constexpr Signature signature = {
@@ -23,5 +22,4 @@ struct Adam {
     w = w - lr * m / (root(unbias * v + eps_root) + eps);
   }
 };
-
 }  // namespace
