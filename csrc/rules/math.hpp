@@ -26,8 +26,8 @@ constexpr Hyper t = {"t", 1, Domain::step};
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
 
-// base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every C
-// library.
+// base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every
+// C library.
 inline double power(double base, double exponent) {
   if (exponent >= 0x1p63) return 0;
   double result = 1;

@@ -18,7 +18,7 @@ def save(opt: "Optimizer") -> dict[str, Any]:
         "rule": opt.rule,
         "t": opt.t,
         "accumulated": opt._accumulated,
-        "grad_scale": opt._options.grad_scale,
+        "grad_scale": opt._grad_scale,
         "skipped": opt.skipped,
         "groups": [group.numbers() for group in opt.groups],
         "state": {name: tree.map_leaves(np.copy, nest) for name, nest in opt.state.items()},
@@ -33,8 +33,8 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
     for name in ("t", "skipped"):
         if saved[name] != 0:
             positive(f'the state dict\'s "{name}"', saved[name])
-    if saved["accumulated"] not in range(opt._options.accumulate):
-        most = opt._options.accumulate
+    if saved["accumulated"] not in range(opt._accumulate):
+        most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
     check_grad_scale('the state dict\'s "grad_scale"', saved["grad_scale"])
     if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(opt.groups):
@@ -57,7 +57,7 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
         vars(group).update(vars(replaced))
     opt.t = saved["t"]
     opt._accumulated, opt.skipped = saved["accumulated"], saved["skipped"]
-    opt._options.grad_scale = saved["grad_scale"]
+    opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 
 
 def same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:

@@ -9,11 +9,11 @@ class Turn:
     """One call at a time: another thread's is refused rather than raced with."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
+        if not self.lock.acquire(blocking=False):
             errors.busy()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.lock.release()
