@@ -54,7 +54,7 @@ struct Plain {
   static void store(Stored& to, Value x) { to = x; }
 };
 
-constexpr std::size_t tile = 2048;
+constexpr std::size_t tile = 8192;  // long enough for the prefetcher: half of it runs at three quarters of the speed
 
 template <class Stored>
 Stored* at(void* array, std::size_t offset) {

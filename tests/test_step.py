@@ -17,7 +17,7 @@ from .cases import CASES, Case
 from .nests import arrays, copied, gradients, normal
 
 PARALLEL = fo._core.parallel_threshold
-BORDERS = [0, 1, 31, 32, 33, 2047, 2048, 2049, 4095, 4096, 4097, 2 * 4096 + 1]
+BORDERS = [0, 1, 31, 32, 33, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 2 * 8192 + 1]
 
 
 @dataclass
