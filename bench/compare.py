@@ -194,6 +194,7 @@ def parent(args: Namespace, options: list[str]) -> int:
     figures = [Figure(**figure) for figure in figures]
     console = Console()
     console.width = max(console.width, 100)  # also where the output is a file
+    console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
     console.print(*results.tables(figures))
     if args.json:
         report.write_json(args.json, machine, found)
