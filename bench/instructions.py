@@ -52,15 +52,21 @@ def executed() -> Iterator[tuple[str, float]]:
         yield kernel, round((twice - once) / N, 3)
 
 
-def disassembled() -> Iterator[tuple[str, float]]:
-    """The instructions an element in the innermost vector loops of each float32 function of the AVX-512 path."""
+def disassembled() -> dict[str, float]:
+    """The instructions an element in the innermost vector loops of each float32 function of the AVX-512 path.
+
+    Those of all forms of a function are added up.
+    """
+    counts: dict[str, float] = {}
     object_file = BUILD / "CMakeFiles" / "kernels_avx512.dir" / "csrc" / "kernels.cpp.o"
     text = run("objdump", "--disassemble", "--demangle", "--no-show-raw-insn", object_file)
     for symbol, body in re.findall(r"^\w+ <(.+)>:\n((?:.+\n)*)", text, re.MULTILINE):
-        what = re.match(r"(?:\w+ )?\(anonymous namespace\)::(loop|prepare|finish|square_sum|Stream)<(.*)", symbol)
+        what = re.match(r"(?:\w+ )?\(anonymous namespace\)::(loop|prepare|square_sum|Stream)<(.*)", symbol)
         if what and "float" in what[2] and (loops := list(vector_loops(body))):
             rule = re.match(r"\(anonymous namespace\)::(\w+)<", what[2])
-            yield f"{what[1]} {rule[1]}" if rule else what[1], round(sum(loops), 4)
+            name = f"{what[1]} {rule[1]}" if rule else what[1]
+            counts[name] = round(counts.get(name, 0) + sum(loops), 4)
+    return counts
 
 
 def vector_loops(body: str) -> Iterator[float]:
@@ -92,7 +98,7 @@ def main() -> int:
         print(f"instructions are not counted: no {', '.join(absent)} here")
         return 0 if args.check else 1
     compiler = build()
-    counted = {"avx2, executed": dict(executed()), "avx512, disassembled": dict(disassembled())}
+    counted = {"avx2, executed": dict(executed()), "avx512, disassembled": disassembled()}
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if args.write:
         RECORD.write_text(json.dumps(record | {compiler: counted}, indent=1) + "\n")

@@ -136,8 +136,9 @@ PYBIND11_MODULE(_core, m) {
       .def("finish", &Plan::finish)
       .def("bind", &Plan::bind, py::arg("grads"))
       .def_readonly("bound", &Plan::bound)
-      .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("options"))
-      .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
+      .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("t"), py::arg("options"))
+      .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("t"),
+           py::arg("options"))
       .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
 
   m.def("isa", [] { return active_table().isa; });

@@ -1,8 +1,8 @@
 // The driver: runs a rule over memory. Compiled once per instruction set, as FUSEDOPTIM_ISA.
 //
 //   Stream, Gradient  how an argument of a rule lies in memory; storage formats live here, a rule sees numbers alone
-//   loop              one pass over n elements, which the compiler vectorises
-//   prepare, finish   what a step does before and after the rule, a tile at a time that stays in cache
+//   loop              one pass over n elements, which the compiler vectorises; the average of the weight is part of it
+//   prepare           what a step does to the gradient besides scaling, a tile at a time that stays in cache
 //   update            what the table holds: a rule on a share of consecutive spans
 #include <utility>
 
@@ -105,21 +105,48 @@ struct Gradient {
   void store(std::size_t, T) const {}
 };
 
+// A gradient that is zero after the step.
+template <class Storage>
+struct ZeroedGradient {
+  using T = typename Storage::Value;
+  typename Storage::Stored* data;
+  T scale;
+  T load(std::size_t i) const { return scale * Storage::load(data[i]); }
+  void store(std::size_t i, T) const { Storage::store(data[i], 0); }
+};
+
+// What follows the rule: nothing, or  ema <- decay ema + (1 - decay) w
+struct NoAverage {
+  template <class T>
+  void operator()(std::size_t, T) const {}
+};
+
+template <class Storage>
+struct Average {
+  using T = typename Storage::Value;
+  typename Storage::Stored* ema;
+  T decay, rest;
+  void operator()(std::size_t i, T w) const { Storage::store(ema[i], decay * Storage::load(ema[i]) + rest * w); }
+};
+
 // Not inlined, so that no arithmetic can move across a change of the floating-point mode.
-template <class Rule, class... Streams>
-__attribute__((noinline)) void loop(const Rule rule, std::size_t n, const Streams... streams) {
+template <class Rule, class After, class Weight, class... Streams>
+__attribute__((noinline)) void loop(const Rule rule, std::size_t n, const After after, const Weight weight,
+                                    const Streams... streams) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i)
-    [&](auto... x) {
-      rule(x...);
+    [&](auto w, auto... x) {
+      rule(w, x...);
+      weight.store(i, w);
       (streams.store(i, x), ...);
-    }(streams.load(i)...);
+      after(i, w);
+    }(weight.load(i), streams.load(i)...);
 }
 
 // x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty.
 template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
 __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, T* __restrict x) {
-  const Stored* __restrict g = at<Stored>(span.arrays[1], offset);
+  Stored* __restrict g = at<Stored>(span.arrays[1], offset);
   const Stored* __restrict w = at<Stored>(span.arrays[0], offset);
   Stored* __restrict sum = at<Stored>(span.grad_sum, offset);
   const T count = T(span.settings->count), scale = T(span.settings->scale);
@@ -131,26 +158,14 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
     }
   else
     for (std::size_t i = 0; i < n; ++i) x[i] = Storage::load(g[i]);
+  if (span.settings->zero_grads)
+    for (std::size_t i = 0; i < n; ++i) Storage::store(g[i], 0);
   for (std::size_t i = 0; i < n; ++i) {
     const T y = scale * x[i];
     x[i] = y > limit ? limit : y < -limit ? -limit : y;
   }
   if (l2 != 0)
     for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * Storage::load(w[i]);
-}
-
-// ema <- decay ema + (1 - decay) w;  g <- 0
-template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
-__attribute__((noinline)) void finish(const Span& span, std::size_t offset, std::size_t n) {
-  Stored* __restrict g = at<Stored>(span.arrays[1], offset);
-  const Stored* __restrict w = at<Stored>(span.arrays[0], offset);
-  Stored* __restrict ema = at<Stored>(span.ema, offset);
-  const T decay = T(span.settings->ema_decay), rest = T(1 - span.settings->ema_decay);
-  if (span.ema != nullptr)
-    for (std::size_t i = 0; i < n; ++i)
-      Storage::store(ema[i], decay * Storage::load(ema[i]) + rest * Storage::load(w[i]));
-  if (span.settings->zero_grads)
-    for (std::size_t i = 0; i < n; ++i) Storage::store(g[i], 0);
 }
 
 template <class T>
@@ -161,23 +176,34 @@ constexpr bool is_past<Past<T>&> = true;
 template <class Storage, class Rule, class T, class... States, std::size_t... I>
 void update_span(const Rule& rule, void (Rule::*)(T&, T, States...) const, std::index_sequence<I...>, const Span& span,
                  std::size_t offset, std::size_t n) {
+  using Stored = typename Storage::Stored;
   const Settings& settings = *span.settings;
-  const bool plain = span.grad_sum == nullptr && span.ema == nullptr && !settings.zero_grads && settings.l2 == 0 &&
-                     settings.clip_value == std::numeric_limits<double>::infinity();
-  const bool whole = plain && !(is_past<States> || ...);
+  const bool prepared =
+      span.grad_sum != nullptr || settings.l2 != 0 || settings.clip_value != std::numeric_limits<double>::infinity();
+  const bool whole = !prepared && !(is_past<States> || ...);
   for (const std::size_t end = offset + n; offset < end; offset += n) {
     n = whole || end - offset < tile ? end - offset : tile;
-    T x[tile];
-    if (!plain) prepare<Storage>(span, offset, n, x);
-    const auto pass = [&](auto g) {
-      loop(rule, n, Stream<Storage, T&>(rule, span, 0, offset, n), g,
+    const auto pass = [&](auto g, auto average) {
+      loop(rule, n, average, Stream<Storage, T&>(rule, span, 0, offset, n), g,
            Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
     };
-    if (plain)
-      pass(Gradient<Storage>{at<typename Storage::Stored>(span.arrays[1], offset), T(settings.scale)});
+    const auto follow = [&](auto g) {
+      const double decay = settings.ema_decay;
+      if (span.ema != nullptr)
+        pass(g, Average<Storage>{at<Stored>(span.ema, offset), T(decay), T(1 - decay)});
+      else
+        pass(g, NoAverage{});
+    };
+    const T scale = T(settings.scale);
+    T x[tile];
+    Stored* g = at<Stored>(span.arrays[1], offset);
+    if (prepared) {
+      prepare<Storage>(span, offset, n, x);
+      follow(Gradient<Plain<T>>{x, 1});
+    } else if (settings.zero_grads)
+      follow(ZeroedGradient<Storage>{g, scale});
     else
-      pass(Gradient<Plain<T>>{x, 1});
-    if (!plain) finish<Storage>(span, offset, n);
+      follow(Gradient<Storage>{g, scale});
   }
 }
 

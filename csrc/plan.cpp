@@ -89,7 +89,9 @@ static std::size_t n_values(const Row& row) {
   return n;
 }
 
-void Plan::take_values(const py::list& values, const Options& options) {
+static bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
+
+void Plan::take_values(const py::list& values, double t, const Options& options) {
   if (values.size() != settings.size()) throw std::invalid_argument("as many values as groups");
   for (std::size_t group = 0; group < settings.size(); ++group) {
     const auto of_group = py::reinterpret_borrow<py::list>(PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)));
@@ -98,7 +100,8 @@ void Plan::take_values(const py::list& values, const Options& options) {
     Settings next;
     int k = 0;
     for (; k < row().n_hyper && row().signature.hyper[k].domain != Domain::rows; ++k)
-      next.hyper[k] = hyper_value(row().signature.hyper[k], value(k));
+      next.hyper[k] =
+          is_t(row().signature.hyper[k]) && value(k).is_none() ? t : hyper_value(row().signature.hyper[k], value(k));
     next.l2 = hyper_value(l2_penalty, value(k));
     if (k < row().n_hyper) next.hyper[k] = window;
     next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
@@ -110,8 +113,8 @@ void Plan::take_values(const py::list& values, const Options& options) {
   }
 }
 
-py::object Plan::step(const py::object& grads, const py::list& values, const Options& options) {
-  take_values(values, options);
+py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options) {
+  take_values(values, t, options);
   take_grads(grads, options.zero_grads);
   const Update* updates = row().update;
   double norm = 0;
@@ -133,10 +136,10 @@ py::object Plan::step(const py::object& grads, const py::list& values, const Opt
   return needs_norm ? py::object(py::float_(norm)) : py::none();
 }
 
-void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
+void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, double t, const Options& options) {
   bound = py::none();
   Tensor& tensor = tensors.at(i);
-  take_values(values, options);
+  take_values(values, t, options);
   take_grad(tensor, grad, options.zero_grads);
   Work one[n_dtypes];
   one[tensor.w.dtype].add(span_of(tensor));

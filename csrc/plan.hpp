@@ -40,11 +40,12 @@ class Plan {
   void bind(const py::list& grads);
 
   // Updates all tensors in place, or raises before anything has changed. `values` has a list for each group: the rule's
-  // hyper-parameters in order, then the L2 penalty. Returns the norm of the gradients if it had to be computed.
-  py::object step(const py::object& grads, const py::list& values, const Options& options);
+  // hyper-parameters in order, where None stands for t, then the L2 penalty. Returns the norm of the gradients if it
+  // had to be computed.
+  py::object step(const py::object& grads, const py::list& values, double t, const Options& options);
 
   // The same for one tensor alone.
-  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, const Options& options);
+  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, double t, const Options& options);
 
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
@@ -64,7 +65,7 @@ class Plan {
   void take_grad(Tensor& tensor, py::handle grad, bool zeroed);
   void take_grads(const py::object& grads, bool zeroed);
   void refuse_shared();
-  void take_values(const py::list& values, const Options& options);
+  void take_values(const py::list& values, double t, const Options& options);
   const Row& row() const { return active_table().rows[rule]; }
 
   const std::size_t rule;

@@ -40,12 +40,11 @@ class Group:
     _rule: str
     _to_hyper: Callable[[Hyper], Hyper]
     _arguments: dict[str, Any]
-    _values: list[Any]
-    _lr_at: int | None  # where in the values the learning rate and t are, if they change from step to step
-    _t_at: int | None
+    _values: list[Any]  # what a step takes: the hyper-parameters of the rule, in order, and the L2 penalty; None means t
+    _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
 
     def __init__(self, rule: str, params: Any, to_hyper: Callable[[Hyper], Hyper], arguments: dict[str, Any]) -> None:
-        vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper)
+        vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper, _values=[])
         self._take(arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -69,14 +68,6 @@ class Group:
         """A group of the same parameters with other numbers."""
         return Group(self._rule, self.params, self._to_hyper, self._arguments | numbers)
 
-    def at(self, t: int) -> list[Any]:
-        """What step t takes: the hyper-parameters of the rule, in order, and the L2 penalty."""
-        if self._lr_at is not None:
-            self._values[self._lr_at] = self._arguments["lr"](t)
-        if self._t_at is not None:
-            self._values[self._t_at] = t
-        return self._values
-
     def _take(self, arguments: dict[str, Any]) -> None:
         hyper = {"l2": 0.0} | self._to_hyper(arguments)
         names = [*_core.rule_hypers[self._rule], "l2"]
@@ -84,5 +75,7 @@ class Group:
         values = [1 if k == lr_at else hyper.get(name, 1) for k, name in enumerate(names)]
         for name, value in zip(names, values, strict=True):
             _core.check_hyper(self._rule, name, value)
-        t_at = names.index("t") if "t" in names and "t" not in hyper else None
-        vars(self).update(_arguments=arguments, _values=values, _lr_at=lr_at, _t_at=t_at)
+        if "t" in names and "t" not in hyper:
+            values[names.index("t")] = None
+        self._values[:] = values
+        vars(self).update(_arguments=arguments, _lr_at=lr_at)

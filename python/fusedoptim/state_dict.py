@@ -54,7 +54,7 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
     for own, array in copies:
         np.copyto(own, array)
     for group, replaced in zip(opt.groups, groups, strict=True):
-        vars(group).update(vars(replaced))
+        group._take(replaced._arguments)
     opt.t = saved["t"]
     opt._accumulated, opt.skipped = saved["accumulated"], saved["skipped"]
     opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]

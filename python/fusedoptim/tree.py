@@ -36,8 +36,21 @@ def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
     """The leaves of a nest that has this skeleton, in its order; a nest that has not is an error about `name`."""
     if skeleton is None:
         return [nest]
-    found: list[Any] = []
-    _collect(skeleton, nest, name, found)
+    is_dict = isinstance(skeleton, dict)
+    if not isinstance(nest, dict if is_dict else _SEQUENCE) or len(nest) != len(skeleton):
+        raise _mismatch(skeleton, nest, name)
+    if is_dict:
+        try:
+            children, shapes = list(map(nest.__getitem__, skeleton)), skeleton.values()
+        except KeyError:
+            raise _mismatch(skeleton, nest, name) from None
+    else:
+        children, shapes = list(nest), skeleton
+    if countOf(shapes, None) == len(children):  # a thousand leaves are taken without a loop in Python
+        return children
+    found = []
+    for (key, shape), child in zip(_items(skeleton), children, strict=True):
+        found += [child] if shape is None else leaves(shape, child, name + _index(key))
     return found
 
 
@@ -62,27 +75,6 @@ def _items(nest: Any) -> Any:
 
 def _index(key: Any) -> str:
     return f'["{key}"]' if isinstance(key, str) else f"[{key!r}]"
-
-
-def _collect(skeleton: Any, nest: Any, name: str, found: list[Any]) -> None:
-    is_dict = isinstance(skeleton, dict)
-    if not isinstance(nest, dict if is_dict else _SEQUENCE) or len(nest) != len(skeleton):
-        raise _mismatch(skeleton, nest, name)
-    if is_dict:
-        try:
-            children, shapes = list(map(nest.__getitem__, skeleton)), skeleton.values()
-        except KeyError:
-            raise _mismatch(skeleton, nest, name) from None
-    else:
-        children, shapes = list(nest), skeleton
-    if countOf(shapes, None) == len(skeleton):  # a thousand leaves are taken without a loop in Python
-        found += children
-        return
-    for (key, shape), child in zip(_items(skeleton), children, strict=True):
-        if shape is None:
-            found.append(child)
-        else:
-            _collect(shape, child, name + _index(key), found)
 
 
 def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:

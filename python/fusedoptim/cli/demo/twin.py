@@ -13,7 +13,7 @@ class Twin:
     def __init__(self, opt: Optimizer) -> None:
         self.rule = getattr(reference, opt.rule)
         self.names = _core.rule_hypers[opt.rule]
-        self.group = opt.groups[0]
+        self.opt = opt
         self.skeleton = tree.skeleton(opt.params)
         self.weights = self._copies(opt.params)
         states = [self._copies(nest) for name, nest in opt.state.items() if name != "grad_sum"]
@@ -31,7 +31,8 @@ class Twin:
             leaves = [sum(column) / len(column) for column in zip(*self.summed, leaves, strict=True)]
             self.summed = []
         self.t = t
-        hyper = dict(zip(self.names, self.group.at(t), strict=False))
+        values = [t if value is None else value for value in self.opt._values_at(t)[0]]
+        hyper = dict(zip(self.names, values, strict=False))
         for (w, *state), g in zip(self.arrays, leaves, strict=True):
             self.rule(w, g, *state, **hyper)
 
