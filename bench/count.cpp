@@ -30,12 +30,17 @@ int main(int argc, char** argv) {
     settings.clip_value = 0.5, settings.l2 = 0.5, settings.ema_decay = 0.5, settings.zero_grads = true;
     span.grad_sum = zeros(), span.ema = zeros();
   }
-  if (name == "square_sum") return table.square_sum[0](span, 0, n) < 0;
+  if (name == "square_sum") return table.square_sum[0](span, 0, n).x[0] < 0;
   for (std::size_t i = 0; i < table.n_rows; ++i) {
     const Row& row = table.rows[i];
     if (row.signature.name != (full ? "adam" : name)) continue;
     for (int k = 0; k < row.n_hyper; ++k)
       settings.hyper[k] = row.signature.hyper[k].domain == Domain::rows ? window : row.signature.hyper[k].fallback;
+    if (row.measure[0] != nullptr) {
+      Sums sums;
+      for (std::size_t i = 0; i < n; i += chunk) sums = row.measure[0](span, i, chunk);
+      row.settle[0](span, sums);
+    }
     row.update[0](&span, {0, n});
     return 0;
   }

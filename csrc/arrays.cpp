@@ -24,14 +24,23 @@ int dtype_index(PyObject* dtype) {
   return -1;
 }
 
-bool same_shape(py::handle object, py::handle like, bool rows) {
+bool has_shape(py::handle object, py::handle like, Shape shape) {
   const auto *array = array_proxy(object.ptr()), *model = array_proxy(like.ptr());
-  return array->nd == model->nd + rows && (!rows || array->dimensions[0] > 0) &&
-         std::equal(model->dimensions, model->dimensions + model->nd, array->dimensions + rows);
+  const auto* axes = array->dimensions;
+  switch (shape) {
+    case Shape::tensor: return array->nd == 0;
+    case Shape::row: return array->nd == 1 && model->nd > 0 && axes[0] == model->dimensions[0];
+    default: break;
+  }
+  const bool ring = shape == Shape::ring;
+  return array->nd == model->nd + ring && (!ring || axes[0] > 0) &&
+         std::equal(model->dimensions, model->dimensions + model->nd, axes + ring);
 }
 
 bool contains(Domain domain, double x) {
   switch (domain) {
+    case Domain::real: return std::isfinite(x);
+    case Domain::positive: return x > 0 && std::isfinite(x);
     case Domain::non_negative: return x >= 0 && std::isfinite(x);
     case Domain::unit: return x >= 0 && x < 1;
     case Domain::step: return x >= 1 && x == std::floor(x);
@@ -43,7 +52,7 @@ bool contains(Domain domain, double x) {
 
 }  // namespace
 
-Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, bool rows) {
+Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, Shape shape) {
   constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
   if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
   const auto* array = array_proxy(object.ptr());
@@ -52,11 +61,16 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, b
   if ((array->flags & layout) != layout) refuse("wrong_layout", name.str(), object, access == Access::write);
   if (access == Access::write && !(array->flags & npy_api::NPY_ARRAY_WRITEABLE_)) refuse("read_only", name.str());
   if (like && dtype != like->dtype) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
-  if (like && !same_shape(object, like->array, rows))
-    refuse("other_shape", name.str(), object, like->name.str(), like->array, rows);
+  if (like && !has_shape(object, like->array, shape))
+    refuse("other_shape", name.str(), object, like->name.str(), like->array, int(shape));
   std::size_t n = 1;
   for (int axis = 0; axis < array->nd; ++axis) n *= std::size_t(array->dimensions[axis]);
   return {name, object, array->data, n, dtype};
+}
+
+std::size_t row_of(const Buffer& array) {
+  const auto* proxy = array_proxy(array.array.ptr());
+  return proxy->nd == 0 || proxy->dimensions[0] == 0 ? 1 : array.n / std::size_t(proxy->dimensions[0]);
 }
 
 double hyper_value(const Hyper& hyper, py::handle value) {

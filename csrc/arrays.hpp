@@ -37,8 +37,11 @@ struct Buffer {
 enum class Access { read, write };
 
 // Refuses all but a plain C-contiguous aligned array of native float32 or float64; a read-only one if it is to be
-// written; and another dtype or shape than that of `like`, where `rows` allows for a first axis of rows.
-Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, bool rows = false);
+// written; and another dtype than that of `like`, or a shape that does not go with it.
+Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, Shape shape = Shape::weight);
+
+// Elements of one index of an array's first axis.
+std::size_t row_of(const Buffer& array);
 
 constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
 

@@ -14,6 +14,8 @@ namespace fusedoptim {
 
 namespace {
 
+constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row"};
+
 int n_arrays(const Row& row) { return 2 + row.n_state; }
 
 const char* array_name(const Row& row, int k) { return k == 0 ? "w" : k == 1 ? "g" : row.signature.state[k - 2].name; }
@@ -56,27 +58,29 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   Span span = {};
   for (int k = 0; k < n_arrays(row); ++k) {
     const Name name = {array_name(row, k)};
-    const bool rows = k >= 2 && row.signature.state[k - 2].rows;
+    const Shape shape = k < 2 ? Shape::weight : row.signature.state[k - 2].shape;
     if (!arrays[k]) refuse("missing_array", signature(row), name.str());
-    buffers[k] = buffer(name, arrays[k], k == 1 ? Access::read : Access::write, k == 0 ? nullptr : buffers, rows);
+    buffers[k] = buffer(name, arrays[k], k == 1 ? Access::read : Access::write, k == 0 ? nullptr : buffers, shape);
     for (int j = 0; j < k; ++j)
       if (buffers[j].begin < buffers[k].end() && buffers[k].begin < buffers[j].end())
         refuse("overlap", name.str(), buffers[j].name.str());
-    if (rows) hyper[row.n_hyper - 1] = double(py::len(arrays[k]));
+    if (shape == Shape::ring) hyper[row.n_hyper - 1] = double(py::len(arrays[k]));
     span.arrays[k] = buffers[k].begin;
   }
   span.n = buffers[0].n;
+  span.row = row_of(buffers[0]);
   span.settings = &settings;
   Work works[n_dtypes];
   works[buffers[0].dtype].add(span);
   const py::gil_scoped_release release;
-  run(works, row.update, nullptr, 0);
+  run(works, row, nullptr, 0);
 }
 
-// {rule: [(name of a state array, whether it has rows)]} and {rule: [name of a hyper-parameter]}, in order.
+// {rule: [(name of a state array, its shape)]} and {rule: [name of a hyper-parameter]}, in order.
 void describe(const Row& row, py::dict& states, py::dict& hypers) {
   py::list state, hyper;
-  for (const State* s = row.signature.state; s->name; ++s) state.append(py::make_tuple(s->name, s->rows));
+  for (const State* s = row.signature.state; s->name; ++s)
+    state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;
@@ -102,6 +106,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("version") = FUSEDOPTIM_VERSION;
 
   py::dict states, hypers;
+  py::list measured;
   for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
     const Row& row = active_table().rows[rule];
     py::options options;
@@ -109,9 +114,11 @@ PYBIND11_MODULE(_core, m) {
     const auto kernel = [rule](const py::args& args, const py::kwargs& kwargs) { call(rule, args, kwargs); };
     m.def(row.signature.name, kernel, signature(row).c_str());
     if (row.n_hyper > 0) describe(row, states, hypers);
+    if (row.measure[0] != nullptr || row.by_row) measured.append(row.signature.name);
   }
   m.attr("rule_states") = states;
   m.attr("rule_hypers") = hypers;
+  m.attr("measured_rules") = measured;
 
   const auto check_weight = [](const py::object& weight, const std::string& path) {
     buffer({"params", path.c_str()}, weight, Access::write);

@@ -6,12 +6,14 @@
 
 namespace fusedoptim {
 
-constexpr int max_state = 4;
-constexpr int max_hyper = 8;
+constexpr int max_state = 6;
+constexpr int max_hyper = 14;
 constexpr int n_dtypes = 2;  // float32, float64: the order of every array indexed by dtype
 
 // The values a hyper-parameter may take; errors.py has the words.
 enum class Domain {
+  real,          // finite
+  positive,      // finite, > 0
   non_negative,  // finite, >= 0
   unit,          // in [0, 1)
   step,          // a whole number >= 1, or inf
@@ -25,10 +27,17 @@ struct Hyper {
   Domain domain;
 };
 
-// A state array has the weight's shape, or one such row for each of several past steps.
+// What a state array has a number for. The order is that of SHAPES in errors.py.
+enum class Shape {
+  weight,  // each element of the weight
+  ring,    // the same, for each of several past steps
+  tensor,  // the weight as a whole: an array without axes
+  row,     // each index of the weight's first axis
+};
+
 struct State {
   const char* name;
-  bool rows = false;
+  Shape shape = Shape::weight;
 };
 
 // What a rule is called, keeps and takes. A name of nullptr ends each list.
@@ -54,8 +63,15 @@ struct Span {
   void* arrays[2 + max_state];
   std::size_t n;
   const Settings* settings;
+  std::size_t row = 1;       // elements of one index of the first axis
   void* grad_sum = nullptr;  // the sum of the gradients before this one, where a step takes their mean
   void* ema = nullptr;       // the running average of the weight, where one is kept
+  double factor = 0;         // what a measured rule made of the sums over the tensor
+};
+
+// Sums of squares.
+struct Sums {
+  double x[2] = {0, 0};
 };
 
 // A run of n elements through consecutive spans, from element `offset` of the first.
@@ -65,22 +81,28 @@ struct Share {
 
 using Update = void (*)(const Span* first, Share share);
 
-// The sum of the squares of one chunk of a tensor's gradient.
-using SquareSum = double (*)(const Span& span, std::size_t offset, std::size_t n);
+// The sums of squares over one chunk of a tensor: of its gradient, or of what a rule measures.
+using Measure = Sums (*)(const Span& span, std::size_t offset, std::size_t n);
 constexpr std::size_t chunk = 4096;
+
+// Takes the sums over the whole tensor, and leaves their factor.
+using Settle = void (*)(Span& span, const Sums& sums);
 
 struct Row {
   Signature signature;
   int n_state;
   int n_hyper;  // 0: a helper, not an optimizer
+  bool by_row;  // no row of a tensor may be cut
   Update update[n_dtypes];
+  Measure measure[n_dtypes];  // the first pass of a rule that has two over whole tensors, else null
+  Settle settle[n_dtypes];
 };
 
 struct Table {
   const char* isa;
   const Row* rows;
   std::size_t n_rows;
-  SquareSum square_sum[n_dtypes];
+  Measure square_sum[n_dtypes];
 };
 
 }  // namespace fusedoptim

@@ -61,10 +61,22 @@ Stored* at(void* array, std::size_t offset) {
   return array == nullptr ? nullptr : static_cast<Stored*>(array) + offset;
 }
 
-// An argument of a rule that is read and written.
+// An argument of a rule that is only read.
 template <class Storage, class Argument>
 struct Stream {
   using T = typename Storage::Value;
+  const typename Storage::Stored* data;
+
+  template <class Rule>
+  Stream(const Rule&, const Span& span, int argument, std::size_t offset, std::size_t)
+      : data(at<typename Storage::Stored>(span.arrays[argument], offset)) {}
+  T load(std::size_t i) const { return Storage::load(data[i]); }
+  void store(std::size_t, T) const {}
+};
+
+// One that is written too.
+template <class Storage, class T>
+struct Stream<Storage, T&> {
   typename Storage::Stored* data;
 
   template <class Rule>
@@ -72,6 +84,15 @@ struct Stream {
       : data(at<typename Storage::Stored>(span.arrays[argument], offset)) {}
   T load(std::size_t i) const { return Storage::load(data[i]); }
   void store(std::size_t i, T x) const { Storage::store(data[i], x); }
+};
+
+// The number of a whole tensor or row, which `settle` reads and writes.
+template <class Storage>
+struct Stream<Storage, Own> {
+  template <class Rule>
+  Stream(const Rule&, const Span&, int, std::size_t, std::size_t) {}
+  Own load(std::size_t) const { return {}; }
+  void store(std::size_t, Own) const {}
 };
 
 // A ring of rows of past gradients: summed row by row before a tile begins.
@@ -143,22 +164,63 @@ __attribute__((noinline)) void loop(const Rule rule, std::size_t n, const After 
     }(weight.load(i), streams.load(i)...);
 }
 
-// x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty.
+// The sums of the squares of terms(0) ... terms(n - 1), in lanes that are folded at the end: every instruction set adds
+// in this order.
+template <class Terms>
+Sums sum_in_lanes(std::size_t n, Terms terms) {
+  constexpr std::size_t lanes = 32;
+  constexpr int count = decltype(terms(0))::count;
+  alignas(64) double sum[count][lanes] = {};
+  const auto add = [&](std::size_t lane, auto each) {
+    for (int k = 0; k < count; ++k) sum[k][lane] += double(each.x[k]) * double(each.x[k]);
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, terms(i + lane));
+  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, terms(i + lane));
+  Sums total;
+  for (int k = 0; k < count; ++k) {
+    for (std::size_t half = lanes / 2; half > 0; half /= 2)
+      for (std::size_t lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
+    total.x[k] = sum[k][0];
+  }
+  return total;
+}
+
+template <class Rule, class... Streams>
+__attribute__((noinline)) Sums measure_loop(const Rule rule, std::size_t n, const Streams... streams) {
+  return sum_in_lanes(n, [&](std::size_t i) {
+    return [&](auto... x) {
+      const auto terms = rule.measure(x...);
+      (streams.store(i, x), ...);
+      return terms;
+    }(streams.load(i)...);
+  });
+}
+
+bool is_prepared(const Span& span) {
+  return span.grad_sum != nullptr || span.settings->l2 != 0 ||
+         span.settings->clip_value != std::numeric_limits<double>::infinity();
+}
+
+// x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty. The last pass that needs
+// the gradients sets their sum to zero, and the newest too if it should.
 template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
-__attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, T* __restrict x) {
+__attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, bool last,
+                                       T* __restrict x) {
   Stored* __restrict g = at<Stored>(span.arrays[1], offset);
   const Stored* __restrict w = at<Stored>(span.arrays[0], offset);
   Stored* __restrict sum = at<Stored>(span.grad_sum, offset);
   const T count = T(span.settings->count), scale = T(span.settings->scale);
   const T limit = T(span.settings->clip_value), l2 = T(span.settings->l2);
   if (span.grad_sum != nullptr)
-    for (std::size_t i = 0; i < n; ++i) {
-      x[i] = (Storage::load(sum[i]) + Storage::load(g[i])) / count;
-      Storage::store(sum[i], 0);
-    }
+    for (std::size_t i = 0; i < n; ++i) x[i] = (Storage::load(sum[i]) + Storage::load(g[i])) / count;
   else
     for (std::size_t i = 0; i < n; ++i) x[i] = Storage::load(g[i]);
-  if (span.settings->zero_grads)
+  if (last && span.grad_sum != nullptr)
+    for (std::size_t i = 0; i < n; ++i) Storage::store(sum[i], 0);
+  if (last && span.settings->zero_grads)
     for (std::size_t i = 0; i < n; ++i) Storage::store(g[i], 0);
   for (std::size_t i = 0; i < n; ++i) {
     const T y = scale * x[i];
@@ -168,43 +230,58 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
     for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * Storage::load(w[i]);
 }
 
+// Calls pass(gradient) for n elements, of which there is at most a tile if the gradient is prepared.
+template <class Storage, class Pass>
+void with_gradient(const Span& span, std::size_t offset, std::size_t n, bool last, Pass pass) {
+  using T = typename Storage::Value;
+  auto* g = at<typename Storage::Stored>(span.arrays[1], offset);
+  const T scale = T(span.settings->scale);
+  if (is_prepared(span)) {
+    T x[tile];
+    prepare<Storage>(span, offset, n, last, x);
+    pass(Gradient<Plain<T>>{x, 1});
+  } else if (last && span.settings->zero_grads)
+    pass(ZeroedGradient<Storage>{g, scale});
+  else
+    pass(Gradient<Storage>{g, scale});
+}
+
 template <class T>
 constexpr bool is_past = false;
 template <class T>
 constexpr bool is_past<Past<T>&> = true;
 
-template <class Storage, class Rule, class T, class... States, std::size_t... I>
-void update_span(const Rule& rule, void (Rule::*)(T&, T, States...) const, std::index_sequence<I...>, const Span& span,
+// The pass that writes the weights, over n elements of a span.
+template <class Storage, class Rule, class W, class T, class... States, std::size_t... I>
+void update_part(const Rule& rule, void (Rule::*)(W, T, States...) const, std::index_sequence<I...>, const Span& span,
                  std::size_t offset, std::size_t n) {
-  using Stored = typename Storage::Stored;
-  const Settings& settings = *span.settings;
-  const bool prepared =
-      span.grad_sum != nullptr || settings.l2 != 0 || settings.clip_value != std::numeric_limits<double>::infinity();
-  const bool whole = !prepared && !(is_past<States> || ...);
+  const bool whole = !is_prepared(span) && !(is_past<States> || ...);
   for (const std::size_t end = offset + n; offset < end; offset += n) {
     n = whole || end - offset < tile ? end - offset : tile;
-    const auto pass = [&](auto g, auto average) {
-      loop(rule, n, average, Stream<Storage, T&>(rule, span, 0, offset, n), g,
-           Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
-    };
-    const auto follow = [&](auto g) {
-      const double decay = settings.ema_decay;
+    with_gradient<Storage>(span, offset, n, true, [&](auto g) {
+      const auto pass = [&](auto after) {
+        loop(rule, n, after, Stream<Storage, W>(rule, span, 0, offset, n), g,
+             Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
+      };
+      const double decay = span.settings->ema_decay;
       if (span.ema != nullptr)
-        pass(g, Average<Storage>{at<Stored>(span.ema, offset), T(decay), T(1 - decay)});
+        pass(Average<Storage>{at<typename Storage::Stored>(span.ema, offset), T(decay), T(1 - decay)});
       else
-        pass(g, NoAverage{});
-    };
-    const T scale = T(settings.scale);
-    T x[tile];
-    Stored* g = at<Stored>(span.arrays[1], offset);
-    if (prepared) {
-      prepare<Storage>(span, offset, n, x);
-      follow(Gradient<Plain<T>>{x, 1});
-    } else if (settings.zero_grads)
-      follow(ZeroedGradient<Storage>{g, scale});
-    else
-      follow(Gradient<Storage>{g, scale});
+        pass(NoAverage{});
+    });
   }
+}
+
+// The pass before it of a rule that measures, over a chunk of a span.
+template <class Storage, class Rule, class Terms, class W, class T, class... States, std::size_t... I>
+Sums measure_part(const Rule& rule, Terms (Rule::*)(W, T, States...) const, std::index_sequence<I...>, const Span& span,
+                  std::size_t offset, std::size_t n) {
+  Sums sums;
+  with_gradient<Storage>(span, offset, n, false, [&](auto g) {
+    sums = measure_loop(rule, n, Stream<Storage, W>(rule, span, 0, offset, n), g,
+                        Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
+  });
+  return sums;
 }
 
 template <class Rule, class... Arguments>
@@ -222,64 +299,123 @@ constexpr int count_hyper() {
   return n;
 }
 
+// The place of the state that is one number for a whole tensor or row, or -1.
+template <class Rule>
+constexpr int own_state() {
+  for (int k = 0; k < n_state<Rule>; ++k)
+    if (Rule::signature.state[k].shape == Shape::tensor || Rule::signature.state[k].shape == Shape::row) return k;
+  return -1;
+}
+
+template <class Rule, class = void>
+constexpr bool is_measured = false;
+template <class Rule>
+constexpr bool is_measured<Rule, std::void_t<decltype(&Rule::measure)>> = true;
+
+// A rule that measures row by row makes both passes over a row while it is in cache.
+template <class Rule>
+constexpr bool is_by_row() {
+  return own_state<Rule>() >= 0 && Rule::signature.state[own_state<Rule>()].shape == Shape::row;
+}
+
 template <class Rule, std::size_t... I>
 Rule make(const double* hyper, std::index_sequence<I...>) {
   return Rule{hyper[I]...};
 }
 
 template <class Rule>
-Rule make(const double* hyper) {
-  return make<Rule>(hyper, std::make_index_sequence<count_hyper<Rule>()>());
+Rule make(const Settings& settings) {
+  return make<Rule>(settings.hyper, std::make_index_sequence<count_hyper<Rule>()>());
+}
+
+// The factor that the sums over n elements from `offset`, a whole tensor or row, amount to.
+template <class Storage, class Rule>
+double settled(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, const Sums& sums) {
+  constexpr int own = own_state<Rule>();
+  typename Storage::Stored* place = nullptr;
+  if constexpr (own >= 0) place = at<typename Storage::Stored>(span.arrays[2 + own], n > 0 ? offset / n : 0);
+  return rule.settle(sums, double(n), place);
+}
+
+template <class Storage, class Rule>
+Sums measure_part(const Rule& rule, const Span& span, std::size_t offset, std::size_t n) {
+  return measure_part<Storage>(rule, &Rule::measure, std::make_index_sequence<n_state<Rule>>(), span, offset, n);
+}
+
+template <class Storage, class Rule>
+Sums measure(const Span& span, std::size_t offset, std::size_t n) {
+  const FlushSubnormals flush;
+  return measure_part<Storage>(make<Rule>(*span.settings), span, offset, n);
+}
+
+template <class Storage, class Rule>
+void settle(Span& span, const Sums& sums) {
+  const FlushSubnormals flush;
+  span.factor = settled<Storage>(make<Rule>(*span.settings), span, 0, span.n, sums);
+}
+
+template <class Storage, class Rule>
+double row_factor(const Rule& rule, const Span& span, std::size_t offset) {
+  Sums sums;
+  for (std::size_t i = 0; i < span.row; i += chunk) {
+    const Sums part = measure_part<Storage>(rule, span, offset + i, span.row - i < chunk ? span.row - i : chunk);
+    for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
+  }
+  return settled<Storage>(rule, span, offset, span.row, sums);
 }
 
 template <class Storage, class Rule>
 void update(const Span* span, Share share) {
+  using T = typename Storage::Value;
   const FlushSubnormals flush;
   const Settings* settings = span->settings;
-  Rule rule = make<Rule>(settings->hyper);
+  Rule rule = make<Rule>(*settings);
+  const auto update_n = [&](std::size_t offset, std::size_t n) {
+    update_part<Storage>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, offset, n);
+  };
   for (; share.n > 0; ++span, share.offset = 0) {
-    if (span->settings != settings) rule = make<Rule>((settings = span->settings)->hyper);
+    if (span->settings != settings) rule = make<Rule>(*(settings = span->settings));
     const std::size_t left = span->n - share.offset;
     const std::size_t n = left < share.n ? left : share.n;
-    update_span<Storage>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, share.offset, n);
+    if constexpr (is_by_row<Rule>()) {
+      for (std::size_t offset = share.offset; offset < share.offset + n; offset += span->row) {
+        rule.factor = T(row_factor<Storage>(rule, *span, offset));
+        update_n(offset, span->row);
+      }
+    } else {
+      if constexpr (is_measured<Rule>) rule.factor = T(span->factor);
+      update_n(share.offset, n);
+    }
     share.n -= n;
   }
 }
 
-// The sum of value(0)^2 ... value(n - 1)^2, in lanes that are folded at the end: every instruction set adds in this
-// order.
-template <class Value>
-double sum_in_lanes(std::size_t n, Value value) {
-  constexpr std::size_t lanes = 32;
-  alignas(64) double sum[lanes] = {};
-  const auto add = [&](std::size_t lane, double x) { sum[lane] += x * x; };
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-#pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, value(i + lane));
-  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, value(i + lane));
-  for (std::size_t half = lanes / 2; half > 0; half /= 2)
-    for (std::size_t lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
-  return sum[0];
-}
-
 template <class Storage, class T = typename Storage::Value, class Stored = typename Storage::Stored>
-double square_sum(const Span& span, std::size_t offset, std::size_t n) {
+Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
   const FlushSubnormals flush;
   const Stored* g = at<Stored>(span.arrays[1], offset);
   const Stored* sum = at<Stored>(span.grad_sum, offset);
   const T count = T(span.settings->count);
-  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Storage::load(g[i]); });
-  return sum_in_lanes(n, [=](std::size_t i) { return (Storage::load(sum[i]) + Storage::load(g[i])) / count; });
+  using Term = Terms<T, 1>;
+  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Term{Storage::load(g[i])}; });
+  return sum_in_lanes(n, [=](std::size_t i) { return Term{(Storage::load(sum[i]) + Storage::load(g[i])) / count}; });
 }
 
 template <template <class> class Rule>
 constexpr Row make_row() {
   using R = Rule<float>;
-  return {R::signature,
-          n_state<R>,
-          count_hyper<R>(),
-          {update<Plain<float>, Rule<float>>, update<Plain<double>, Rule<double>>}};
+  Row row = {R::signature,
+             n_state<R>,
+             count_hyper<R>(),
+             is_by_row<R>(),
+             {update<Plain<float>, R>, update<Plain<double>, Rule<double>>},
+             {},
+             {}};
+  if constexpr (is_measured<R> && !is_by_row<R>()) {
+    row.measure[0] = measure<Plain<float>, R>, row.measure[1] = measure<Plain<double>, Rule<double>>;
+    row.settle[0] = settle<Plain<float>, R>, row.settle[1] = settle<Plain<double>, Rule<double>>;
+  }
+  return row;
 }
 
 template <class>

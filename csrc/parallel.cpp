@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "dispatch.hpp"
 
@@ -31,28 +30,40 @@ std::size_t even(std::size_t total, std::size_t k, std::size_t count) {
   return total / count * k + total % count * k / count;
 }
 
-// The same, moved down to a multiple of 64 bytes from the start of its tensor.
-std::size_t cut(const std::vector<std::size_t>& starts, std::size_t k, std::size_t count) {
+// The same, moved down to a multiple of 64 bytes, or of a row, from the start of its tensor.
+std::size_t cut(const Work& work, bool by_row, std::size_t k, std::size_t count) {
   constexpr std::size_t line = 64 / sizeof(float);
-  if (k == count) return starts.back();
-  const std::size_t element = even(starts.back(), k, count);
-  return element - (element - starts[span_at(starts, element)]) % line;
+  if (k == count) return work.starts.back();
+  const std::size_t element = even(work.starts.back(), k, count), at = span_at(work.starts, element);
+  return element - (element - work.starts[at]) % (by_row ? work.spans[at].row : line);
 }
 
-void update_share(const Work& work, Update update, std::size_t k, std::size_t count) {
+void update_share(const Work& work, Update update, bool by_row, std::size_t k, std::size_t count) {
   if (work.starts.back() == 0) return;
-  const std::size_t begin = cut(work.starts, k, count), end = cut(work.starts, k + 1, count);
+  const std::size_t begin = cut(work, by_row, k, count), end = cut(work, by_row, k + 1, count);
   if (begin == end) return;
   const std::size_t first = span_at(work.starts, begin);
   update(&work.spans[first], {begin - work.starts[first], end - begin});
 }
 
-void square_share(const Work& work, SquareSum square_sum, double* sums, std::size_t k, std::size_t count) {
+void measure_share(const Work& work, Measure measure, Sums* sums, std::size_t k, std::size_t count) {
   const std::size_t total = work.chunks.back();
   for (std::size_t c = even(total, k, count); c < even(total, k + 1, count); ++c) {
     const std::size_t at = span_at(work.chunks, c), offset = (c - work.chunks[at]) * chunk;
-    sums[c] = square_sum(work.spans[at], offset, std::min(chunk, work.spans[at].n - offset));
+    sums[c] = measure(work.spans[at], offset, std::min(chunk, work.spans[at].n - offset));
   }
+}
+
+Sums total(const Sums* begin, const Sums* end) {
+  Sums sums;
+  for (; begin != end; ++begin)
+    for (int k = 0; k < 2; ++k) sums.x[k] += begin->x[k];
+  return sums;
+}
+
+void settle_all(Work& work, Settle settle, const Sums* sums) {
+  for (std::size_t at = 0; at < work.spans.size(); ++at)
+    settle(work.spans[at], total(sums + work.chunks[at], sums + work.chunks[at + 1]));
 }
 
 }  // namespace
@@ -91,29 +102,35 @@ static int omp_get_num_threads() { return 1; }
 
 #endif
 
-void run(const Work* works, const Update* updates, const std::function<bool(double)>& decide, int requested) {
-  const std::size_t total = works[0].starts.back() + works[1].starts.back();
-  const int team = total < parallel_threshold ? 1 : num_threads(requested);
+void run(Work* works, const Row& row, const std::function<bool(double)>& decide, int requested) {
+  const std::size_t n = works[0].starts.back() + works[1].starts.back();
+  const int team = n < parallel_threshold ? 1 : num_threads(requested);
   // As many shares as threads were wanted, so that one machine cuts the work as a larger one would.
   const auto shares = std::size_t(team == 1 ? 1 : (wanted_threads(requested) + team - 1) / team * team);
-  std::vector<double> sums[n_dtypes];
-  for (int d = 0; decide && d < n_dtypes; ++d) sums[d].resize(works[d].chunks.back());
+  const bool measured = row.measure[0] != nullptr;
+  std::vector<Sums> sums[n_dtypes];
+  for (int d = 0; (decide || measured) && d < n_dtypes; ++d) sums[d].resize(works[d].chunks.back());
   bool go = true;
 
-  const auto square = [&](std::size_t k) {
-    for (int d = 0; d < n_dtypes; ++d) square_share(works[d], active_table().square_sum[d], sums[d].data(), k, shares);
+  const auto measure = [&](const Measure* measures, std::size_t k) {
+    for (int d = 0; d < n_dtypes; ++d) measure_share(works[d], measures[d], sums[d].data(), k, shares);
   };
   const auto choose = [&] {
-    double sum = 0;
-    for (const auto& of_dtype : sums) sum = std::accumulate(of_dtype.begin(), of_dtype.end(), sum);
-    go = decide(sum);
+    Sums all;
+    for (const auto& of_dtype : sums)
+      for (const Sums& each : of_dtype) all.x[0] += each.x[0];
+    go = decide(all.x[0]);
+  };
+  const auto settle = [&] {
+    for (int d = 0; d < n_dtypes; ++d) settle_all(works[d], row.settle[d], sums[d].data());
   };
   const auto update = [&](std::size_t k) {
-    for (int d = 0; d < n_dtypes; ++d) update_share(works[d], updates[d], k, shares);
+    for (int d = 0; d < n_dtypes; ++d) update_share(works[d], row.update[d], row.by_row, k, shares);
   };
 
   if (team == 1) {
-    if (decide) square(0), choose();
+    if (decide) measure(active_table().square_sum, 0), choose();
+    if (go && measured) measure(row.measure, 0), settle();
     if (go) update(0);
     return;
   }
@@ -121,10 +138,16 @@ void run(const Work* works, const Update* updates, const std::function<bool(doub
   {
     const auto first = std::size_t(omp_get_thread_num()), threads = std::size_t(omp_get_num_threads());
     if (decide) {
-      for (std::size_t k = first; k < shares; k += threads) square(k);
+      for (std::size_t k = first; k < shares; k += threads) measure(active_table().square_sum, k);
 #pragma omp barrier
 #pragma omp single
       choose();
+    }
+    if (go && measured) {
+      for (std::size_t k = first; k < shares; k += threads) measure(row.measure, k);
+#pragma omp barrier
+#pragma omp single
+      settle();
     }
     for (std::size_t k = first; go && k < shares; k += threads) update(k);
   }

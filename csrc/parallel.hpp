@@ -19,7 +19,7 @@ struct Work {
 
 // Updates all tensors. If there is a `decide`, it gets the sum of the squares of all gradients first, may still change
 // the settings, and tells whether to update.
-void run(const Work* works, const Update* updates, const std::function<bool(double)>& decide, int requested_threads);
+void run(Work* works, const Row& row, const std::function<bool(double)>& decide, int requested_threads);
 
 // Less work than this runs on the calling thread: starting a region would cost more than it saves.
 constexpr std::size_t parallel_threshold = 1 << 15;

@@ -21,10 +21,10 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
   Tensor& tensor = tensors.back();
   const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
   written.push_back(w);
-  Span span = {{w.begin}, w.n, &settings[group]};
+  Span span = {{w.begin}, w.n, &settings[group], row_of(w)};
   const auto take = [&](const State& state, const py::object& array) {
-    const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.rows);
-    if (state.rows) window = double(py::len(array));
+    const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
+    if (state.shape == Shape::ring) window = double(py::len(array));
     written.push_back(b);
     return b.begin;
   };
@@ -116,7 +116,6 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
 py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options) {
   take_values(values, t, options);
   take_grads(grads, options.zero_grads);
-  const Update* updates = row().update;
   double norm = 0;
   const auto decide = [&](double square_sum) {
     norm = std::sqrt(square_sum) / std::fabs(options.grad_scale);
@@ -129,9 +128,9 @@ py::object Plan::step(const py::object& grads, const py::list& values, double t,
   {
     const py::gil_scoped_release release;
     if (needs_norm)
-      run(works, updates, decide, options.num_threads);
+      run(works, row(), decide, options.num_threads);
     else
-      run(works, updates, nullptr, options.num_threads);
+      run(works, row(), nullptr, options.num_threads);
   }
   return needs_norm ? py::object(py::float_(norm)) : py::none();
 }
@@ -144,7 +143,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   Work one[n_dtypes];
   one[tensor.w.dtype].add(span_of(tensor));
   const py::gil_scoped_release release;
-  run(one, row().update, nullptr, options.num_threads);
+  run(one, row(), nullptr, options.num_threads);
 }
 
 void Plan::accumulate(const py::object& grads, const Options& options) {
@@ -154,10 +153,10 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
   Work sums[n_dtypes];
   for (const Tensor& tensor : tensors) {
     const Span& span = span_of(tensor);
-    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings});
+    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings, span.row});
   }
   const py::gil_scoped_release release;
-  run(sums, active_table().rows[row_index("accumulate")].update, nullptr, options.num_threads);
+  run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);
 }
 
 }  // namespace fusedoptim

@@ -6,11 +6,14 @@ A new optimizer is a new row of CASES, and one of OUTSIDE for each hyper-paramet
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 import fusedoptim as fo
+
+from .elsewhere import Elsewhere, like_optax, like_torch
 
 DTYPES = (np.float32, np.float64)
 
@@ -21,12 +24,18 @@ class Case:
 
     optimizer: type[fo.Optimizer]
     keywords: dict[str, Any] = field(default_factory=dict)
-    hyper: dict[str, Any] | None = None  # None: the same as the keywords
-    rows: int = 1  # of those state arrays that have rows
+    hyper: dict[str, Any] | None = None  # None: the keywords, or what `renamed` makes of them
+    rows: int = 1  # of those state arrays that are rings
+    like: list[Elsewhere] = field(default_factory=list)  # what computes the same
+
+    @cached_property
+    def rule(self) -> str:
+        return self.make(np.ones((1, 1))).rule
 
     @property
-    def rule(self) -> str:
-        return self.optimizer.rule
+    def named(self) -> dict[str, Any]:
+        """The hyper-parameters, numbers or functions of t, by the names of the kernel."""
+        return renamed(self.keywords) if self.hyper is None else self.hyper
 
     @property
     def kernel(self) -> Callable[..., None]:
@@ -44,46 +53,60 @@ class Case:
 
     def hyper_at(self, t: int) -> dict[str, float]:
         """The hyper-parameters of step t."""
-        hyper = self.keywords if self.hyper is None else self.hyper
-        at_t = {name: value(t) if callable(value) else value for name, value in hyper.items()}
+        at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        return [(self.rows, *shape) if rows else shape for _, rows in fo._core.rule_states[self.rule]]
+        return [fo.tensors.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
 
     def new_state(self, w: np.ndarray) -> list[np.ndarray]:
-        return [np.zeros(shape, w.dtype) for shape in self.state_shapes(w.shape)]
+        """As an optimizer begins with."""
+        state = self.make(w.copy()).state
+        return [state[name].copy() for name, _ in fo._core.rule_states[self.rule]]
+
+
+def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
+    hyper = dict(keywords)
+    hyper |= {f"beta{k}": beta for k, beta in enumerate(hyper.pop("betas", ()), start=1)}
+    if not hyper.pop("bias_correction", True):
+        hyper["t"] = math.inf
+    return hyper
 
 
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
 
 CASES = [
-    Case(fo.SGD),
-    Case(fo.SGD, {"lr": 0.3, "weight_decay": 0.1}),
+    Case(fo.SGD, like=[like_torch("SGD", lr=1e-2), like_optax("sgd", learning_rate=1e-2)]),
+    Case(fo.SGD, {"lr": 0.3, "weight_decay": 0.1}, like=[like_torch("SGD", lr=0.3, weight_decay=0.1)]),
     Case(fo.WindowSGD, rows=10),
     Case(fo.WindowSGD, {"lr": 0.3, "window": 3}, {"lr": 0.3}, rows=3),
     Case(fo.Momentum),
     Case(fo.Momentum, {"lr": fo.schedules.exponential(0.3, 0.9), "beta": 0.7}),
-    Case(fo.RMSProp),
+    Case(fo.RMSProp, like=[like_torch("RMSprop")]),
     Case(fo.RMSProp, {"lr": 0.03, "beta": 0.7, "eps": 0.0, "eps_root": 1e-6}),  # the lecture's
-    Case(fo.Adam),
+    Case(fo.Adam, like=[like_torch("Adam"), like_optax("adam", learning_rate=1e-3)]),
     Case(
         fo.Adam,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6},
-        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "eps_root": 1e-6},
+        like=[like_optax("adam", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6)],
     ),
-    Case(  # the lecture's, with global decay
-        fo.Adam,
-        {"lr": decay, "eps": 0.0, "eps_root": 1e-6, "bias_correction": False},
-        {"lr": decay, "eps": 0.0, "eps_root": 1e-6, "t": math.inf},
-    ),
-    Case(fo.AdamW),
+    Case(fo.Adam, {"lr": decay, "eps": 0.0, "eps_root": 1e-6, "bias_correction": False}),  # the lecture's, global decay
+    Case(fo.AdamW, like=[like_torch("AdamW")]),
     Case(
         fo.AdamW,
-        {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
-        {"lr": decay, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_torch("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
     ),
-    Case(fo.AdamW, {"eps_root": 1e-6, "bias_correction": False}, {"eps_root": 1e-6, "t": math.inf}),
+    Case(fo.AdamW, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
+    Case(fo.AdamW, {"eps_root": 1e-6, "bias_correction": False}),
+    Case(fo.LAMB, like=[like_optax("lamb", learning_rate=1e-3)]),
+    Case(
+        fo.LAMB,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        like=[like_optax("lamb", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6, weight_decay=0.3)],
+    ),
+    Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
+    Case(fo.LAMB, {"bias_correction": False}),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
@@ -97,6 +120,8 @@ NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
 NEGATIVE_OR_NOT_FINITE = [-1.0, -1e-300, math.nan, math.inf, -math.inf, np.float32(-1), 10**400, *NOT_NUMBERS]
 OUTSIDE_0_1 = [1.0, 1, 1.5, -0.1, math.nan, math.inf, *NOT_NUMBERS]
 NOT_A_COUNT = [0, -1, 1.5, math.nan, *NOT_NUMBERS]
+
+NOT_A_FLAG: list[Any] = ["no", None, 1, 0.0]
 
 NOT_A_LIMIT = [0, 0.0, -1, -0.5, math.nan, -math.inf, "1", 1j, [1.0], np.complex64(1), 10**400]
 
@@ -116,7 +141,8 @@ OUTSIDE: dict[str, list[Any]] = {
     "clip_norm": NOT_A_LIMIT,
     "clip_value": NOT_A_LIMIT,
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
-    "maximize": ["no", None, 1, 0.0],
+    "maximize": NOT_A_FLAG,
+    "bias_correction": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }
 

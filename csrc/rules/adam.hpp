@@ -9,7 +9,9 @@ namespace {
 template <class T>
 struct Adam {
   static constexpr Signature signature = {
-      "adam", {{"m"}, {"v"}}, {hyper::lr(1e-3), hyper::beta1, hyper::beta2, hyper::eps, hyper::eps_root, hyper::t}};
+      "adam",
+      {{"m"}, {"v"}},
+      {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::eps_root(), hyper::t}};
   T lr, beta1, rest1, beta2, rest2, eps, eps_root, unbias;
 
   Adam(double lr, double beta1, double beta2, double eps, double eps_root, double t)

@@ -7,10 +7,10 @@ namespace {
 
 template <class T>
 struct AdamW : Adam<T> {
-  static constexpr Signature signature = {
-      "adamw",
-      {{"m"}, {"v"}},
-      {hyper::lr(1e-3), hyper::beta1, hyper::beta2, hyper::eps, hyper::eps_root, hyper::t, hyper::weight_decay(1e-2)}};
+  static constexpr Signature signature = {"adamw",
+                                          {{"m"}, {"v"}},
+                                          {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
+                                           hyper::eps_root(), hyper::t, hyper::weight_decay(1e-2)}};
   T keep;
 
   AdamW(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)

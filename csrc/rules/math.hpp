@@ -9,17 +9,19 @@ namespace {
 
 using fusedoptim::Domain;
 using fusedoptim::Hyper;
+using fusedoptim::Shape;
 using fusedoptim::Signature;
+using fusedoptim::Sums;
 
 // The hyper-parameters many rules have.
 namespace hyper {
 constexpr Hyper lr(double fallback) { return {"lr", fallback, Domain::non_negative}; }
 constexpr Hyper beta(double fallback) { return {"beta", fallback, Domain::unit}; }
-constexpr Hyper beta1 = {"beta1", 0.9, Domain::unit};    // of the running average of the gradient
-constexpr Hyper beta2 = {"beta2", 0.999, Domain::unit};  // of its square
+constexpr Hyper beta1(double fallback = 0.9) { return {"beta1", fallback, Domain::unit}; }    // of g's running average
+constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Domain::unit}; }  // of that of its square
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
-constexpr Hyper eps = {"eps", 1e-8, Domain::non_negative};         // outside the root
-constexpr Hyper eps_root = {"eps_root", 0, Domain::non_negative};  // inside it
+constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
+constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
 
@@ -36,10 +38,26 @@ inline double power(double base, double exponent) {
   return result;
 }
 
+// |x_0| / |x_1|, or 1 where either is 0.
+inline double trust_ratio(const Sums& sums) {
+  const double above = sqrt(sums.x[0]), below = sqrt(sums.x[1]);
+  return above > 0 && below > 0 ? above / below : 1;
+}
+
 // The gradients of the last steps: the sum of the earlier ones, oldest first, and where the newest one goes.
 template <class T>
 struct Past {
   T sum, newest;
+};
+
+// In place of a state that is one number for the whole tensor or row.
+struct Own {};
+
+// Numbers whose squares are summed over a tensor.
+template <class T, int n>
+struct Terms {
+  static constexpr int count = n;
+  T x[n];
 };
 
 }  // namespace

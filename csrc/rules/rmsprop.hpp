@@ -9,7 +9,7 @@ namespace {
 template <class T>
 struct RMSProp {
   static constexpr Signature signature = {
-      "rmsprop", {{"v"}}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps, hyper::eps_root}};
+      "rmsprop", {{"v"}}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root()}};
   T lr, beta, rest, eps, eps_root;
 
   RMSProp(double lr, double beta, double eps, double eps_root)

@@ -9,7 +9,7 @@ namespace {
 template <class T>
 struct WindowSGD {
   static constexpr Signature signature = {
-      "window_sgd", {{"ring", true}}, {hyper::lr(1e-2), {"t", 1, Domain::count}, {"window", 0, Domain::rows}}};
+      "window_sgd", {{"ring", Shape::ring}}, {hyper::lr(1e-2), {"t", 1, Domain::count}, {"window", 0, Domain::rows}}};
   std::size_t window, newest;
   T scale;
 

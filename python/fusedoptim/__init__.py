@@ -8,6 +8,7 @@ from fusedoptim.adamw import AdamW
 from fusedoptim.arena import arena
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
+from fusedoptim.lamb import LAMB
 from fusedoptim.momentum import Momentum
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
@@ -18,6 +19,7 @@ from fusedoptim.window_sgd import WindowSGD
 __version__ = _core.version
 
 __all__ = [
+    "LAMB",
     "SGD",
     "Adam",
     "AdamW",

@@ -1,7 +1,5 @@
-import math
 from typing import Unpack
 
-from fusedoptim.group import Hyper, l2_penalty
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
@@ -75,18 +73,3 @@ class Adam(Optimizer):
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
         super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
-
-    @staticmethod
-    def hyper(arguments: Hyper) -> Hyper:
-        return l2_penalty(adam_hyper(arguments))
-
-
-def adam_hyper(arguments: Hyper) -> Hyper:
-    """The hyper-parameters of a rule of Adam's kind. At t = inf the bias is nil, and so is its correction."""
-    hyper = dict(arguments)
-    betas, bias_correction = hyper.pop("betas"), hyper.pop("bias_correction")
-    try:
-        hyper["beta1"], hyper["beta2"] = betas
-    except (TypeError, ValueError):
-        raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}") from None
-    return hyper if bias_correction else hyper | {"t": math.inf}

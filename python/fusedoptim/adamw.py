@@ -1,6 +1,5 @@
 from typing import Unpack
 
-from fusedoptim.adam import adam_hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
@@ -56,7 +55,6 @@ class AdamW(Optimizer):
     """
 
     rule = "adamw"
-    hyper = staticmethod(adam_hyper)
 
     def __init__(
         self,

@@ -6,11 +6,21 @@ import numpy as np
 
 # In the order of `Domain` in kernel.hpp.
 DOMAINS = [
+    "a finite number",
+    "a finite number > 0",
     "a finite number >= 0",
     "a number in [0, 1)",
     "a whole number >= 1, or inf",
     "a whole number >= 1",
     "left out, for it is the number of rows of the state",
+]
+
+# In the order of `Shape` in kernel.hpp, for a weight of the shape {}.
+SHAPES = [
+    lambda weight: f"{weight}",
+    lambda weight: f"(rows >= 1, *{weight})",
+    lambda weight: "()",
+    lambda weight: f"{weight[:1]}" if weight else "(rows,), and the weight an axis",
 ]
 
 
@@ -42,9 +52,8 @@ def read_only(name: str) -> NoReturn:
     raise ValueError(f"{name} is read-only and would be updated in place; pass a writeable array: {name}.copy()")
 
 
-def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, rows: bool) -> NoReturn:
-    wanted = f"(rows >= 1, *{like.shape})" if rows else f"{like.shape}"
-    raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
+def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: int) -> NoReturn:
+    raise ValueError(f"{name} must have the shape {SHAPES[shape](like.shape)} to go with {like_name}, got {got.shape}")
 
 
 def overlap(name: str, other: str) -> NoReturn:

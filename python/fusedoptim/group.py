@@ -1,16 +1,37 @@
 """Parameters that share their hyper-parameters."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fusedoptim import _core
+from fusedoptim.options import flag
+
+if TYPE_CHECKING:
+    from fusedoptim.optimizer import Optimizer
 
 Hyper = dict[str, Any]
 
 
-def l2_penalty(arguments: Hyper) -> Hyper:
-    """For a rule without a decay of its own: `weight_decay` is the L2 penalty of the step."""
-    return {"l2" if name == "weight_decay" else name: value for name, value in arguments.items()}
+def to_hyper(rule: str, arguments: Hyper) -> Hyper:
+    """What the arguments of a class are called in its rule, and `l2` for the L2 penalty of a rule without decay.
+
+    ``betas`` are ``beta1``, ``beta2`` …, and at ``t = inf`` the bias is nil, and so is its correction.
+    """
+    names, hyper = _core.rule_hypers[rule], dict(arguments)
+    if "betas" in hyper:
+        betas, wanted = hyper.pop("betas"), [name for name in names if name[:-1] == "beta"]
+        if not isinstance(betas, Sequence | np.ndarray) or isinstance(betas, str) or len(betas) != len(wanted):
+            count = {2: "a pair", 3: "three"}[len(wanted)]
+            raise TypeError(f"betas must be {count} of numbers in [0, 1), got {betas!r}")
+        hyper |= zip(wanted, betas, strict=True)
+    if not flag("bias_correction", hyper.pop("bias_correction", True)):
+        hyper["t"] = math.inf
+    if "weight_decay" not in names:
+        hyper["l2"] = hyper.pop("weight_decay", 0.0)
+    return hyper
 
 
 class Group:
@@ -37,14 +58,27 @@ class Group:
     """
 
     params: Any
+    _optimizer: "type[Optimizer]"
     _rule: str
-    _to_hyper: Callable[[Hyper], Hyper]
     _arguments: dict[str, Any]
-    _values: list[Any]  # what a step takes: the hyper-parameters of the rule, in order, and the L2 penalty; None means t
+    _values: list[
+        Any
+    ]  # what a step takes: the hyper-parameters of the rule, in order, and the L2 penalty; None means t
     _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
+    _carried: dict[str, float]  # of the last step
+    _next: dict[str, float]  # of the step that is being taken
+    _moves: bool  # whether the values change from step to step, besides t
 
-    def __init__(self, rule: str, params: Any, to_hyper: Callable[[Hyper], Hyper], arguments: dict[str, Any]) -> None:
-        vars(self).update(params=params, _rule=rule, _to_hyper=to_hyper, _values=[])
+    def __init__(
+        self,
+        optimizer: "type[Optimizer]",
+        rule: str,
+        params: Any,
+        arguments: dict[str, Any],
+        carried: dict[str, float] | None = None,
+    ) -> None:
+        carried = dict(optimizer.carried if carried is None else carried)
+        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried=carried, _next=carried)
         self._take(arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -61,21 +95,42 @@ class Group:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
     def numbers(self) -> dict[str, Any]:
-        """The hyper-parameters, without a learning rate that is a schedule."""
-        return {name: value for name, value in self._arguments.items() if not callable(value)}
+        """The hyper-parameters, without a learning rate that is a schedule, and what is carried from step to step."""
+        return {name: value for name, value in self._arguments.items() if not callable(value)} | self._carried
 
     def replaced(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters with other numbers."""
-        return Group(self._rule, self.params, self._to_hyper, self._arguments | numbers)
+        carried = {name: numbers[name] for name in self._carried}
+        arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
+        return Group(self._optimizer, self._rule, self.params, arguments, carried)
+
+    def at(self, t: int) -> None:
+        """Takes what step t brings: the learning rate of a schedule, and numbers that follow from those before."""
+        if self._lr_at is not None:
+            self._values[self._lr_at] = self._arguments["lr"](t)
+        if self._carried:
+            names = _core.rule_hypers[self._rule]
+            hyper = dict(zip(names, self._values, strict=False))
+            _core.check_hyper(self._rule, "lr", hyper["lr"])
+            given, carried = self._optimizer.carry(t, hyper, self._carried)
+            for name, value in given.items():
+                self._values[names.index(name)] = value
+            vars(self).update(_next=carried)
+
+    def taken(self) -> None:
+        """The step is done."""
+        vars(self).update(_carried=self._next)
 
     def _take(self, arguments: dict[str, Any]) -> None:
-        hyper = {"l2": 0.0} | self._to_hyper(arguments)
+        hyper = self._optimizer.hyper(self._rule, arguments)
         names = [*_core.rule_hypers[self._rule], "l2"]
         lr_at = names.index("lr") if callable(hyper["lr"]) else None  # a schedule is checked as it goes
-        values = [1 if k == lr_at else hyper.get(name, 1) for k, name in enumerate(names)]
-        for name, value in zip(names, values, strict=True):
-            _core.check_hyper(self._rule, name, value)
+        values: list[Any] = [0.0] * len(names)
+        for k, name in enumerate(names):
+            if name in hyper and k != lr_at:
+                _core.check_hyper(self._rule, name, hyper[name])
+                values[k] = hyper[name]
         if "t" in names and "t" not in hyper:
             values[names.index("t")] = None
         self._values[:] = values
-        vars(self).update(_arguments=arguments, _lr_at=lr_at)
+        vars(self).update(_arguments=arguments, _lr_at=lr_at, _moves=lr_at is not None or bool(self._carried))

@@ -11,6 +11,15 @@ the same functions in NumPy, which compute the same bits.
 array([0.6, 1. , 1.4])
 """
 
-from fusedoptim._core import adam, adamw, momentum, rmsprop, sgd, window_sgd
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = ["adam", "adamw", "momentum", "rmsprop", "sgd", "window_sgd"]
+from fusedoptim import _core
+
+__all__ = list(_core.rule_states)
+
+globals().update({rule: getattr(_core, rule) for rule in __all__})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., None]: ...

@@ -5,12 +5,13 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fusedoptim import _core, errors, state_dict, tree
-from fusedoptim.group import Group, Hyper
+from fusedoptim.group import Group, Hyper, to_hyper
 from fusedoptim.options import Common, check_grad_scale, make_options
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array, Tensor, drop_sums, make_plan, make_tensors, state_layout
@@ -52,18 +53,24 @@ class Optimizer:
     (array([1.5, 2. ]), 1, 5.0)
     """
 
-    rule: ClassVar[str]
+    rule: str
+    variants: ClassVar[tuple[str, ...]] = ()  # other rules, which arguments choose
+    carried: ClassVar[dict[str, float]] = {}  # numbers that a group carries from step to step, and the first ones
     registry: ClassVar[dict[str, type["Optimizer"]]] = {}
 
     def __init_subclass__(cls) -> None:
-        if "rule" in vars(cls):
-            Optimizer.registry[cls.rule] = cls
+        for rule in (cls.rule, *cls.variants) if "rule" in vars(cls) else ():
+            Optimizer.registry[rule] = cls
 
-    def __init__(self, params: Any, arguments: dict[str, Any], *, rows: int = 1, **common: Any) -> None:
+    def __init__(
+        self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, rows: int = 1, **common: Any
+    ) -> None:
         if unknown := common.keys() - Common.__annotations__.keys():
             raise TypeError(
                 f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
             )
+        if rule is not None:
+            self.rule = rule
         self._options = make_options(**common)
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
         self._nonfinite = common.get("nonfinite", "propagate")
@@ -81,10 +88,22 @@ class Optimizer:
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
-    @staticmethod
-    def hyper(arguments: Hyper) -> Hyper:
+    # What a class may say besides its arguments.
+
+    @classmethod
+    def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
         """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean."""
-        return arguments
+        return to_hyper(rule, arguments)
+
+    @classmethod
+    def initial(cls, name: str, weight: Array, arguments: Hyper) -> Any:
+        """The first value of a state array; None is zero."""
+        return None
+
+    @classmethod
+    def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
+        """Hyper-parameters of step t that follow from the steps before, and the numbers that are carried on."""
+        return {}, carried
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
@@ -197,13 +216,14 @@ class Optimizer:
             if unknown := own.keys() - self._arguments.keys():
                 takes = ", ".join(self._arguments)
                 raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
-            group = Group(self.rule, spec["params"], self.hyper, self._arguments | own)
+            group = Group(type(self), self.rule, spec["params"], self._arguments | own)
             self._check_schedule(group.lr)
             skeleton = tree.skeleton(group.params)
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
             weights = tree.leaves(skeleton, group.params, "params")
-            tensors += make_tensors(keys, weights, len(groups), self._layout, self._rows)
+            initial = partial(self._initial, group)
+            tensors += make_tensors(keys, weights, len(groups), self._layout, self._rows, initial)
             groups.append(group)
         plan = make_plan(self.rule, len(groups), tensors)
         self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
@@ -214,6 +234,9 @@ class Optimizer:
             name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors]))
             for name, _ in self._layout
         }
+
+    def _initial(self, group: Group, name: str, weight: Array) -> Any:
+        return self.initial(name, weight, group._arguments)
 
     @property
     def lr(self) -> float | Schedule:
@@ -293,14 +316,20 @@ class Optimizer:
                     return
             self.t = t
             self._accumulated = 0
+            if self.carried:
+                self._taken()
         finally:
             lock.release()
 
     def _values_at(self, t: int) -> list[list[Any]]:
         for group in self.groups:
-            if group._lr_at is not None:
-                group._values[group._lr_at] = group.lr(t)
+            if group._moves:
+                group.at(t)
         return self._values
+
+    def _taken(self) -> None:
+        for group in self.groups:
+            group.taken()
 
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
@@ -369,7 +398,9 @@ class Optimizer:
             try:
                 yield
             finally:
-                self.t += bool(self._pending)
+                if self._pending:
+                    self.t += 1
+                    self._taken()
                 self._pending.clear()
 
     def update(self, key: Any, grad: Array, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:

@@ -73,11 +73,15 @@ def make_options(
     if nonfinite not in ("propagate", "skip", "raise"):
         raise ValueError(f'nonfinite must be "propagate", "skip" or "raise", got {nonfinite!r}')
     options.require_finite = nonfinite != "propagate"
-    if not isinstance(maximize, bool | np.bool_):
-        raise TypeError(f"maximize must be True or False, got {maximize!r}")
-    options.maximize = bool(maximize)
+    options.maximize = flag("maximize", maximize)
     options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def number_or_nan(value: Any) -> float:

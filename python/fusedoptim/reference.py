@@ -69,6 +69,27 @@ def adamw(
     adam(w, g, m, v, lr=lr, **hyper)
 
 
+def lamb(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-6,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    unbias1, unbias2 = 1 / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    u = unbias1 * m / (np.sqrt(unbias2 * v + eps_root) + eps) + weight_decay * w
+    w[...] = w - lr * trust_ratio(w, u) * u
+
+
 # What a step does around the rule.
 
 
@@ -89,12 +110,17 @@ def norm(gs: Sequence[Array]) -> float:
     total = 0.0
     for g in sorted(gs, key=lambda g: g.dtype.itemsize):
         for begin in range(0, g.size, 4096):
-            squares = np.square(g.ravel()[begin : begin + 4096], dtype=np.float64)
+            squares = np.square(np.asarray(g).ravel()[begin : begin + 4096], dtype=np.float64)
             lanes = np.add.reduce(np.pad(squares, (0, -squares.size % 32)).reshape(-1, 32), axis=0)
             while lanes.size > 1:
                 lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
             total += float(lanes[0])
     return math.sqrt(total)
+
+
+def trust_ratio(w: Array, u: Array) -> float:
+    above, below = norm([w]), norm([u])
+    return above / below if above > 0 and below > 0 else 1.0
 
 
 def average(ema: Array, w: Array, *, decay: float) -> None:

@@ -1,6 +1,5 @@
 from typing import Unpack
 
-from fusedoptim.group import l2_penalty
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
@@ -55,7 +54,6 @@ class RMSProp(Optimizer):
     """
 
     rule = "rmsprop"
-    hyper = staticmethod(l2_penalty)
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
         np.copyto(own, array)
     for group, replaced in zip(opt.groups, groups, strict=True):
         group._take(replaced._arguments)
+        vars(group).update(_carried=replaced._carried)
     opt.t = saved["t"]
     opt._accumulated, opt.skipped = saved["accumulated"], saved["skipped"]
     opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]

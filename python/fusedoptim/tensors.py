@@ -1,6 +1,6 @@
 """The weights of an optimizer, and what it keeps for each."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,26 +25,37 @@ class Tensor:
     frozen: bool = False
 
 
-def state_layout(rule: str, options: _core.Options) -> list[tuple[str, bool]]:
-    """The names of the state arrays, and whether each has a first axis of rows."""
-    own: list[tuple[str, bool]] = _core.rule_states[rule]
-    return [("grad_sum", False)] * (options.accumulate > 1) + own + [("ema", False)] * options.keeps_ema
+def state_layout(rule: str, options: _core.Options) -> list[tuple[str, str]]:
+    """The names of the state arrays, and what each has a number for."""
+    own: list[tuple[str, str]] = _core.rule_states[rule]
+    return [("grad_sum", "weight")] * (options.accumulate > 1) + own + [("ema", "weight")] * options.keeps_ema
+
+
+def state_shape(kind: str, weight: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    """The shape of a state array, for a weight of this shape and a ring of so many rows."""
+    return {"weight": weight, "ring": (rows, *weight), "tensor": (), "row": weight[:1]}[kind]
 
 
 def make_tensors(
-    keys: list[tuple[Any, ...]], weights: list[Array], group: int, layout: list[tuple[str, bool]], rows: int
+    keys: list[tuple[Any, ...]],
+    weights: list[Array],
+    group: int,
+    layout: list[tuple[str, str]],
+    rows: int,
+    initial: Callable[[str, Array], Any],
 ) -> list[Tensor]:
-    """Checks weights and makes their states: one buffer for each name, all zero, the running average at the weights."""
+    """Checks weights and makes their states, one buffer for each name, with their initial values."""
     paths = [tree.path(key) for key in keys]
     for path, weight in zip(paths, weights, strict=True):
         _core.check_weight(weight, path)
     states: list[dict[str, Array]] = [{} for _ in weights]
-    for slot, (name, has_rows) in enumerate(layout, start=2):
-        shapes = [((rows, *w.shape) if has_rows else w.shape, w.dtype) for w in weights]
+    for slot, (name, kind) in enumerate(layout, start=2):
+        shapes = [(state_shape(kind, w.shape, rows), w.dtype) for w in weights]
         for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
             state[name] = array
-            if name == "ema":
-                np.copyto(array, weight)
+            value = weight if name == "ema" else initial(name, weight)
+            if value is not None:  # fresh memory is zero, and not touched before it is needed
+                np.copyto(array, value)
     return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from fusedoptim import _core, kernels, reference
 from fusedoptim.cli.bench import inplace
 from fusedoptim.reference import Array
+from fusedoptim.tensors import state_shape
 
 OURS, LIMIT, IN_PLACE, TEXTBOOK = "fusedoptim", "limit", "NumPy in place", "NumPy textbook"
 WINDOW = 4  # rows of a state that has rows
@@ -30,10 +31,8 @@ class Workload:
     n: int
 
     def __post_init__(self) -> None:
-        has_rows = [rows for _, rows in _core.rule_states[self.rule]]
-        self.arrays: list[Array] = [
-            np.empty((WINDOW, self.n) if rows else self.n, np.float32) for rows in (False, False, *has_rows)
-        ]
+        kinds = ["weight", "weight", *(kind for _, kind in _core.rule_states[self.rule])]
+        self.arrays: list[Array] = [np.empty(state_shape(kind, (self.n,), WINDOW), np.float32) for kind in kinds]
         rng = np.random.default_rng(0)
         blocks = [rng.standard_normal((*a.shape[:-1], min(self.n, BLOCK)), np.float32) for a in self.arrays]
         if "v" in (names := [name for name, _ in _core.rule_states[self.rule]]):

@@ -1,6 +1,7 @@
 """Fair timing: competitors take turns within each repetition, so that what else the machine does strikes all alike."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from timeit import Timer
@@ -8,6 +9,7 @@ from timeit import Timer
 import numpy as np
 
 SAMPLE = 2e-3  # seconds; much longer than the clock's and the scheduler's grain
+PAUSE = 5e-3  # before each sample: the threads of the one before spin for a while, on the CPUs that the next one needs
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,17 @@ def interleave(
     for _ in range(repetitions):
         for name, timer in timers.items():
             reset(name)
-            if calls[name] > 1:
-                timer.timeit(1)  # brings into cache what stays there; a long call would find the cache as cold after it
+            time.sleep(PAUSE)
+            if calls[name] > 1:  # wakes the threads, and brings into cache what stays there
+                timer.timeit(calls[name])
             seconds[name].append(timer.timeit(calls[name]) / calls[name])
     return seconds
 
 
 def calibrate(timer: Timer, most: float = math.inf) -> int:
-    """The number of calls that fills a sample."""
+    """The number of calls that fills a sample, when no other thread is in the way."""
     calls = 1
-    while 2 * calls <= most and timer.timeit(calls) < SAMPLE:
+    while 2 * calls <= most and min(timer.repeat(3, calls)) < SAMPLE:
         calls *= 2
     return calls
 

@@ -1,0 +1,60 @@
+"""Implementations that nobody here wrote, to compare with: torch's, optax's, or the authors' own package.
+
+Each is a function of the weights and the gradients of each step, lists of float64 arrays, that gives the weights at the
+end. A package that is not installed is a skip.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+Arrays = list[np.ndarray]
+Elsewhere = Callable[[Arrays, list[Arrays]], Arrays]
+
+
+def package(name: str) -> Any:
+    return pytest.importorskip(name, reason=f"{name}, with which to compare, is not installed")
+
+
+def like_torch(
+    name: str, module: str = "torch.optim", before: Callable[..., None] | None = None, **keywords: Any
+) -> Any:
+    """An optimizer with torch's interface; `before(optimizer)` may change it before the first step."""
+
+    def run(start: Arrays, steps: list[Arrays]) -> Arrays:
+        torch = package("torch")
+        package(module.partition(".")[0])
+        params = [torch.tensor(w, requires_grad=True) for w in start]
+        optimizer = getattr(import_module(module), name)(params, **keywords)
+        if before is not None:
+            before(optimizer)
+        for grads in steps:
+            for param, g in zip(params, grads, strict=True):
+                param.grad = torch.tensor(g)
+            optimizer.step()
+        return [param.detach().numpy() for param in params]
+
+    run.__name__ = f"{module}.{name}"
+    return run
+
+
+def like_optax(name: str, module: str = "optax", **keywords: Any) -> Any:
+    """One of optax's, or of its `module`."""
+
+    def run(start: Arrays, steps: list[Arrays]) -> Arrays:
+        jax, optax = package("jax"), package("optax")
+        with jax.enable_x64(True):
+            rule = getattr(import_module(module), name)(**keywords)
+            params = [jax.numpy.array(w) for w in start]
+            state = rule.init(params)
+            update = jax.jit(rule.update)
+            for grads in steps:
+                updates, state = update([jax.numpy.array(g) for g in grads], state, params)
+                params = optax.apply_updates(params, updates)
+            return [np.asarray(param) for param in params]
+
+    run.__name__ = f"{module}.{name}"
+    return run
