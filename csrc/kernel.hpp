@@ -27,7 +27,7 @@ struct Hyper {
   Domain domain;
 };
 
-// What a state array has a number for. The order is that of SHAPES in errors.py.
+// What a state array has a number for. The order is that of state_shape in errors.py.
 enum class Shape {
   weight,  // each element of the weight
   ring,    // the same, for each of several past steps

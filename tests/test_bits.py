@@ -92,8 +92,8 @@ def test_kernel_equals_reference(case: Case, dtype: type, distribution: Callable
                 fo.set_num_threads(n_threads)
                 w, g, *state = (memory.place((k + 1) * offset % 16) for k, memory in enumerate(guarded))
                 w[...] = start
-                for s in state:
-                    s[...] = 0
+                for s, first in zip(state, case.new_state(start), strict=True):
+                    s[...] = first
                 for t, (gradient, wanted) in zip(STEPS, steps, strict=True):
                     g[...] = gradient
                     case.kernel(w, g, *state, **case.hyper_at(t))

@@ -15,13 +15,11 @@ DOMAINS = [
     "left out, for it is the number of rows of the state",
 ]
 
-# In the order of `Shape` in kernel.hpp, for a weight of the shape {}.
-SHAPES = [
-    lambda weight: f"{weight}",
-    lambda weight: f"(rows >= 1, *{weight})",
-    lambda weight: "()",
-    lambda weight: f"{weight[:1]}" if weight else "(rows,), and the weight an axis",
-]
+
+def state_shape(weight: tuple[int, ...], shape: int) -> str:
+    """The shape of a state array, in the order of `Shape` in kernel.hpp."""
+    row = f"{weight[:1]}" if weight else "(rows,), and the weight an axis,"
+    return [f"{weight}", f"(rows >= 1, *{weight})", "()", row][shape]
 
 
 def not_an_array(name: str, got: object) -> NoReturn:
@@ -53,7 +51,9 @@ def read_only(name: str) -> NoReturn:
 
 
 def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: int) -> NoReturn:
-    raise ValueError(f"{name} must have the shape {SHAPES[shape](like.shape)} to go with {like_name}, got {got.shape}")
+    raise ValueError(
+        f"{name} must have the shape {state_shape(like.shape, shape)} to go with {like_name}, got {got.shape}"
+    )
 
 
 def overlap(name: str, other: str) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fusedoptim import _core, errors, state_dict, tree
+from fusedoptim import _core, errors, state_dict, torch_state, tree
 from fusedoptim.group import Group, Hyper, to_hyper
 from fusedoptim.options import Common, check_grad_scale, make_options
 from fusedoptim.schedules import Schedule
@@ -607,6 +607,38 @@ class Optimizer:
         with self._turn:
             self._refuse_amid("load a state")
             state_dict.load(self, saved)
+
+    def to_torch_state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.
+
+        Its parameters must come in the order of the leaves here. A schedule gives the learning rate of the next step. Needs
+        torch.
+
+        Raises
+        ------
+        TypeError
+            where torch.optim has no such optimizer.
+        ValueError
+            where a hyper-parameter has no counterpart there.
+        """
+        with self._turn:
+            self._refuse_amid("save a state")
+            return torch_state.save(self)
+
+    def from_torch_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Goes on where the same optimizer in torch stopped: `saved` is its ``state_dict()``, of tensors on the CPU or arrays.
+
+        The number of steps, all states and hyper-parameters are taken over; a running average of the weights and a sum of
+        gradients, which torch does not have, stay as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where it is not of such an optimizer over parameters like these; nothing has changed then.
+        """
+        with self._turn:
+            self._refuse_amid("load a state")
+            torch_state.load(self, saved)
 
 
 def _is_group(spec: Any) -> bool:
