@@ -1,4 +1,4 @@
-"""The long form of ``python -m fusedoptim bench``: all rules, all sizes; picture and JSON go to ``results/``."""
+"""The long form of ``python -m fusedoptim bench``: all rules, all sizes; picture, table and JSON go to ``results/``."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -16,7 +16,11 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     arguments.bench(parser)
     parser.set_defaults(
-        rules=list(_core.rule_states), repetitions=15, json=RESULTS / "ladder.json", plot=RESULTS / "ladder.png"
+        rules=list(_core.rule_states),
+        repetitions=15,
+        json=RESULTS / "ladder.json",
+        table=RESULTS / "ladder.md",
+        plot=RESULTS / "ladder.png",
     )
     args = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)

@@ -107,10 +107,10 @@ class Workload:
 
 def fill(arrays: Iterable[Array], block: Array) -> None:
     for array in arrays:
-        for part in parts(array.reshape(-1)):
-            part[...] = block[: part.size]
+        for part, values in parts(array.reshape(-1), block):
+            part[...] = values
 
 
 def holds(array: Array, block: Array) -> bool:
     """Whether an array consists of repetitions of a block, up to rounding (and that of a norm)."""
-    return all(np.allclose(part, block[: part.size], rtol=1e-4, atol=1e-4) for part in parts(array.reshape(-1)))
+    return all(np.allclose(*pair, rtol=1e-4, atol=1e-4) for pair in parts(array.reshape(-1), block))

@@ -76,12 +76,24 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   run(works, row, nullptr, 0);
 }
 
-// {rule: [(name of a state array, its shape)]} and {rule: [name of a hyper-parameter]}, in order.
-void describe(const Row& row, py::dict& states, py::dict& hypers) {
-  py::list state, hyper;
+// The names of those arrays whose bits are set.
+py::list array_names(const Row& row, unsigned bits) {
+  py::list names;
+  for (int k = 0; k < n_arrays(row); ++k)
+    if (bits >> k & 1) names.append(array_name(row, k));
+  return names;
+}
+
+// {rule: [(name of a state array, its shape)]}, {rule: [name of a hyper-parameter]}, and {rule: [(arrays that a pass
+// reads, arrays that it writes)]}, in order.
+void describe(const Row& row, py::dict& states, py::dict& hypers, py::dict& passes) {
+  py::list state, hyper, moved;
   for (const State* s = row.signature.state; s->name; ++s)
     state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
+  for (const Pass& pass : row.passes)
+    if (pass.reads) moved.append(py::make_tuple(array_names(row, pass.reads), array_names(row, pass.writes)));
+  passes[row.signature.name] = moved;
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;
 }
@@ -105,7 +117,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled kernels, and what runs them.";
   m.attr("version") = FUSEDOPTIM_VERSION;
 
-  py::dict states, hypers;
+  py::dict states, hypers, passes;
   py::list measured;
   for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
     const Row& row = active_table().rows[rule];
@@ -113,11 +125,13 @@ PYBIND11_MODULE(_core, m) {
     options.disable_function_signatures();
     const auto kernel = [rule](const py::args& args, const py::kwargs& kwargs) { call(rule, args, kwargs); };
     m.def(row.signature.name, kernel, signature(row).c_str());
-    if (row.n_hyper > 0) describe(row, states, hypers);
+    if (row.n_hyper == 0) continue;
+    describe(row, states, hypers, passes);
     if (row.measure[0] != nullptr || row.by_row) measured.append(row.signature.name);
   }
   m.attr("rule_states") = states;
   m.attr("rule_hypers") = hypers;
+  m.attr("rule_passes") = passes;
   m.attr("measured_rules") = measured;
 
   const auto check_weight = [](const py::object& weight, const std::string& path) {

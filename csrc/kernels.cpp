@@ -95,6 +95,11 @@ struct Stream<Storage, Own> {
   void store(std::size_t, Own) const {}
 };
 
+template <class Storage>
+struct Stream<Storage, Unused> : Stream<Storage, Own> {
+  using Stream<Storage, Own>::Stream;
+};
+
 // A ring of rows of past gradients: summed row by row before a tile begins.
 template <class Storage, class T>
 struct Stream<Storage, Past<T>&> {
@@ -252,9 +257,10 @@ template <class T>
 constexpr bool is_past<Past<T>&> = true;
 
 // The pass that writes the weights, over n elements of a span.
-template <class Storage, class Rule, class W, class T, class... States, std::size_t... I>
-void update_part(const Rule& rule, void (Rule::*)(W, T, States...) const, std::index_sequence<I...>, const Span& span,
+template <class Storage, class Rule, class W, class G, class... States, std::size_t... I>
+void update_part(const Rule& rule, void (Rule::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
                  std::size_t offset, std::size_t n) {
+  using T = typename Storage::Value;
   const bool whole = !is_prepared(span) && !(is_past<States> || ...);
   for (const std::size_t end = offset + n; offset < end; offset += n) {
     n = whole || end - offset < tile ? end - offset : tile;
@@ -273,8 +279,8 @@ void update_part(const Rule& rule, void (Rule::*)(W, T, States...) const, std::i
 }
 
 // The pass before it of a rule that measures, over a chunk of a span.
-template <class Storage, class Rule, class Terms, class W, class T, class... States, std::size_t... I>
-Sums measure_part(const Rule& rule, Terms (Rule::*)(W, T, States...) const, std::index_sequence<I...>, const Span& span,
+template <class Storage, class Rule, class Terms, class W, class G, class... States, std::size_t... I>
+Sums measure_part(const Rule& rule, Terms (Rule::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
                   std::size_t offset, std::size_t n) {
   Sums sums;
   with_gradient<Storage>(span, offset, n, false, [&](auto g) {
@@ -287,6 +293,26 @@ Sums measure_part(const Rule& rule, Terms (Rule::*)(W, T, States...) const, std:
 template <class Rule, class... Arguments>
 constexpr int count_state(void (Rule::*)(Arguments...) const) {
   return sizeof...(Arguments) - 2;
+}
+
+// A ring counts for nothing here: its rows do.
+template <class T>
+constexpr bool is_read = true;
+template <>
+constexpr bool is_read<Own> = false;
+template <>
+constexpr bool is_read<Unused> = false;
+template <class T>
+constexpr bool is_read<Past<T>&> = false;
+
+template <class Rule, class Result, class... Arguments>
+constexpr Pass pass_of(Result (Rule::*)(Arguments...) const) {
+  Pass pass;
+  unsigned array = 1;
+  ((pass.reads |= is_read<Arguments> ? array : 0,
+    pass.writes |= is_read<Arguments> && std::is_reference_v<Arguments> ? array : 0, array <<= 1),
+   ...);
+  return pass;
 }
 
 template <class Rule>
@@ -408,10 +434,15 @@ constexpr Row make_row() {
              n_state<R>,
              count_hyper<R>(),
              is_by_row<R>(),
+             {pass_of(&R::operator())},
              {update<Plain<float>, R>, update<Plain<double>, Rule<double>>},
              {},
              {}};
-  if constexpr (is_measured<R> && !is_by_row<R>()) {
+  if constexpr (is_by_row<R>()) {
+    const Pass first = pass_of(&R::measure), second = row.passes[0];
+    row.passes[0] = {first.reads | second.reads, first.writes | second.writes};
+  } else if constexpr (is_measured<R>) {
+    row.passes[0] = pass_of(&R::measure), row.passes[1] = pass_of(&R::operator());
     row.measure[0] = measure<Plain<float>, R>, row.measure[1] = measure<Plain<double>, Rule<double>>;
     row.settle[0] = settle<Plain<float>, R>, row.settle[1] = settle<Plain<double>, Rule<double>>;
   }

@@ -5,7 +5,7 @@
 //   scalar members      derived in double, rounded once to T
 //   operator()          the paper's equations for one element: (T& w, T g, state...); a state is T&, T if it is only
 //   read,
-//                       Past<T>&, or Own
+//                       Unused, Past<T>&, or Own
 //
 // A rule that needs sums over a tensor first measures. Over a tensor these are two passes; over a row, one.
 //   measure()           of one element: (w, g, state...) as above; changes what it may, and returns the Terms whose
@@ -36,7 +36,7 @@ struct List {};
 // clang-format off: one a line
 using Rules = List<
     // helpers
-    Accumulate, Traffic0, Traffic1, Traffic2,
+    Accumulate, Traffic0, Traffic1, Traffic2, Traffic3, Traffic4, TrafficRead,
     // optimizers
     SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
 // clang-format on

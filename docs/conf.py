@@ -1,6 +1,13 @@
 """Sphinx settings. Warnings are errors: `nox -s docs`."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pages
 
 project = "fusedoptim"
 author = "The fusedoptim developers"
@@ -29,3 +36,7 @@ numpydoc_show_class_members = False
 
 # The examples of the docstrings are run by pytest; here only those of the pages.
 doctest_test_doctest_blocks = ""
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", lambda _: pages.write())

@@ -178,6 +178,9 @@ HELPERS = {  # the rows of the table that are no optimizers, and what becomes of
     "traffic0": lambda w, g: [w + g],
     "traffic1": lambda w, g, a: [a, w + g],
     "traffic2": lambda w, g, a, b: [a, b, w + g],
+    "traffic3": lambda w, g, a, b, c: [a, b, c, w + g],
+    "traffic4": lambda w, g, a, b, c, d: [a, b, c, d, w + g],
+    "traffic_read": lambda w, g: [w],
 }
 
 

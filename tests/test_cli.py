@@ -76,11 +76,11 @@ def test_demo_tells_different_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_bench(tmp_path: Path) -> None:
     need("rich", "matplotlib")
-    figures, picture = tmp_path / "bench.json", tmp_path / "bench.png"
-    rules = ["sgd", "window_sgd", "momentum", "rmsprop", "adam", "adamw"]
+    figures, table, picture = tmp_path / "bench.json", tmp_path / "bench.md", tmp_path / "bench.png"
+    rules = ["sgd", "window_sgd", "momentum", "rmsprop", "adam", "adamw", "lamb"]
     done = run(
         *("bench", "--max-exponent", "10", "--repetitions", "2", "--threads", "1", "--isa", "baseline"),
-        *("--rules", *rules, "--json", str(figures), "--plot", str(picture)),
+        *("--rules", *rules, "--json", str(figures), "--table", str(table), "--plot", str(picture)),
     )
     assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -91,6 +91,33 @@ def test_bench(tmp_path: Path) -> None:
         assert rung["ns_per_param"].keys() == {"fusedoptim", *rung["speedup"]}
         assert ("limit" in rung["speedup"]) == (rung["rule"] != "window_sgd")
         assert all(0 < s["low"] <= s["median"] <= s["high"] for s in rung["ns_per_param"].values())
+    rows = [line.split("|")[1].strip(" `") for line in table.read_text().splitlines()[2:]]
+    assert rows == [rule for rule in rules if rule != "window_sgd"]
+
+
+@pytest.mark.parametrize("rule", fo._core.rule_states)
+def test_bench_of_every_rule(rule: str) -> None:
+    """All competitors do the same step, and the limit moves what the rule moves."""
+    need("rich")
+    from fusedoptim.cli.bench.competitors import LIMIT, Workload
+
+    work = Workload(rule, 1024)
+    competitors = work.competitors()
+    work.check(competitors)
+    if "ring" not in work.kinds:
+        competitors[LIMIT]()
+        written = {f"traffic{k}": k + 1 for k in range(5)} | {"traffic_read": -1}
+        moved = sum(len(loop.args) + written[loop.func.__name__] for loop in work.limit())
+        assert 4 * work.n * moved == work.bytes_moved
+
+
+def test_bench_checks_a_norm_over_the_whole_tensor() -> None:
+    """Of more than a block, whose norm is another."""
+    need("rich")
+    from fusedoptim.cli.bench.competitors import BLOCK, OURS, Workload
+
+    work = Workload("lamb", BLOCK + 1)
+    work.check({OURS: work.competitors()[OURS]})
 
 
 def test_bench_refuses_another_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,9 @@
 """An optimizer is complete: table, reference, kernels, classes, tests and docs have the same names and defaults."""
 
+import importlib.util
 import inspect
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from .bits import assert_same_bits
 from .cases import CASES, DEFAULTS, OUTSIDE, Case
 
 RULES = set(fo._core.rule_hypers)
-DOCS = Path(__file__).parents[1] / "docs" / "optimizers"
+DOCS = Path(__file__).parents[1] / "docs"
+SECTIONS = ["Parameters", "Raises", "Examples", "References"]
+PUBLIC = [*fo.__all__, *(f"schedules.{name}" for name in fo.schedules.__all__)]
 
 
 def assert_same_names(got: set[str], where: str) -> None:
@@ -28,7 +32,8 @@ def functions(module: object) -> set[str]:
 
 
 def test_the_compiled_table_describes_itself() -> None:
-    assert set(fo._core.rule_states) == RULES
+    assert set(fo._core.rule_states) == set(fo._core.rule_passes) == RULES
+    assert all(fo._core.rule_passes.values())
 
 
 def test_reference() -> None:
@@ -58,10 +63,31 @@ def test_every_common_keyword_is_refused_some_value() -> None:
     assert not fo.optimizer.Common.__annotations__.keys() - OUTSIDE.keys(), "OUTSIDE has no row for them"
 
 
-def test_docs() -> None:
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    thing = attrgetter(name)(fo)
+    if thing is fo.schedules.Schedule:
+        pytest.skip("a type, which can have none")
+    assert (thing.__doc__ or "").strip()
+    if inspect.isclass(thing) and issubclass(thing, fo.Optimizer) and thing is not fo.Optimizer:
+        found = re.findall(r"^ *(\w+)\n *-{3,}$", thing.__doc__, re.MULTILINE)
+        assert not set(SECTIONS) - set(found), "sections are missing"
+
+
+def test_docs_reach_every_public_name() -> None:
+    """By a page that is written by hand, or by one of those that docs/pages.py makes."""
     if not DOCS.is_dir():
-        pytest.skip(f"{DOCS} is not there, where the pages of the optimizers would be")
-    assert_same_names({page.stem for page in DOCS.glob("*.md")} - {"index"}, "docs/optimizers")
+        pytest.skip(f"{DOCS} is not there")
+    spec = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
+    assert spec and spec.loader
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    made = [page for _, page in pages.pages()]
+    written = [path.read_text() for path in (*DOCS.glob("*.md"), DOCS / "optimizers" / "index.md")]
+    reached = set(re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)", "\n".join(made + written), re.MULTILINE))
+    assert not set(PUBLIC) - reached, "the documentation lacks them"
+    table = pages.optimizers()
+    assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
 
 
 def test_every_hyper_parameter_is_tested(each: Case) -> None:

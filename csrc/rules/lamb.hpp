@@ -34,7 +34,7 @@ struct LAMB {
 
   double settle(const Sums& sums, double, T*) const { return lr * trust_ratio(sums); }
 
-  void operator()(T& w, T, T m, T v) const { w = w - factor * direction(w, m, v); }
+  void operator()(T& w, Unused, T m, T v) const { w = w - factor * direction(w, m, v); }
 };
 
 }  // namespace

@@ -53,6 +53,13 @@ struct Past {
 // In place of a state that is one number for the whole tensor or row.
 struct Own {};
 
+// In place of an array that a pass does not need.
+struct Unused {
+  Unused() = default;
+  template <class T>
+  Unused(T) {}
+};
+
 // Numbers whose squares are summed over a tensor.
 template <class T, int n>
 struct Terms {

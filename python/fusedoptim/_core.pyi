@@ -18,11 +18,14 @@ __all__: list[str] = [
     "check_weight",
     "has_openmp",
     "isa",
+    "lamb",
+    "measured_rules",
     "momentum",
     "num_threads",
     "parallel_threshold",
     "rmsprop",
     "rule_hypers",
+    "rule_passes",
     "rule_states",
     "set_cpu_quota",
     "set_default_threads",
@@ -31,6 +34,9 @@ __all__: list[str] = [
     "traffic0",
     "traffic1",
     "traffic2",
+    "traffic3",
+    "traffic4",
+    "traffic_read",
     "version",
     "window_sgd",
 ]
@@ -126,6 +132,20 @@ def check_hyper(rule: str, name: str, value: typing.Any) -> None: ...
 def check_weight(weight: typing.Any, path: str) -> None: ...
 def has_openmp() -> bool: ...
 def isa() -> str: ...
+def lamb(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-06,
+    eps_root: float = 0,
+    t: float = 1,
+    weight_decay: float = 0,
+) -> None: ...
 def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
 def rmsprop(
@@ -145,9 +165,16 @@ def sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, weight_decay: f
 def traffic0(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
 def traffic1(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray) -> None: ...
 def traffic2(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray) -> None: ...
+def traffic3(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray) -> None: ...
+def traffic4(
+    w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray, d: numpy.ndarray
+) -> None: ...
+def traffic_read(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
 def window_sgd(w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1) -> None: ...
 
+measured_rules: list = ["lamb"]
 parallel_threshold: int = 32768
 rule_hypers: dict = ...
+rule_passes: dict = ...
 rule_states: dict = ...
 version: str = "0.1.0"

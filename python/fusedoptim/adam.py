@@ -8,6 +8,10 @@ from fusedoptim.schedules import Schedule
 class Adam(Optimizer):
     r"""Running averages of the gradient and of its square, corrected for their bias towards zero.
 
+    Momentum and RMSProp in one; the correction gives the first steps the right length, about `lr` for each weight, whatever
+    the size of the gradient. The usual choice for networks, because its defaults nearly always work. It is more aggressive
+    than SGD and can overfit sooner; a schedule that lowers `lr` helps.
+
     .. math::
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g, & \hat m &= m / (1 - \beta_1^t) \\

@@ -8,6 +8,10 @@ from fusedoptim.schedules import Schedule
 class AdamW(Optimizer):
     r"""Adam with decoupled weight decay.
 
+    Under Adam, an L2 penalty on the loss would be divided by :math:`\sqrt{v}` with the rest of the gradient, and so decay
+    least the weights whose gradients are largest. AdamW shrinks all weights alike. Prefer it to Adam wherever weight decay
+    is wanted. At ``weight_decay=0`` it is Adam, to the bit.
+
     .. math::
 
         w \leftarrow (1 - lr \cdot weight\_decay)\, w, \quad \text{then Adam}

@@ -8,6 +8,10 @@ from fusedoptim.schedules import Schedule
 class LAMB(Optimizer):
     r"""Adam's direction, of the length :math:`lr\, \|w\|` in each tensor: for very large batches.
 
+    A batch of tens of thousands wants a learning rate at which some layers of Adam would diverge and others hardly move.
+    Here each tensor moves by the same fraction of its own norm. For small batches it has little to offer over
+    :class:`AdamW`.
+
     .. math::
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g \\

@@ -8,6 +8,10 @@ from fusedoptim.schedules import Schedule
 class Momentum(Optimizer):
     r"""Gradient descent along the running average of the gradient.
 
+    The average cancels what alternates from step to step and keeps what persists: it damps the oscillation across a ravine,
+    moves on along its floor, and carries over plateaus and away from saddle points. :math:`\beta = 0.9` averages over about
+    ten steps. The first choice where a well-tuned result matters more than a quick one.
+
     .. math::
 
         m &\leftarrow \beta m + (1 - \beta) g \\

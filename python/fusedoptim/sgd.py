@@ -8,6 +8,11 @@ from fusedoptim.schedules import Schedule
 class SGD(Optimizer):
     r"""Minibatch stochastic gradient descent.
 
+    The step that every other optimizer refines. It is the right one where the loss is close to a parabola that is equally
+    steep in all directions, where memory is scarce, since it keeps no state, and as the baseline to beat. It needs a
+    learning rate matched to the steepest direction, and is then slow along the flat ones; a plateau wants a larger rate
+    than a slope.
+
     .. math::
 
         w \leftarrow (1 - lr \cdot weight\_decay)\, w - lr\, g

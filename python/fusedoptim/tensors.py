@@ -36,6 +36,13 @@ def state_shape(kind: str, weight: tuple[int, ...], rows: int) -> tuple[int, ...
     return {"weight": weight, "ring": (rows, *weight), "tensor": (), "row": weight[:1]}[kind]
 
 
+def numbers_moved(rule: str, rows: int) -> int:
+    """Numbers an element that a step reads and writes. All rows of a ring but the oldest are read, and that is written."""
+    passes: list[tuple[list[str], list[str]]] = _core.rule_passes[rule]
+    rings: int = sum(kind == "ring" for _, kind in _core.rule_states[rule])
+    return rows * rings + sum(len(reads) + len(writes) for reads, writes in passes)
+
+
 def make_tensors(
     keys: list[tuple[Any, ...]],
     weights: list[Array],

@@ -9,6 +9,11 @@ from fusedoptim.threads import positive
 class WindowSGD(Optimizer):
     r"""Gradient descent along the mean of the last `window` gradients (a moving-window average).
 
+    Averaging the last M gradients lowers the variance of the estimate up to M-fold, at the price of gradients that are up
+    to M − 1 steps old. Unlike a running average it forgets a gradient altogether after M steps, an outlier included. It
+    costs memory and time in proportion to M; for large M, :class:`Momentum` is much cheaper and similar in effect, and
+    `accumulate` averages gradients of the same weights.
+
     .. math::
 
         w \leftarrow w - lr \, \frac{1}{M} \sum_{m=1}^{M} g_{t-m+1}, \qquad M = \min(t, window)
@@ -42,6 +47,11 @@ class WindowSGD(Optimizer):
     ...     opt.step(np.array([g]))
     >>> w
     array([-5.5])
+
+    References
+    ----------
+    Smith, "The Scientist and Engineer's Guide to Digital Signal Processing", 1997, chapter 15: of all filters that react
+    as fast, the moving average reduces random noise most.
     """
 
     rule = "window_sgd"

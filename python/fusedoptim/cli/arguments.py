@@ -37,6 +37,7 @@ def bench(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, metavar="N", help="default: all this process may use")
     parser.add_argument("--isa", choices=available_isas(), help="instruction set; default: the best")
     parser.add_argument("--json", type=result, metavar="PATH", help="write all figures there")
+    parser.add_argument("--table", type=result, metavar="PATH", help="write the largest size there, in Markdown")
     parser.add_argument("--plot", type=picture, metavar="PATH", help="draw a picture there")
 
 

@@ -37,6 +37,8 @@ def run(args: Namespace, exponents: Iterable[int] = (4, 10, 14, 18, 22, 26)) -> 
         console.print(report.table(rule, group))
     if args.json:
         report.write_json(args.json, machine, [asdict(rung) for rung in rungs])
+    if args.table:
+        args.table.write_text(report.markdown(rungs))
     if args.plot:
         picture.draw(rungs, args.plot)
     return 0

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from rich import box
 from rich.table import Table
 
 import fusedoptim as fo
-from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK
+from fusedoptim import _core
+from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK, WINDOW
 from fusedoptim.cli.bench.ladder import Rung
+from fusedoptim.tensors import numbers_moved
 
 HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
 
@@ -31,6 +33,21 @@ def table(rule: str, rungs: Iterable[Rung]) -> Table:
         power = f"2^{rung.n.bit_length() - 1}"
         table.add_row(power, f"{ours.median:.3g}", quartiles, f"{rung.gb_per_second:.3g}", share, *faster)
     return table
+
+
+def markdown(rungs: Sequence[Rung]) -> str:
+    """A table of the rules that have a limit, at the largest size."""
+    largest = max(rung.n for rung in rungs)
+    lines = [
+        f"| rule, n = 2^{largest.bit_length() - 1} | passes | bytes a parameter | ns a parameter | share of its limit |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for rung in rungs:
+        if rung.n == largest and LIMIT in rung.speedup:
+            passes, bytes_moved = len(_core.rule_passes[rung.rule]), 4 * numbers_moved(rung.rule, WINDOW)
+            time, share = rung.ns_per_param[OURS].median, rung.speedup[LIMIT].median
+            lines.append(f"| `{rung.rule}` | {passes} | {bytes_moved} | {time:.3g} | {share:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def write_json(path: Path, machine: dict[str, Any], results: Any) -> None:
