@@ -20,9 +20,12 @@
 #include "rules/accumulate.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamw.hpp"
+#include "rules/fromage.hpp"
 #include "rules/lamb.hpp"
+#include "rules/lars.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/novograd.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
@@ -38,7 +41,7 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Fromage, LARS, NesterovLARS, LAMB, NovoGrad>;
 // clang-format on
 
 }  // namespace

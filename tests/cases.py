@@ -107,6 +107,45 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(fo.LARS, like=[like_optax("lars", learning_rate=1e-2)]),
+    Case(
+        fo.LARS,
+        {"lr": 30.0, "momentum": 0.7, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        like=[
+            like_optax("lars", learning_rate=30.0, momentum=0.7, weight_decay=0.3, trust_coefficient=2e-3, eps=0.1),
+        ],
+    ),
+    Case(
+        fo.LARS,
+        {"lr": 30.0, "momentum": 0.7, "nesterov": True, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        {"lr": 30.0, "momentum": 0.7, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        like=[
+            like_optax(
+                "lars",
+                learning_rate=30.0,
+                momentum=0.7,
+                nesterov=True,
+                weight_decay=0.3,
+                trust_coefficient=2e-3,
+                eps=0.1,
+            ),
+        ],
+    ),
+    Case(
+        fo.Fromage,
+        like=[like_optax("fromage", learning_rate=1e-2), like_torch("Fromage", "pytorch_optimizer", lr=1e-2)],
+    ),
+    Case(
+        fo.Fromage,
+        {"lr": 0.3, "min_norm": 10.0},
+        like=[like_optax("fromage", learning_rate=0.3, min_norm=10.0)],
+    ),
+    Case(fo.NovoGrad, like=[like_optax("novograd", learning_rate=1e-3)]),
+    Case(
+        fo.NovoGrad,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        like=[like_optax("novograd", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6, weight_decay=0.3)],
+    ),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
@@ -132,8 +171,11 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta1": OUTSIDE_0_1,
     "beta2": OUTSIDE_0_1,
     "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9, 0.9, 0.9), None, ("0.9", 0.9)],
+    "momentum": OUTSIDE_0_1,
     "eps": NEGATIVE_OR_NOT_FINITE,
     "eps_root": NEGATIVE_OR_NOT_FINITE,
+    "trust_coefficient": NEGATIVE_OR_NOT_FINITE,
+    "min_norm": NEGATIVE_OR_NOT_FINITE,
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
     "accumulate": [*NOT_A_COUNT, math.inf, True],
@@ -142,6 +184,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "clip_value": NOT_A_LIMIT,
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
+    "nesterov": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }

@@ -118,7 +118,11 @@ def test_nan_stays_nan(case: Case, dtype: type, isa: str) -> None:
     state = case.new_state(w)
     with fo.use_isa(isa):
         case.kernel(w, g, *state, **case.hyper_at(1))
-    assert np.flatnonzero(np.isnan(w)).tolist() == [3, 38]
+    spoiled = np.flatnonzero(np.isnan(w)).tolist()
+    if case.rule in fo._core.measured_rules:  # a norm may carry it to the whole tensor
+        assert {3, 38} <= set(spoiled)
+    else:
+        assert spoiled == [3, 38]
 
 
 def test_subnormal_numbers(case: Case, dtype: type, isa: str) -> None:

@@ -6,10 +6,13 @@ from fusedoptim import threads as _threads
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
 from fusedoptim.arena import arena
+from fusedoptim.fromage import Fromage
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
+from fusedoptim.lars import LARS
 from fusedoptim.momentum import Momentum
+from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
@@ -20,10 +23,13 @@ __version__ = _core.version
 
 __all__ = [
     "LAMB",
+    "LARS",
     "SGD",
     "Adam",
     "AdamW",
+    "Fromage",
     "Momentum",
+    "NovoGrad",
     "Optimizer",
     "RMSProp",
     "WindowSGD",
