@@ -20,7 +20,10 @@
 #include "rules/accumulate.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamw.hpp"
+#include "rules/ademamix.hpp"
+#include "rules/adopt.hpp"
 #include "rules/fromage.hpp"
+#include "rules/grams.hpp"
 #include "rules/lamb.hpp"
 #include "rules/lars.hpp"
 #include "rules/math.hpp"
@@ -41,7 +44,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Fromage, LARS, NesterovLARS, LAMB, NovoGrad>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, Fromage, LARS, NesterovLARS, LAMB,
+    NovoGrad>;
 // clang-format on
 
 }  // namespace

@@ -45,6 +45,21 @@ inline double power(double base, double exponent) {
   return result;
 }
 
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
+
+// -1, 0 or 1; NaN of NaN.
+template <class T>
+T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
+}
+
+// x within [-limit, limit]; NaN stays.
+template <class T>
+T clipped(T x, T limit) {
+  return x > limit ? limit : x < -limit ? -limit : x;
+}
+
 // The larger of the two, or NaN where one is.
 template <class T>
 T larger(T a, T b) {

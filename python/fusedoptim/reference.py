@@ -69,6 +69,68 @@ def adamw(
     adam(w, g, m, v, lr=lr, **hyper)
 
 
+def grams(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    **hyper: float,
+) -> None:
+    u = np.zeros_like(w)
+    adam(u, g, m, v, lr=lr, eps=eps, **hyper)
+    w[...] = (1 - lr * weight_decay) * w - np.sign(g) * np.abs(u)
+
+
+def adopt(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.9999,
+    eps: float = 1e-6,
+    clip: float = 1.0,
+    t: float = 1,
+) -> None:
+    limit = clip * math.sqrt(math.sqrt(t - 1)) if t > 1 else 0.0
+    beta2 = beta2 if t > 1 else 0.0  # at first v is the square itself
+    u = np.clip(g / np.maximum(np.sqrt(v), eps), -limit, limit)
+    m[...] = beta1 * m + (1 - beta1) * u
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    w[...] = w - lr * m
+
+
+def ademamix(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    m_slow: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    beta3: float = 0.9999,
+    alpha: float = 5.0,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    m_slow[...] = beta3 * m_slow + (1 - beta3) * g
+    unbias1, unbias2 = 1 / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    mixed = unbias1 * m + alpha * m_slow
+    w[...] = (1 - lr * weight_decay) * w - lr * mixed / (np.sqrt(unbias2 * v + eps_root) + eps)
+
+
 def fromage(w: Array, g: Array, *, lr: float = 1e-2, min_norm: float = 1e-6) -> None:
     shrink = 1 / math.sqrt(1 + lr * lr)
     w[...] = shrink * w - shrink * lr * trust_ratio(w, g, min_norm) * g
