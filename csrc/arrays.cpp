@@ -45,6 +45,7 @@ bool contains(Domain domain, double x) {
     case Domain::unit: return x >= 0 && x < 1;
     case Domain::step: return x >= 1 && x == std::floor(x);
     case Domain::count: return x >= 1 && x == std::floor(x) && std::isfinite(x);
+    case Domain::limit: return x > 0;
     case Domain::rows: break;
   }
   return false;

@@ -18,6 +18,7 @@ enum class Domain {
   unit,          // in [0, 1)
   step,          // a whole number >= 1, or inf
   count,         // a whole number >= 1
+  limit,         // > 0, or inf
   rows,          // not passed, comes last: the number of rows of the state array
 };
 

@@ -279,8 +279,8 @@ void update_part(const Rule& rule, void (Rule::*)(W, G, States...) const, std::i
 }
 
 // The pass before it of a rule that measures, over a chunk of a span.
-template <class Storage, class Rule, class Terms, class W, class G, class... States, std::size_t... I>
-Sums measure_part(const Rule& rule, Terms (Rule::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
+template <class Storage, class Rule, class Base, class Terms, class W, class G, class... States, std::size_t... I>
+Sums measure_part(const Rule& rule, Terms (Base::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
                   std::size_t offset, std::size_t n) {
   Sums sums;
   with_gradient<Storage>(span, offset, n, false, [&](auto g) {

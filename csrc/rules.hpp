@@ -20,9 +20,15 @@
 #include "rules/accumulate.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamw.hpp"
+#include "rules/ademamix.hpp"
+#include "rules/adopt.hpp"
+#include "rules/fromage.hpp"
+#include "rules/grams.hpp"
 #include "rules/lamb.hpp"
+#include "rules/lars.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/novograd.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
@@ -38,7 +44,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2, Traffic3, Traffic4, TrafficRead,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, Fromage, LARS, NesterovLARS, LAMB,
+    NovoGrad>;
 // clang-format on
 
 }  // namespace

@@ -75,6 +75,17 @@ def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
 
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
 
+
+def warm(beta1: float, beta3: float, steps: int) -> Callable[[int], float]:
+    """AdEMAMix's beta3 at step t, as the paper writes it."""
+
+    def at(t: int) -> float:
+        log1, log3, share = math.log(beta1), math.log(beta3), t / steps
+        return math.exp(log1 * log3 / ((1 - share) * log3 + share * log1)) if t < steps else beta3
+
+    return at
+
+
 CASES = [
     Case(fo.SGD, like=[like_torch("SGD", lr=1e-2), like_optax("sgd", learning_rate=1e-2)]),
     Case(fo.SGD, {"lr": 0.3, "weight_decay": 0.1}, like=[like_torch("SGD", lr=0.3, weight_decay=0.1)]),
@@ -107,6 +118,106 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(fo.Grams, like=[like_torch("Grams", "pytorch_optimizer")]),
+    Case(
+        fo.Grams,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_torch("Grams", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+    ),
+    Case(fo.Grams, {"lr": decay, "eps_root": 1e-6, "bias_correction": False}),
+    Case(
+        fo.ADOPT,
+        like=[
+            like_optax("adopt", "optax.contrib", learning_rate=1e-3),
+            like_torch("ADOPT", "pytorch_optimizer", clip_lambda=lambda step: (step - 1) ** 0.25),
+        ],
+    ),
+    Case(
+        fo.ADOPT,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 0.9, "clip": 0.5},
+        like=[
+            like_optax(
+                "adopt",
+                "optax.contrib",
+                learning_rate=0.03,
+                b1=0.7,
+                b2=0.95,
+                eps=0.9,
+                clip_value_fn=lambda count: 0.5 * count**0.25,
+            )
+        ],
+    ),
+    Case(
+        fo.ADOPT,
+        {"clip": math.inf, "betas": (0.7, 0.95), "eps": 1e-4},
+        like=[
+            like_optax("adopt", "optax.contrib", learning_rate=1e-3, b1=0.7, b2=0.95, eps=1e-4, use_clipping=False),
+        ],
+    ),
+    Case(fo.AdEMAMix, like=[like_optax("ademamix", "optax.contrib", learning_rate=1e-3)]),
+    Case(
+        fo.AdEMAMix,
+        {"lr": 0.01, "betas": (0.7, 0.95, 0.99), "alpha": 2.0, "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        like=[
+            like_optax(
+                "ademamix",
+                "optax.contrib",
+                learning_rate=0.01,
+                b1=0.7,
+                b2=0.95,
+                b3=0.99,
+                alpha=2.0,
+                eps=1e-4,
+                eps_root=1e-6,
+                weight_decay=0.3,
+            )
+        ],
+    ),
+    Case(
+        fo.AdEMAMix,
+        {"betas": (0.7, 0.95, 0.99), "warmup": 50},
+        {"beta1": 0.7, "beta2": 0.95, "alpha": lambda t: 5 * min(t / 50, 1), "beta3": warm(0.7, 0.99, 50)},
+        like=[like_torch("AdEMAMix", "pytorch_optimizer", betas=(0.7, 0.95, 0.99), t_alpha_beta3=50)],
+    ),
+    Case(fo.LARS, like=[like_optax("lars", learning_rate=1e-2)]),
+    Case(
+        fo.LARS,
+        {"lr": 30.0, "momentum": 0.7, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        like=[
+            like_optax("lars", learning_rate=30.0, momentum=0.7, weight_decay=0.3, trust_coefficient=2e-3, eps=0.1),
+        ],
+    ),
+    Case(
+        fo.LARS,
+        {"lr": 30.0, "momentum": 0.7, "nesterov": True, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        {"lr": 30.0, "momentum": 0.7, "weight_decay": 0.3, "trust_coefficient": 2e-3, "eps": 0.1},
+        like=[
+            like_optax(
+                "lars",
+                learning_rate=30.0,
+                momentum=0.7,
+                nesterov=True,
+                weight_decay=0.3,
+                trust_coefficient=2e-3,
+                eps=0.1,
+            ),
+        ],
+    ),
+    Case(
+        fo.Fromage,
+        like=[like_optax("fromage", learning_rate=1e-2), like_torch("Fromage", "pytorch_optimizer", lr=1e-2)],
+    ),
+    Case(
+        fo.Fromage,
+        {"lr": 0.3, "min_norm": 10.0},
+        like=[like_optax("fromage", learning_rate=0.3, min_norm=10.0)],
+    ),
+    Case(fo.NovoGrad, like=[like_optax("novograd", learning_rate=1e-3)]),
+    Case(
+        fo.NovoGrad,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        like=[like_optax("novograd", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6, weight_decay=0.3)],
+    ),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
@@ -114,6 +225,9 @@ DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimiz
 # Subnormal numbers count as zero in a kernel. What that takes away, less than the smallest normal number, is at most
 # multiplied by 1 / eps = 1e8, the largest factor in the rules above.
 SUBNORMAL_FACTOR = 1e9
+
+# Rules that take a sign, which jumps where a number counts as zero: no factor bounds what that makes.
+SIGNED = {"grams"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
@@ -132,8 +246,15 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta1": OUTSIDE_0_1,
     "beta2": OUTSIDE_0_1,
     "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9, 0.9, 0.9), None, ("0.9", 0.9)],
+    "momentum": OUTSIDE_0_1,
     "eps": NEGATIVE_OR_NOT_FINITE,
     "eps_root": NEGATIVE_OR_NOT_FINITE,
+    "beta3": OUTSIDE_0_1,
+    "alpha": NEGATIVE_OR_NOT_FINITE,
+    "warmup": [*(value for value in NOT_A_COUNT if value is not None), math.inf, True],
+    "clip": [0, 0.0, -1, -1e-300, math.nan, -math.inf, *NOT_NUMBERS],
+    "trust_coefficient": NEGATIVE_OR_NOT_FINITE,
+    "min_norm": NEGATIVE_OR_NOT_FINITE,
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
     "accumulate": [*NOT_A_COUNT, math.inf, True],
@@ -142,6 +263,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "clip_value": NOT_A_LIMIT,
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
+    "nesterov": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }

@@ -10,7 +10,7 @@ import pytest
 import fusedoptim as fo
 
 from .bits import Flushing, assert_same_bits, flushed
-from .cases import SUBNORMAL_FACTOR, Case
+from .cases import SIGNED, SUBNORMAL_FACTOR, Case
 
 PARALLEL = fo._core.parallel_threshold
 SIZES = [*range(34), 127, 128, 129, 1000, PARALLEL - 1, PARALLEL, PARALLEL + 1, 100_003]
@@ -118,7 +118,11 @@ def test_nan_stays_nan(case: Case, dtype: type, isa: str) -> None:
     state = case.new_state(w)
     with fo.use_isa(isa):
         case.kernel(w, g, *state, **case.hyper_at(1))
-    assert np.flatnonzero(np.isnan(w)).tolist() == [3, 38]
+    spoiled = np.flatnonzero(np.isnan(w)).tolist()
+    if case.rule in fo._core.measured_rules:  # a norm may carry it to the whole tensor
+        assert {3, 38} <= set(spoiled)
+    else:
+        assert spoiled == [3, 38]
 
 
 def test_subnormal_numbers(case: Case, dtype: type, isa: str) -> None:
@@ -137,7 +141,7 @@ def test_subnormal_numbers(case: Case, dtype: type, isa: str) -> None:
                 case.kernel(w, g, *state, **case.hyper_at(t))
                 for got, want, near in zip((w, *state), wanted, unflushed, strict=True):
                     assert_same_bits(got, want, f"threads={n_threads} t={t}")
-                    assert np.abs(got - near).max() <= bound
+                    assert case.rule in SIGNED or np.abs(got - near).max() <= bound
 
 
 @pytest.mark.parametrize("n", [16, PARALLEL + 1])

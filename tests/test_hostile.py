@@ -72,6 +72,11 @@ ROLES = {
 }
 
 
+# How many axes an array must have to be spoiled in this way; others take none.
+AXES = {"strided": 1, "inner axis strided": 1, "negative strides": 1, "broadcast": 1, "empty": 1}
+AXES |= {"Fortran order": 2, "fewer rows": 2, "transposed": 2, "flat": 2}
+
+
 def hostile(role: str) -> Any:
     return pytest.mark.parametrize("bad", ROLES[role])
 
@@ -99,12 +104,20 @@ def normal(*shape: int, seed: int = 0, dtype: Any = np.float32) -> np.ndarray:
 def kernel_arrays(case: Case, dtype: Any = np.float32) -> dict[str, np.ndarray]:
     names = ["w", "g", *(name for name, _ in fo._core.rule_states[case.rule])]
     shapes = [SHAPE, SHAPE, *case.state_shapes(SHAPE)]
-    return {name: abs(normal(*shape, dtype=dtype)) for name, shape in zip(names, shapes, strict=True)}
+    return {name: np.array(abs(normal(*shape, dtype=dtype))) for name, shape in zip(names, shapes, strict=True)}
 
 
 def roles(case: Case) -> Iterator[tuple[str, str]]:
     """Each array of a kernel, and its role."""
     return ((name, name if name in ("w", "g") else "state") for name in kernel_arrays(case))
+
+
+def hostile_arrays(case: Case) -> Iterator[tuple[Case, str, str]]:
+    """Each array of a kernel, and each way to spoil it."""
+    arrays = kernel_arrays(case)
+    return (
+        (case, name, bad) for name, role in roles(case) for bad in ROLES[role] if arrays[name].ndim >= AXES.get(bad, 0)
+    )
 
 
 @contextmanager
@@ -115,7 +128,7 @@ def unchanged(arrays: Any) -> Iterator[None]:
     assert [array.tobytes() for array in arrays] == before
 
 
-KERNEL_ARRAYS = [(case, name, bad) for case in DEFAULTS for name, role in roles(case) for bad in ROLES[role]]
+KERNEL_ARRAYS = [row for case in DEFAULTS for row in hostile_arrays(case)]
 
 
 @pytest.mark.parametrize(("row", "name", "bad"), KERNEL_ARRAYS, ids=lambda x: str(x))
@@ -319,6 +332,7 @@ def test_grads_that_are_weights_or_state(each: Case, accumulate: int) -> None:
         f'{name}["{key}"]': [s.reshape(-1)[:12].reshape(SHAPE), s.reshape(-1)[-12:].reshape(SHAPE)]
         for name, nest in optimizer.state.items()
         for key, s in nest.items()
+        if s.size >= 12  # not one number of a tensor
     }
     before = memory.tobytes(), pickle.dumps(optimizer.state_dict())
     for what, arrays in overlapping.items():

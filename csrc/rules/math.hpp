@@ -19,11 +19,18 @@ constexpr Hyper lr(double fallback) { return {"lr", fallback, Domain::non_negati
 constexpr Hyper beta(double fallback) { return {"beta", fallback, Domain::unit}; }
 constexpr Hyper beta1(double fallback = 0.9) { return {"beta1", fallback, Domain::unit}; }    // of g's running average
 constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Domain::unit}; }  // of that of its square
+constexpr Hyper momentum(double fallback) { return {"momentum", fallback, Domain::unit}; }
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
 constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
+
+// The signature of a variant, which takes the same.
+constexpr Signature renamed(Signature signature, const char* name) {
+  signature.name = name;
+  return signature;
+}
 
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
@@ -38,10 +45,31 @@ inline double power(double base, double exponent) {
   return result;
 }
 
-// |x_0| / |x_1|, or 1 where either is 0.
-inline double trust_ratio(const Sums& sums) {
-  const double above = sqrt(sums.x[0]), below = sqrt(sums.x[1]);
-  return above > 0 && below > 0 ? above / below : 1;
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
+
+// -1, 0 or 1; NaN of NaN.
+template <class T>
+T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
+}
+
+// x within [-limit, limit]; NaN stays.
+template <class T>
+T clipped(T x, T limit) {
+  return x > limit ? limit : x < -limit ? -limit : x;
+}
+
+// The larger of the two, or NaN where one is.
+template <class T>
+T larger(T a, T b) {
+  return a > b || a != a ? a : b;
+}
+
+// coefficient |x_0| / (|x_1| + eps) with norms of at least min_norm, or 1 where either is 0.
+inline double trust_ratio(const Sums& sums, double min_norm = 0, double coefficient = 1, double eps = 0) {
+  const double above = larger(sqrt(sums.x[0]), min_norm), below = larger(sqrt(sums.x[1]), min_norm);
+  return above > 0 && below > 0 ? coefficient * above / (below + eps) : 1;
 }
 
 // The gradients of the last steps: the sum of the earlier ones, oldest first, and where the newest one goes.

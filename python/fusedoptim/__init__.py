@@ -5,11 +5,17 @@ from fusedoptim import isa as _isa
 from fusedoptim import threads as _threads
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
+from fusedoptim.ademamix import AdEMAMix
+from fusedoptim.adopt import ADOPT
 from fusedoptim.arena import arena
+from fusedoptim.fromage import Fromage
+from fusedoptim.grams import Grams
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
+from fusedoptim.lars import LARS
 from fusedoptim.momentum import Momentum
+from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
@@ -19,11 +25,17 @@ from fusedoptim.window_sgd import WindowSGD
 __version__ = _core.version
 
 __all__ = [
+    "ADOPT",
     "LAMB",
+    "LARS",
     "SGD",
+    "AdEMAMix",
     "Adam",
     "AdamW",
+    "Fromage",
+    "Grams",
     "Momentum",
+    "NovoGrad",
     "Optimizer",
     "RMSProp",
     "WindowSGD",

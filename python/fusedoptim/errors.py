@@ -12,6 +12,7 @@ DOMAINS = [
     "a number in [0, 1)",
     "a whole number >= 1, or inf",
     "a whole number >= 1",
+    "a number > 0, or inf",
     "left out, for it is the number of rows of the state",
 ]
 

@@ -55,7 +55,7 @@ class Optimizer:
 
     rule: str
     variants: ClassVar[tuple[str, ...]] = ()  # other rules, which arguments choose
-    carried: ClassVar[dict[str, float]] = {}  # numbers that a group carries from step to step, and the first ones
+    carried: ClassVar[dict[str, float] | None] = None  # what a group carries from step to step at first, if it does
     registry: ClassVar[dict[str, type["Optimizer"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -102,7 +102,7 @@ class Optimizer:
 
     @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
-        """Hyper-parameters of step t that follow from the steps before, and the numbers that are carried on."""
+        """Hyper-parameters of step t, from those of the group and what it carries, and what is carried on."""
         return {}, carried
 
     # -- groups --------------------------------------------------------------------------------------------------------

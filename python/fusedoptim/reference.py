@@ -69,6 +69,106 @@ def adamw(
     adam(w, g, m, v, lr=lr, **hyper)
 
 
+def grams(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    **hyper: float,
+) -> None:
+    u = np.zeros_like(w)
+    adam(u, g, m, v, lr=lr, eps=eps, **hyper)
+    w[...] = (1 - lr * weight_decay) * w - np.sign(g) * np.abs(u)
+
+
+def adopt(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.9999,
+    eps: float = 1e-6,
+    clip: float = 1.0,
+    t: float = 1,
+) -> None:
+    limit = clip * math.sqrt(math.sqrt(t - 1)) if t > 1 else 0.0
+    beta2 = beta2 if t > 1 else 0.0  # at first v is the square itself
+    u = np.clip(g / np.maximum(np.sqrt(v), eps), -limit, limit)
+    m[...] = beta1 * m + (1 - beta1) * u
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    w[...] = w - lr * m
+
+
+def ademamix(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    m_slow: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    beta3: float = 0.9999,
+    alpha: float = 5.0,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    m_slow[...] = beta3 * m_slow + (1 - beta3) * g
+    unbias1, unbias2 = 1 / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    mixed = unbias1 * m + alpha * m_slow
+    w[...] = (1 - lr * weight_decay) * w - lr * mixed / (np.sqrt(unbias2 * v + eps_root) + eps)
+
+
+def fromage(w: Array, g: Array, *, lr: float = 1e-2, min_norm: float = 1e-6) -> None:
+    shrink = 1 / math.sqrt(1 + lr * lr)
+    w[...] = shrink * w - shrink * lr * trust_ratio(w, g, min_norm) * g
+
+
+def lars(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    trust_coefficient: float = 1e-3,
+    eps: float = 0.0,
+) -> None:
+    u = g + weight_decay * w
+    m[...] = momentum * m + lr * trust_ratio(w, u, 0, trust_coefficient, eps) * u
+    w[...] = w - m
+
+
+def nesterov_lars(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    trust_coefficient: float = 1e-3,
+    eps: float = 0.0,
+) -> None:
+    u = g + weight_decay * w
+    step = lr * trust_ratio(w, u, 0, trust_coefficient, eps) * u
+    m[...] = momentum * m + step
+    w[...] = w - (momentum * m + step)
+
+
 def lamb(
     w: Array,
     g: Array,
@@ -90,6 +190,27 @@ def lamb(
     w[...] = w - lr * trust_ratio(w, u) * u
 
 
+def novograd(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.25,
+    eps: float = 1e-6,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    beta2 = beta2 if t > 1 else 0.0  # at first v is the square itself
+    v[...] = beta2 * float(v) + (1 - beta2) * square_sum([g])
+    factor = 1 / (math.sqrt(float(v) + eps_root) + eps)
+    m[...] = beta1 * m + (factor * g + weight_decay * w)
+    w[...] = w - lr * m
+
+
 # What a step does around the rule.
 
 
@@ -103,24 +224,26 @@ def gradient(
 
 
 def norm(gs: Sequence[Array]) -> float:
-    """The norm of several gradients together, of those in float32 first.
+    """The norm of several gradients together, of those in float32 first."""
+    return math.sqrt(square_sum(sorted(gs, key=lambda g: g.dtype.itemsize)))
 
-    In float64 and in a fixed order: 32 lanes over each chunk of 4096 elements, folded in halves, then chunk after chunk.
-    """
+
+def square_sum(gs: Sequence[Array]) -> float:
+    """In float64 and in a fixed order: 32 lanes over each chunk of 4096 elements, folded in halves, then chunk after chunk."""
     total = 0.0
-    for g in sorted(gs, key=lambda g: g.dtype.itemsize):
+    for g in gs:
         for begin in range(0, g.size, 4096):
             squares = np.square(np.asarray(g).ravel()[begin : begin + 4096], dtype=np.float64)
             lanes = np.add.reduce(np.pad(squares, (0, -squares.size % 32)).reshape(-1, 32), axis=0)
             while lanes.size > 1:
                 lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
             total += float(lanes[0])
-    return math.sqrt(total)
+    return total
 
 
-def trust_ratio(w: Array, u: Array) -> float:
-    above, below = norm([w]), norm([u])
-    return above / below if above > 0 and below > 0 else 1.0
+def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 1.0, eps: float = 0.0) -> float:
+    above, below = max(norm([w]), min_norm), max(norm([u]), min_norm)
+    return coefficient * above / (below + eps) if above > 0 and below > 0 else 1.0
 
 
 def average(ema: Array, w: Array, *, decay: float) -> None:

@@ -64,7 +64,7 @@ def save(opt: "Optimizer") -> dict[str, Any]:
             states[k]["step"] = torch.tensor(float(opt.t))
         elif opt.t == 0:
             states[k] = {}
-        for name in opt.carried:
+        for name in opt.carried or ():
             states[k][name] = torch.tensor(opt.groups[tensor.group]._carried[name])
     return {"state": states, "param_groups": groups}
 
@@ -95,8 +95,8 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
     of_tensor = [theirs.get(index, {}) for index in indices]
     numbers = [_numbers(opt, group, given, other) for group, given in zip(opt.groups, groups, strict=True)]
     for k, tensor in enumerate(opt._tensors):
-        for name in opt.carried:
-            numbers[tensor.group][name] = float(of_tensor[k].get(name, opt.carried[name]))
+        for name in opt.carried or ():
+            numbers[tensor.group][name] = float(of_tensor[k].get(name, opt.groups[0]._carried[name]))
     state = {}
     for name, nest in opt.state.items():
         own = tree.leaves(opt._skeleton, nest, name)

@@ -1,0 +1,25 @@
+// Fromage: steps of the length lr |w| in each tensor, and back to its sphere. Bernstein et al. 2020, Algorithm 1,
+// arXiv:2002.03432.
+//   w <- (w - lr |w| / |g| g) / sqrt(1 + lr^2)
+// As in optax, norms are at least min_norm, and the ratio is 1 where either is 0.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct Fromage {
+  static constexpr Signature signature = {"fromage", {}, {hyper::lr(1e-2), {"min_norm", 1e-6, Domain::non_negative}}};
+  double lr, min_norm, shrink;
+  T keep, factor = 0;
+
+  Fromage(double lr, double min_norm) : lr(lr), min_norm(min_norm), shrink(1 / sqrt(1 + lr * lr)), keep(T(shrink)) {}
+
+  Terms<T, 2> measure(T w, T g) const { return {w, g}; }
+
+  double settle(const Sums& sums, double, T*) const { return shrink * lr * trust_ratio(sums, min_norm); }
+
+  void operator()(T& w, T g) const { w = keep * w - factor * g; }
+};
+
+}  // namespace

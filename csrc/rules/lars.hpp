@@ -1,0 +1,52 @@
+// LARS: momentum whose step in each tensor is relative to |w|. You et al. 2017, Algorithm 1, arXiv:1708.03888.
+//   u = g + weight_decay w
+//   m <- momentum m + lr trust_coefficient |w| / (|u| + eps) u
+//   w <- w - m
+// As in optax the ratio is 1, without the coefficient, where either norm is 0. The paper's denominator is
+// |g| + weight_decay |w| in place of |u|.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct LARS {
+  static constexpr Signature signature = {"lars",
+                                          {{"m"}},
+                                          {hyper::lr(1e-2),
+                                           hyper::momentum(0.9),
+                                           hyper::weight_decay(0),
+                                           {"trust_coefficient", 1e-3, Domain::non_negative},
+                                           hyper::eps(0)}};
+  double lr, trust_coefficient, eps;
+  T momentum, weight_decay, factor = 0;
+
+  LARS(double lr, double momentum, double weight_decay, double trust_coefficient, double eps)
+      : lr(lr), trust_coefficient(trust_coefficient), eps(eps), momentum(T(momentum)), weight_decay(T(weight_decay)) {}
+
+  T direction(T w, T g) const { return g + weight_decay * w; }
+
+  Terms<T, 2> measure(T w, T g, T) const { return {w, direction(w, g)}; }
+
+  double settle(const Sums& sums, double, T*) const { return lr * trust_ratio(sums, 0, trust_coefficient, eps); }
+
+  void operator()(T& w, T g, T& m) const {
+    m = momentum * m + factor * direction(w, g);
+    w = w - m;
+  }
+};
+
+// With Nesterov's look ahead:  w <- w - (momentum m + lr ratio u)
+template <class T>
+struct NesterovLARS : LARS<T> {
+  static constexpr Signature signature = renamed(LARS<T>::signature, "nesterov_lars");
+  using LARS<T>::LARS;
+
+  void operator()(T& w, T g, T& m) const {
+    const T step = this->factor * this->direction(w, g);
+    m = this->momentum * m + step;
+    w = w - (this->momentum * m + step);
+  }
+};
+
+}  // namespace
