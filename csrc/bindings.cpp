@@ -14,7 +14,7 @@ namespace fusedoptim {
 
 namespace {
 
-constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row"};
+constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "scratch"};
 
 int n_arrays(const Row& row) { return 2 + row.n_state; }
 
@@ -80,7 +80,7 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
 void describe(const Row& row, py::dict& states, py::dict& hypers) {
   py::list state, hyper;
   for (const State* s = row.signature.state; s->name; ++s)
-    state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
+    if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;

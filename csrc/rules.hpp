@@ -23,6 +23,7 @@
 #include "rules/lamb.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/muon.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
@@ -38,7 +39,7 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB, Muon>;
 // clang-format on
 
 }  // namespace

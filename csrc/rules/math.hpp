@@ -19,6 +19,7 @@ constexpr Hyper lr(double fallback) { return {"lr", fallback, Domain::non_negati
 constexpr Hyper beta(double fallback) { return {"beta", fallback, Domain::unit}; }
 constexpr Hyper beta1(double fallback = 0.9) { return {"beta1", fallback, Domain::unit}; }    // of g's running average
 constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Domain::unit}; }  // of that of its square
+constexpr Hyper momentum(double fallback) { return {"momentum", fallback, Domain::unit}; }
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
 constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it

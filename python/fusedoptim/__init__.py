@@ -10,6 +10,7 @@ from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
 from fusedoptim.momentum import Momentum
+from fusedoptim.muon import Muon
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
@@ -24,6 +25,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Momentum",
+    "Muon",
     "Optimizer",
     "RMSProp",
     "WindowSGD",

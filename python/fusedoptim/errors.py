@@ -21,6 +21,7 @@ SHAPES = [
     lambda weight: f"(rows >= 1, *{weight})",
     lambda weight: "()",
     lambda weight: f"{weight[:1]}" if weight else "(rows,), and the weight an axis",
+    lambda weight: f"{weight}",
 ]
 
 
