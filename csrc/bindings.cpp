@@ -14,7 +14,7 @@ namespace fusedoptim {
 
 namespace {
 
-constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row"};
+constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "scratch"};
 
 int n_arrays(const Row& row) { return 2 + row.n_state; }
 
@@ -89,7 +89,7 @@ py::list array_names(const Row& row, unsigned bits) {
 void describe(const Row& row, py::dict& states, py::dict& hypers, py::dict& passes) {
   py::list state, hyper, moved;
   for (const State* s = row.signature.state; s->name; ++s)
-    state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
+    if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   for (const Pass& pass : row.passes)
     if (pass.reads) moved.append(py::make_tuple(array_names(row, pass.reads), array_names(row, pass.writes)));

@@ -30,10 +30,11 @@ struct Hyper {
 
 // What a state array has a number for. The order is that of state_shape in errors.py.
 enum class Shape {
-  weight,  // each element of the weight
-  ring,    // the same, for each of several past steps
-  tensor,  // the weight as a whole: an array without axes
-  row,     // each index of the weight's first axis
+  weight,   // each element of the weight
+  ring,     // the same, for each of several past steps
+  tensor,   // the weight as a whole: an array without axes
+  row,      // each index of the weight's first axis
+  scratch,  // each element of the weight, for the time of a step; no part of the state
 };
 
 struct State {

@@ -270,7 +270,7 @@ void update_part(const Rule& rule, void (Rule::*)(W, G, States...) const, std::i
              Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
       };
       const double decay = span.settings->ema_decay;
-      if (span.ema != nullptr)
+      if (std::is_reference_v<W> && span.ema != nullptr)  // else the weight is as it was
         pass(Average<Storage>{at<typename Storage::Stored>(span.ema, offset), T(decay), T(1 - decay)});
       else
         pass(NoAverage{});

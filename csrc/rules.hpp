@@ -28,6 +28,7 @@
 #include "rules/lars.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/muon.hpp"
 #include "rules/novograd.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
@@ -39,13 +40,34 @@ namespace {
 template <template <class> class... Rule>
 struct List {};
 
-// clang-format off: one a line
+// One a line.
+// clang-format off
 using Rules = List<
     // helpers
-    Accumulate, Traffic0, Traffic1, Traffic2, Traffic3, Traffic4, TrafficRead,
+    Accumulate,
+    Traffic0,
+    Traffic1,
+    Traffic2,
+    Traffic3,
+    Traffic4,
+    TrafficRead,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, Fromage, LARS, NesterovLARS, LAMB,
-    NovoGrad>;
+    SGD,
+    WindowSGD,
+    Momentum,
+    RMSProp,
+    Adam,
+    AdamW,
+    Grams,
+    ADOPT,
+    AdEMAMix,
+    Fromage,
+    LARS,
+    NesterovLARS,
+    LAMB,
+    NovoGrad,
+    Muon
+>;
 // clang-format on
 
 }  // namespace

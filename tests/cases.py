@@ -220,6 +220,25 @@ CASES = [
     ),
 ]
 
+# Of optimizers for matrices alone, which the tests that draw vectors cannot run: test_muon.py does.
+MATRIX_CASES = [
+    Case(fo.Muon),
+    Case(
+        fo.Muon,
+        {
+            "lr": 0.03,
+            "weight_decay": 0.3,
+            "momentum": 0.7,
+            "nesterov": False,
+            "ns_coefficients": (2.0, -1.5, 0.5),
+            "eps": 0.5,
+            "ns_steps": 7,
+            "adjust_lr_fn": "match_rms_adamw",
+        },
+    ),
+    Case(fo.Muon, {"lr": fo.schedules.exponential(0.3, 0.9), "adjust_lr_fn": "original"}),
+]
+
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
 
 # Subnormal numbers count as zero in a kernel. What that takes away, less than the smallest normal number, is at most
@@ -257,13 +276,16 @@ OUTSIDE: dict[str, list[Any]] = {
     "min_norm": NEGATIVE_OR_NOT_FINITE,
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
+    "nesterov": NOT_A_FLAG,
+    "ns_coefficients": [(1.0, 2.0), (1.0, 2.0, math.nan), (1.0, 2.0, "3"), 1.0, None, "abc"],
+    "ns_steps": [*NOT_A_COUNT, math.inf, True],
+    "adjust_lr_fn": ["", "Original", 1, True, ["original"]],
     "accumulate": [*NOT_A_COUNT, math.inf, True],
     "num_threads": [0, -1, 1.5, "2", True],
     "clip_norm": NOT_A_LIMIT,
     "clip_value": NOT_A_LIMIT,
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
-    "nesterov": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }

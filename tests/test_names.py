@@ -12,12 +12,13 @@ import pytest
 import fusedoptim as fo
 
 from .bits import assert_same_bits
-from .cases import CASES, DEFAULTS, OUTSIDE, Case
+from .cases import CASES, DEFAULTS, MATRIX_CASES, OUTSIDE, Case
 
 RULES = set(fo._core.rule_hypers)
 DOCS = Path(__file__).parents[1] / "docs"
 SECTIONS = ["Parameters", "Raises", "Examples", "References"]
 PUBLIC = [*fo.__all__, *(f"schedules.{name}" for name in fo.schedules.__all__)]
+OF_MATRICES = {case.rule for case in MATRIX_CASES}  # with products that are not compiled
 
 
 def assert_same_names(got: set[str], where: str) -> None:
@@ -42,7 +43,8 @@ def test_reference() -> None:
 
 def test_kernels() -> None:
     assert_same_names(set(fo.kernels.__all__), "kernels.__all__")
-    assert {fo.kernels.__dict__[name] for name in RULES} == {fo._core.__dict__[name] for name in RULES}
+    compiled = RULES - OF_MATRICES
+    assert {fo.kernels.__dict__[name] for name in compiled} == {fo._core.__dict__[name] for name in compiled}
 
 
 def test_classes() -> None:
@@ -53,8 +55,8 @@ def test_classes() -> None:
 
 
 def test_cases() -> None:
-    assert_same_names({case.rule for case in CASES}, "cases.py")
-    optimizers = [case.optimizer for case in DEFAULTS]
+    assert_same_names({case.rule for case in [*CASES, *MATRIX_CASES]}, "cases.py")
+    optimizers = [case.optimizer for case in [*DEFAULTS, *MATRIX_CASES] if not case.keywords]
     assert set(optimizers) == set(fo.Optimizer.registry.values()), "cases.py lacks a row with the defaults"
     assert len(set(optimizers)) == len(optimizers), "cases.py has an optimizer twice with its defaults"
 
@@ -90,11 +92,12 @@ def test_docs_reach_every_public_name() -> None:
     assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
 
 
-def test_every_hyper_parameter_is_tested(each: Case) -> None:
+@pytest.mark.parametrize("optimizer", sorted(set(fo.Optimizer.registry.values()), key=str))
+def test_every_hyper_parameter_is_tested(optimizer: type[fo.Optimizer]) -> None:
     """With another value than its default, and with those it must refuse."""
-    parameters = inspect.signature(each.optimizer).parameters.values()
+    parameters = inspect.signature(optimizer).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    rows = [case for case in CASES if case.optimizer is each.optimizer]
+    rows = [case for case in [*CASES, *MATRIX_CASES] if case.optimizer is optimizer]
     tested = {name for case in rows for name, value in case.keywords.items() if value != defaults[name]}
     hypers = {name for case in rows for name in fo._core.rule_hypers[case.rule]}
     if "weight_decay" not in hypers:
@@ -114,7 +117,7 @@ def documented(rule: str) -> tuple[list[str], dict[str, float]]:
     return [name for name, _ in arrays], {name: float(value) for name, value in hyper}
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("rule", sorted(RULES - OF_MATRICES))
 def test_the_reference_has_the_signature_of_the_kernel(rule: str) -> None:
     arrays, hyper = documented(rule)
     assert arrays == ["w", "g", *(name for name, _ in fo._core.rule_states[rule])]
@@ -127,15 +130,24 @@ def test_the_reference_has_the_signature_of_the_kernel(rule: str) -> None:
         assert set(own) == set(hyper)
 
 
-def test_kernel_reference_and_class_have_the_same_defaults(each: Case) -> None:
+@pytest.mark.parametrize("rule", sorted(OF_MATRICES))
+def test_of_matrices_kernel_and_reference_have_the_same_signature(rule: str) -> None:
+    kernel, reference = (inspect.signature(getattr(layer, rule)).parameters for layer in (fo.kernels, fo.reference))
+    assert [(p.name, p.kind, p.default) for p in kernel.values()] == [
+        (p.name, p.kind, p.default) for p in reference.values()
+    ]
+
+
+@pytest.mark.parametrize("row", [*DEFAULTS, *(case for case in MATRIX_CASES if not case.keywords)], ids=str)
+def test_kernel_reference_and_class_have_the_same_defaults(row: Case) -> None:
     rng = np.random.default_rng(0)
-    g, start = rng.normal(size=(2, 100))
+    g, start = rng.normal(size=(2, 10, 10))
     results = []
-    for run in (each.kernel, each.reference):
+    for run in (row.kernel, row.reference):
         w = start.copy()
-        run(w, g, *each.new_state(w))
+        run(w, g, *row.new_state(w))
         results.append(w)
     w = start.copy()
-    each.make(w).step(g)
+    row.make(w).step(g)
     for result in results:
         assert_same_bits(result, w)

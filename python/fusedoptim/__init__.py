@@ -15,6 +15,7 @@ from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
 from fusedoptim.lars import LARS
 from fusedoptim.momentum import Momentum
+from fusedoptim.muon import Muon
 from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
@@ -35,6 +36,7 @@ __all__ = [
     "Fromage",
     "Grams",
     "Momentum",
+    "Muon",
     "NovoGrad",
     "Optimizer",
     "RMSProp",

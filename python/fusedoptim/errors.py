@@ -20,7 +20,7 @@ DOMAINS = [
 def state_shape(weight: tuple[int, ...], shape: int) -> str:
     """The shape of a state array, in the order of `Shape` in kernel.hpp."""
     row = f"{weight[:1]}" if weight else "(rows,), and the weight an axis,"
-    return [f"{weight}", f"(rows >= 1, *{weight})", "()", row][shape]
+    return [f"{weight}", f"(rows >= 1, *{weight})", "()", row, f"{weight}"][shape]
 
 
 def not_an_array(name: str, got: object) -> NoReturn:

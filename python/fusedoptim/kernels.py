@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fusedoptim import _core
+from fusedoptim.muon import kernel as _muon
 
 __all__ = list(_core.rule_states)
 
-globals().update({rule: getattr(_core, rule) for rule in __all__})
+globals().update({rule: getattr(_core, rule) for rule in __all__} | {"muon": _muon})  # with matrix products
 
 if TYPE_CHECKING:
 

@@ -14,7 +14,7 @@ from fusedoptim import _core, errors, state_dict, torch_state, tree
 from fusedoptim.group import Group, Hyper, to_hyper
 from fusedoptim.options import Common, check_grad_scale, make_options
 from fusedoptim.schedules import Schedule
-from fusedoptim.tensors import Array, Tensor, drop_sums, make_plan, make_tensors, state_layout
+from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout
 from fusedoptim.turn import Turn
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
@@ -200,7 +200,7 @@ class Optimizer:
             self._refuse_amid("freeze or thaw")
             found = {self._find(key) for key in keys}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
-            self._plan = make_plan(self.rule, len(self.groups), tensors)
+            self._plan = self._make_plan(len(self.groups), tensors)
             drop_sums(was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen)
             self._tensors, self._any_frozen = tensors, any(tensor.frozen for tensor in tensors)
 
@@ -225,7 +225,7 @@ class Optimizer:
             initial = partial(self._initial, group)
             tensors += make_tensors(keys, weights, len(groups), self._layout, self._rows, initial)
             groups.append(group)
-        plan = make_plan(self.rule, len(groups), tensors)
+        plan = self._make_plan(len(groups), tensors)
         self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
         self._values = [group._values for group in groups]
         self.params: Any = [group.params for group in groups] if grouped else groups[0].params
@@ -234,6 +234,10 @@ class Optimizer:
             name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors]))
             for name, _ in self._layout
         }
+
+    def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+        """The compiled half."""
+        return fill_plan(_core.Plan(self.rule, n_groups), self.rule, tensors)
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
         return self.initial(name, weight, group._arguments)

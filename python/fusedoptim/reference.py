@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusedoptim.newton_schulz import COEFFICIENTS, newton_schulz, size
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -209,6 +211,26 @@ def novograd(
     factor = 1 / (math.sqrt(float(v) + eps_root) + eps)
     m[...] = beta1 * m + (factor * g + weight_decay * w)
     w[...] = w - lr * m
+
+
+def muon(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.95,
+    weight_decay: float = 0.1,
+    nesterov: bool = True,
+    ns_coefficients: tuple[float, float, float] = COEFFICIENTS,
+    ns_steps: int = 5,
+    eps: float = 1e-7,
+    adjust_lr_fn: str | None = None,
+) -> None:
+    m[...] = momentum * m + (1 - momentum) * g
+    u = (1 - momentum) * g + momentum * m if nesterov else m
+    u = size(u.shape, adjust_lr_fn) * newton_schulz(u, ns_coefficients, ns_steps, eps)
+    w[...] = (1 - lr * weight_decay) * w - lr * u
 
 
 # What a step does around the rule.

@@ -66,9 +66,8 @@ def make_tensors(
     return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
 
 
-def make_plan(rule: str, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
-    """The compiled half: all tensors that are not frozen."""
-    plan = _core.Plan(rule, n_groups)
+def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor]) -> _core.Plan:
+    """Takes in all tensors that are not frozen."""
     for tensor in tensors:
         if not tensor.frozen:
             arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[rule])]
