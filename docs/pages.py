@@ -93,7 +93,7 @@ def source(rule: str) -> Path:
     """The file that defines a rule: its own, or the one with its signature."""
     if (own := CSRC / "rules" / f"{rule}.hpp").exists():
         return own
-    signature = re.compile(rf'signature\s*=\s*\w*[({{]\s*"{rule}"')
+    signature = re.compile(rf'signature = [^;]*"{rule}"')
     (found,) = (path for path in CSRC.rglob("*.?pp") if signature.search(path.read_text()))
     return found
 
