@@ -66,9 +66,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def figures(session: nox.Session) -> None:
-    """Draws the pictures of the documentation again; commit them."""
-    session.install(".", "matplotlib")
+    """Makes the pictures and the table of convergence of the documentation again; commit them."""
+    session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
+    session.run("python", "bench/convergence.py")
 
 
 @nox.session

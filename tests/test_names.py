@@ -37,6 +37,13 @@ def test_the_compiled_table_describes_itself() -> None:
     assert all(fo._core.rule_passes.values())
 
 
+def test_passes() -> None:
+    """What a pass reads and writes, as the signature of the rule tells."""
+    assert fo._core.rule_passes["adam"] == [(["w", "g", "m", "v"], ["w", "m", "v"])]
+    assert fo._core.rule_passes["lamb"] == [(["w", "g", "m", "v"], ["m", "v"]), (["w", "m", "v"], ["w"])]
+    assert fo._core.rule_passes["window_sgd"] == [(["w", "g"], ["w"])]  # the ring is counted by rows
+
+
 def test_reference() -> None:
     assert_same_names(functions(fo.reference), "reference.py")
 

@@ -1,7 +1,7 @@
 """The optimizers of the demo, the digits, and a training run."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,19 +71,16 @@ def train(
     params = mlp.init(SIZES, rng)
     opt = make(params)
     twin = Twin(opt)
-    run = Run(losses=[_loss(params, data)])
+    run = Run(losses=[loss(params, data)])
     for _ in range(epochs):
-        order = rng.permutation(len(data.y))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            batch = order[start : start + BATCH]
-            grads = mlp.backward(params, data.x[batch], data.y[batch])
+        for grads in gradients(params, data, rng):
             begin = time.perf_counter()
             opt.step(grads)
             middle = time.perf_counter()
             twin.step(grads, opt.t)
             run.seconds += middle - begin
             run.reference_seconds += time.perf_counter() - middle
-        run.losses.append(_loss(params, data))
+        run.losses.append(loss(params, data))
         progress()
     run.train_accuracy = mlp.accuracy(params, data.x, data.y)
     run.test_accuracy = mlp.accuracy(params, data.x_test, data.y_test)
@@ -91,5 +88,13 @@ def train(
     return run
 
 
-def _loss(params: mlp.Layers, data: Digits) -> float:
+def gradients(params: mlp.Layers, data: Digits, rng: np.random.Generator) -> Iterator[mlp.Layers]:
+    """The gradient of each minibatch of an epoch, at the weights as they are when it is asked for."""
+    order = rng.permutation(len(data.y))
+    for start in range(0, len(order) - BATCH + 1, BATCH):
+        batch = order[start : start + BATCH]
+        yield mlp.backward(params, data.x[batch], data.y[batch])
+
+
+def loss(params: mlp.Layers, data: Digits) -> float:
     return mlp.cross_entropy(mlp.forward(params, data.x)[-1], data.y)

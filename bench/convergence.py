@@ -1,0 +1,50 @@
+"""Writes docs/convergence.csv: how far every optimizer comes on small problems, at its best learning rate."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import fusedoptim as fo
+from fusedoptim.cli.demo import mlp
+from fusedoptim.cli.demo.training import SIZES, digits, gradients, loss
+from problems import PROBLEMS, RATES, undecayed
+
+TABLE = Path(__file__).parents[1] / "docs" / "convergence.csv"
+EPOCHS = 10
+
+
+def digits_loss(make: Callable[..., fo.Optimizer], lr: float) -> float:
+    """The training loss of the demo's network at the end of a run with this rate."""
+    data, rng = digits(seed=0), np.random.default_rng(0)
+    params = mlp.init(SIZES, rng)
+    optimizer = make(params, lr=lr)
+    with np.errstate(over="ignore", invalid="ignore"):  # at too large a rate
+        for _ in range(EPOCHS):
+            for grads in gradients(params, data, rng):
+                optimizer.step(grads)
+        return loss(params, data)
+
+
+def best(losses: Iterable[tuple[float, float]]) -> str:
+    try:
+        lr, least = min(losses, key=lambda each: (math.isnan(each[1]), each[1]))
+    except (TypeError, ValueError):  # an optimizer for other weights or gradients: of matrices, say
+        return "–"
+    return f"{least:.1e} ({lr:g})"
+
+
+def row(optimizer: type[fo.Optimizer]) -> list[str]:
+    make = partial(optimizer, **undecayed(optimizer))
+    small = [best(PROBLEMS[name].losses(make)) for name in ("parabola", "ravine")]
+    return [optimizer.__name__, *small, best((lr, digits_loss(optimizer, lr)) for lr in RATES)]
+
+
+if __name__ == "__main__":
+    with TABLE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["optimizer", "parabola", "Rosenbrock", "digits"])
+        writer.writerows(map(row, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo.kernels.__all__)))
