@@ -13,19 +13,25 @@
 //   settle()            (sums, n, own) -> the factor; `own` points to the number that the tensor or row keeps
 //   factor              a member that has it in operator()
 //
+// One that keeps numbers for the rows and columns of a tensor is a matrix rule: rules/matrix.hpp.
+//
 // Everything is in an anonymous namespace: a symbol shared between instruction sets would let the linker pick code
 // that this CPU cannot run.
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adafactor.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamw.hpp"
 #include "rules/lamb.hpp"
+#include "rules/lanes.hpp"
 #include "rules/math.hpp"
+#include "rules/matrix.hpp"
 #include "rules/momentum.hpp"
 #include "rules/muon.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/sm3.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
 
@@ -39,7 +45,7 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB, Muon>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB, SM3, Adafactor, Muon>;
 // clang-format on
 
 }  // namespace

@@ -26,6 +26,16 @@ constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Do
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
 
+// As NumPy's maximum and minimum: NaN if either is.
+template <class T>
+T larger(T a, T b) {
+  return (a > b) | (a != a) ? a : b;
+}
+template <class T>
+T smaller(T a, T b) {
+  return (a < b) | (a != a) ? a : b;
+}
+
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
 

@@ -3,6 +3,7 @@
 from fusedoptim import _core, kernels, reference, schedules
 from fusedoptim import isa as _isa
 from fusedoptim import threads as _threads
+from fusedoptim.adafactor import Adafactor
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
 from fusedoptim.arena import arena
@@ -14,6 +15,7 @@ from fusedoptim.muon import Muon
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
+from fusedoptim.sm3 import SM3
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
 
@@ -22,6 +24,8 @@ __version__ = _core.version
 __all__ = [
     "LAMB",
     "SGD",
+    "SM3",
+    "Adafactor",
     "Adam",
     "AdamW",
     "Momentum",

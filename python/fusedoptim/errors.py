@@ -4,6 +4,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fusedoptim.shapes import state_shape
+
 # In the order of `Domain` in kernel.hpp.
 DOMAINS = [
     "a finite number",
@@ -12,6 +14,8 @@ DOMAINS = [
     "a number in [0, 1)",
     "a whole number >= 1, or inf",
     "a whole number >= 1",
+    "a finite number <= 0",
+    "a number >= 0, or inf",
     "left out, for it is the number of rows of the state",
 ]
 
@@ -21,6 +25,9 @@ SHAPES = [
     lambda weight: f"(rows >= 1, *{weight})",
     lambda weight: "()",
     lambda weight: f"{weight[:1]}" if weight else "(rows,), and the weight an axis",
+    lambda weight: f"{state_shape('rows', weight)}",
+    lambda weight: f"{state_shape('columns', weight)}",
+    lambda weight: f"{state_shape('axes', weight)}",
     lambda weight: f"{weight}",
 ]
 
