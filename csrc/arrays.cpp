@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace fusedoptim {
 
@@ -24,17 +25,31 @@ int dtype_index(PyObject* dtype) {
   return -1;
 }
 
+using Proxy = py::detail::PyArray_Proxy;
+
+// Whether the shape is that of the model with 1 for the axis that is so far from the end.
+bool has_one_at(const Proxy* array, const Proxy* model, int from_end) {
+  bool same = array->nd == model->nd;
+  for (int axis = 0; same && axis < model->nd; ++axis)
+    same = array->dimensions[axis] == (axis == model->nd - from_end ? 1 : model->dimensions[axis]);
+  return same;
+}
+
 bool has_shape(py::handle object, py::handle like, Shape shape) {
   const auto *array = array_proxy(object.ptr()), *model = array_proxy(like.ptr());
-  const auto* axes = array->dimensions;
+  const auto *axes = array->dimensions, *first = model->dimensions, *last = first + model->nd;
+  const bool vector = model->nd < 2;
   switch (shape) {
     case Shape::tensor: return array->nd == 0;
-    case Shape::row: return array->nd == 1 && model->nd > 0 && axes[0] == model->dimensions[0];
+    case Shape::row: return array->nd == 1 && model->nd > 0 && axes[0] == first[0];
+    case Shape::rows: return has_one_at(array, model, vector ? 0 : 1);
+    case Shape::columns: return vector ? array->nd == 0 : has_one_at(array, model, 2);
+    case Shape::axes:
+      return array->nd == 1 && axes[0] == (model->nd == 0 ? 1 : std::accumulate(first, last, Py_ssize_t(0)));
     default: break;
   }
   const bool ring = shape == Shape::ring;
-  return array->nd == model->nd + ring && (!ring || axes[0] > 0) &&
-         std::equal(model->dimensions, model->dimensions + model->nd, axes + ring);
+  return array->nd == model->nd + ring && (!ring || axes[0] > 0) && std::equal(first, last, axes + ring);
 }
 
 bool contains(Domain domain, double x) {
@@ -46,6 +61,8 @@ bool contains(Domain domain, double x) {
     case Domain::step: return x >= 1 && x == std::floor(x);
     case Domain::count: return x >= 1 && x == std::floor(x) && std::isfinite(x);
     case Domain::limit: return x > 0;
+    case Domain::non_positive: return x <= 0 && std::isfinite(x);
+    case Domain::choice: return x >= 0;
     case Domain::rows: break;
   }
   return false;
@@ -67,6 +84,11 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
   std::size_t n = 1;
   for (int axis = 0; axis < array->nd; ++axis) n *= std::size_t(array->dimensions[axis]);
   return {name, object, array->data, n, dtype};
+}
+
+std::vector<std::size_t> axes_of(const Buffer& array) {
+  const auto* proxy = array_proxy(array.array.ptr());
+  return {proxy->dimensions, proxy->dimensions + proxy->nd};
 }
 
 std::size_t row_of(const Buffer& array) {

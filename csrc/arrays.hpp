@@ -5,6 +5,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernel.hpp"
 
@@ -39,6 +40,8 @@ enum class Access { read, write };
 // Refuses all but a plain C-contiguous aligned array of native float32 or float64; a read-only one if it is to be
 // written; and another dtype than that of `like`, or a shape that does not go with it.
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, Shape shape = Shape::weight);
+
+std::vector<std::size_t> axes_of(const Buffer& array);
 
 // Elements of one index of an array's first axis.
 std::size_t row_of(const Buffer& array);

@@ -14,7 +14,7 @@ namespace fusedoptim {
 
 namespace {
 
-constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "scratch"};
+constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "rows", "columns", "axes", "scratch"};
 
 int n_arrays(const Row& row) { return 2 + row.n_state; }
 
@@ -69,6 +69,10 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   }
   span.n = buffers[0].n;
   span.row = row_of(buffers[0]);
+  std::vector<std::size_t> axes;
+  if (row.n_passes > 0) axes = axes_of(buffers[0]);
+  span.axes = axes.data();
+  span.n_axes = axes.size();
   span.settings = &settings;
   Work works[n_dtypes];
   works[buffers[0].dtype].add(span);
@@ -127,7 +131,7 @@ PYBIND11_MODULE(_core, m) {
     m.def(row.signature.name, kernel, signature(row).c_str());
     if (row.n_hyper == 0) continue;
     describe(row, states, hypers, passes);
-    if (row.measure[0] != nullptr || row.by_row) measured.append(row.signature.name);
+    if (row.measure[0] != nullptr || row.by_row || row.n_passes > 0) measured.append(row.signature.name);
   }
   m.attr("rule_states") = states;
   m.attr("rule_hypers") = hypers;

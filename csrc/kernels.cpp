@@ -4,6 +4,7 @@
 //   loop              one pass over n elements, which the compiler vectorises; the average of the weight is part of it
 //   prepare           what a step does to the gradient besides scaling, a tile at a time that stays in cache
 //   update            what the table holds: a rule on a share of consecutive spans
+//   pass, close       the same for a matrix rule, on rows of a span
 #include <utility>
 
 #include "rules.hpp"
@@ -169,30 +170,6 @@ __attribute__((noinline)) void loop(const Rule rule, std::size_t n, const After 
     }(weight.load(i), streams.load(i)...);
 }
 
-// The sums of the squares of terms(0) ... terms(n - 1), in lanes that are folded at the end: every instruction set adds
-// in this order.
-template <class Terms>
-Sums sum_in_lanes(std::size_t n, Terms terms) {
-  constexpr std::size_t lanes = 32;
-  constexpr int count = decltype(terms(0))::count;
-  alignas(64) double sum[count][lanes] = {};
-  const auto add = [&](std::size_t lane, auto each) {
-    for (int k = 0; k < count; ++k) sum[k][lane] += double(each.x[k]) * double(each.x[k]);
-  };
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-#pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, terms(i + lane));
-  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, terms(i + lane));
-  Sums total;
-  for (int k = 0; k < count; ++k) {
-    for (std::size_t half = lanes / 2; half > 0; half /= 2)
-      for (std::size_t lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
-    total.x[k] = sum[k][0];
-  }
-  return total;
-}
-
 template <class Rule, class... Streams>
 __attribute__((noinline)) Sums measure_loop(const Rule rule, std::size_t n, const Streams... streams) {
   return sum_in_lanes(n, [&](std::size_t i) {
@@ -290,9 +267,11 @@ Sums measure_part(const Rule& rule, Terms (Base::*)(W, G, States...) const, std:
   return sums;
 }
 
-template <class Rule, class... Arguments>
-constexpr int count_state(void (Rule::*)(Arguments...) const) {
-  return sizeof...(Arguments) - 2;
+template <class Rule>
+constexpr int count_state() {
+  int n = 0;
+  while (Rule::signature.state[n].name != nullptr) ++n;
+  return n;
 }
 
 // A ring counts for nothing here: its rows do.
@@ -316,7 +295,7 @@ constexpr Pass pass_of(Result (Rule::*)(Arguments...) const) {
 }
 
 template <class Rule>
-constexpr int n_state = count_state(&Rule::operator());
+constexpr int n_state = count_state<Rule>();
 
 template <class Rule>
 constexpr int count_hyper() {
@@ -427,22 +406,84 @@ Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
   return sum_in_lanes(n, [=](std::size_t i) { return Term{(Storage::load(sum[i]) + Storage::load(g[i])) / count}; });
 }
 
+// A piece of a row of a matrix rule. Not inlined, for the reason of `loop`.
+template <int p, class Rule, class Piece>
+__attribute__((noinline)) void visit(const Rule& rule, const Piece& piece) {
+  rule.template pass<p>(piece);
+}
+
+template <class T>
+__attribute__((noinline)) void average(const Span& span, std::size_t offset, std::size_t n) {
+  const T* w = at<T>(span.arrays[0], offset);
+  const T decay = T(span.settings->ema_decay);
+  const Average<Plain<T>> average = {at<T>(span.ema, offset), decay, T(1 - span.settings->ema_decay)};
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) average(i, w[i]);
+}
+
+template <class T, template <class> class Rule, int p>
+void pass(const Span& span, const Grid& grid, Share rows, const Notes& notes) {
+  const FlushSubnormals flush;
+  const Rule<T> rule = make<Rule<T>>(*span.settings);
+  constexpr bool last = p == Rule<T>::n_passes - 1;
+  for (std::size_t row = rows.offset; row < rows.offset + rows.n; ++row) {
+    const std::size_t begin = row * grid.columns;
+    const std::size_t end = begin + grid.columns < span.n ? begin + grid.columns : span.n;
+    double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, row) * grid.columns;
+    for (std::size_t offset = begin; offset < end; offset += chunk) {
+      const std::size_t n = end - offset < chunk ? end - offset : chunk;
+      with_gradient<Plain<T>>(span, offset, n, last, [&](auto g) {
+        visit<p>(rule, Piece<T, decltype(g)>{span, grid, row, offset - begin, n, g, notes.rows[row],
+                                             columns == nullptr ? nullptr : columns + (offset - begin)});
+      });
+      if (last && span.ema != nullptr) average<T>(span, offset, n);
+    }
+  }
+}
+
+template <int p, class Rule>
+__attribute__((noinline)) void close_tensor(const Rule& rule, Span& span, const Grid& grid, const Notes& notes) {
+  rule.template close<p>(span, grid, notes);
+}
+
+template <class T, template <class> class Rule, int p>
+void close(Span& span, const Grid& grid, const Notes& notes) {
+  const FlushSubnormals flush;
+  close_tensor<p>(make<Rule<T>>(*span.settings), span, grid, notes);
+}
+
+template <class Rule, class = void>
+constexpr int n_passes = 0;
+template <class Rule>
+constexpr int n_passes<Rule, std::void_t<decltype(Rule::n_passes)>> = Rule::n_passes;
+
+template <template <class> class Rule, int... p>
+constexpr void set_passes(Row& row, std::integer_sequence<int, p...>) {
+  ((row.pass[p][0] = pass<float, Rule, p>, row.pass[p][1] = pass<double, Rule, p>,
+    row.close[p][0] = close<float, Rule, p>, row.close[p][1] = close<double, Rule, p>),
+   ...);
+}
+
 template <template <class> class Rule>
 constexpr Row make_row() {
   using R = Rule<float>;
-  Row row = {R::signature,
-             n_state<R>,
-             count_hyper<R>(),
-             is_by_row<R>(),
-             {pass_of(&R::operator())},
-             {update<Plain<float>, R>, update<Plain<double>, Rule<double>>},
-             {},
-             {}};
+  Row row = {};
+  row.signature = R::signature;
+  row.n_state = n_state<R>;
+  row.n_hyper = count_hyper<R>();
+  row.by_row = is_by_row<R>();
+  if constexpr ((n_passes<R>) > 0) {
+    set_passes<Rule>(row, std::make_integer_sequence<int, n_passes<R>>());
+    for (int p = 0; p < n_passes<R>; ++p) row.passes[p] = R::passes[p];
+  } else {
+    row.update[0] = update<Plain<float>, R>, row.update[1] = update<Plain<double>, Rule<double>>;
+    row.passes[0] = pass_of(&R::operator());
+  }
   if constexpr (is_by_row<R>()) {
     const Pass first = pass_of(&R::measure), second = row.passes[0];
     row.passes[0] = {first.reads | second.reads, first.writes | second.writes};
   } else if constexpr (is_measured<R>) {
-    row.passes[0] = pass_of(&R::measure), row.passes[1] = pass_of(&R::operator());
+    row.passes[1] = row.passes[0], row.passes[0] = pass_of(&R::measure);
     row.measure[0] = measure<Plain<float>, R>, row.measure[1] = measure<Plain<double>, Rule<double>>;
     row.settle[0] = settle<Plain<float>, R>, row.settle[1] = settle<Plain<double>, Rule<double>>;
   }

@@ -30,17 +30,40 @@ std::size_t even(std::size_t total, std::size_t k, std::size_t count) {
   return total / count * k + total % count * k / count;
 }
 
-// The same, moved down to a multiple of 64 bytes, or of a row, from the start of its tensor.
-std::size_t cut(const Work& work, bool by_row, std::size_t k, std::size_t count) {
-  constexpr std::size_t line = 64 / sizeof(float);
-  if (k == count) return work.starts.back();
-  const std::size_t element = even(work.starts.back(), k, count), at = span_at(work.starts, element);
-  return element - (element - work.starts[at]) % (by_row ? work.spans[at].row : line);
+std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+// The shape of the sums over columns: bands of 16384 elements, but no more than 64 of a matrix, that they stay small.
+Grid grid_of(const Span& span) {
+  Grid grid = {0, chunk, 0, 0, span.axes, span.n_axes};
+  if (span.n_axes >= 2) grid.columns = span.axes[span.n_axes - 1];
+  grid.rows = ceil_div(span.n, grid.columns);
+  grid.of_matrix = span.n_axes >= 2 ? span.axes[span.n_axes - 2] : grid.rows;
+  grid.band = std::max(ceil_div(4 * chunk, grid.columns), ceil_div(grid.of_matrix, 64));
+  return grid;
 }
 
-void update_share(const Work& work, Update update, bool by_row, std::size_t k, std::size_t count) {
+std::size_t band_start(const Grid& grid, std::size_t row) { return row - row % grid.of_matrix % grid.band; }
+
+// Moved down to a multiple of 64 bytes, or to where a row or band begins, from the start of its tensor.
+std::size_t rounded(const Row& row, const Span& span, std::size_t offset) {
+  constexpr std::size_t line = 64 / sizeof(float);
+  if (row.n_passes > 0) {
+    const Grid grid = grid_of(span);
+    return band_start(grid, offset / grid.columns) * grid.columns;
+  }
+  return offset - offset % (row.by_row ? span.row : line);
+}
+
+// Where share k begins, rounded.
+std::size_t cut(const Work& work, const Row& row, std::size_t k, std::size_t count) {
+  if (k == count) return work.starts.back();
+  const std::size_t element = even(work.starts.back(), k, count), at = span_at(work.starts, element);
+  return work.starts[at] + rounded(row, work.spans[at], element - work.starts[at]);
+}
+
+void update_share(const Work& work, const Row& row, Update update, std::size_t k, std::size_t count) {
   if (work.starts.back() == 0) return;
-  const std::size_t begin = cut(work, by_row, k, count), end = cut(work, by_row, k + 1, count);
+  const std::size_t begin = cut(work, row, k, count), end = cut(work, row, k + 1, count);
   if (begin == end) return;
   const std::size_t first = span_at(work.starts, begin);
   update(&work.spans[first], {begin - work.starts[first], end - begin});
@@ -59,6 +82,51 @@ Sums total(const Sums* begin, const Sums* end) {
   for (; begin != end; ++begin)
     for (int k = 0; k < 2; ++k) sums.x[k] += begin->x[k];
   return sums;
+}
+
+// The notes of a matrix rule about all tensors of a work.
+class Notebook {
+ public:
+  explicit Notebook(const Work& work) {
+    std::size_t rows = 0, columns = 0;
+    for (const Span& span : work.spans) {
+      at.push_back({rows, columns});
+      if (span.n == 0) continue;
+      const Grid grid = grid_of(span);
+      rows += grid.rows;
+      if (grid.n_axes >= 2) columns += span.n / grid.of_matrix * ceil_div(grid.of_matrix, grid.band);
+    }
+    of_rows.resize(rows);
+    of_columns.resize(columns);
+  }
+
+  Notes operator[](std::size_t span) { return {of_rows.data() + at[span].rows, of_columns.data() + at[span].columns}; }
+
+ private:
+  struct Place {
+    std::size_t rows, columns;
+  };
+  std::vector<Place> at;
+  std::vector<Sums> of_rows;
+  std::vector<double> of_columns;
+};
+
+void pass_share(const Work& work, const Row& row, MatrixPass pass, Notebook& notes, std::size_t k, std::size_t count) {
+  if (work.starts.back() == 0) return;
+  std::size_t begin = cut(work, row, k, count);
+  const std::size_t end = cut(work, row, k + 1, count);
+  for (std::size_t at; begin < end; begin = work.starts[at + 1]) {
+    at = span_at(work.starts, begin);
+    const Grid grid = grid_of(work.spans[at]);
+    const std::size_t first = (begin - work.starts[at]) / grid.columns;
+    const std::size_t last = ceil_div(std::min(end, work.starts[at + 1]) - work.starts[at], grid.columns);
+    pass(work.spans[at], grid, {first, last - first}, notes[at]);
+  }
+}
+
+void close_share(Work& work, Close close, Notebook& notes, std::size_t k, std::size_t count) {
+  for (std::size_t at = k; at < work.spans.size(); at += count)
+    if (work.spans[at].n > 0) close(work.spans[at], grid_of(work.spans[at]), notes[at]);
 }
 
 void settle_all(Work& work, Settle settle, const Sums* sums) {
@@ -125,13 +193,22 @@ void run(Work* works, const Row& row, const std::function<bool(double)>& decide,
     for (int d = 0; d < n_dtypes; ++d) settle_all(works[d], row.settle[d], sums[d].data());
   };
   const auto update = [&](std::size_t k) {
-    for (int d = 0; d < n_dtypes; ++d) update_share(works[d], row.update[d], row.by_row, k, shares);
+    for (int d = 0; d < n_dtypes; ++d) update_share(works[d], row, row.update[d], k, shares);
+  };
+  std::vector<Notebook> notes;
+  for (int d = 0; row.n_passes > 0 && d < n_dtypes; ++d) notes.emplace_back(works[d]);
+  const auto pass = [&](int p, std::size_t k) {
+    for (int d = 0; d < n_dtypes; ++d) pass_share(works[d], row, row.pass[p][d], notes[std::size_t(d)], k, shares);
+  };
+  const auto close = [&](int p, std::size_t k) {
+    for (int d = 0; d < n_dtypes; ++d) close_share(works[d], row.close[p][d], notes[std::size_t(d)], k, shares);
   };
 
   if (team == 1) {
     if (decide) measure(active_table().square_sum, 0), choose();
     if (go && measured) measure(row.measure, 0), settle();
-    if (go) update(0);
+    if (go && row.n_passes == 0) update(0);
+    for (int p = 0; go && p < row.n_passes; ++p) pass(p, 0), close(p, 0);
     return;
   }
 #pragma omp parallel num_threads(team)
@@ -149,7 +226,13 @@ void run(Work* works, const Row& row, const std::function<bool(double)>& decide,
 #pragma omp single
       settle();
     }
-    for (std::size_t k = first; go && k < shares; k += threads) update(k);
+    for (std::size_t k = first; go && row.n_passes == 0 && k < shares; k += threads) update(k);
+    for (int p = 0; go && p < row.n_passes; ++p) {
+      for (std::size_t k = first; k < shares; k += threads) pass(p, k);
+#pragma omp barrier
+      for (std::size_t k = first; k < shares; k += threads) close(p, k);
+#pragma omp barrier
+    }
   }
 }
 

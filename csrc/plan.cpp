@@ -17,11 +17,12 @@ static void sort_apart(std::vector<Buffer>& buffers) {
 
 void Plan::add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
                const py::object& grad_sum, const py::object& ema) {
-  tensors.push_back({path, arrays, {}, 0});
+  tensors.push_back({path, arrays, {}, 0, {}});
   Tensor& tensor = tensors.back();
   const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
   written.push_back(w);
-  Span span = {{w.begin}, w.n, &settings[group], row_of(w)};
+  tensor.axes = axes_of(w);
+  Span span = {{w.begin}, w.n, &settings[group], tensor.axes.data(), tensor.axes.size(), row_of(w)};
   const auto take = [&](const State& state, const py::object& array) {
     const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
     if (state.shape == Shape::ring) window = double(py::len(array));
@@ -153,7 +154,7 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
   Work sums[n_dtypes];
   for (const Tensor& tensor : tensors) {
     const Span& span = span_of(tensor);
-    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings, span.row});
+    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings});
   }
   const py::gil_scoped_release release;
   run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);

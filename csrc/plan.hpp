@@ -59,6 +59,7 @@ class Plan {
     std::vector<py::object> arrays;  // kept alive
     Buffer w;
     std::size_t span;  // its place in the work of its dtype
+    std::vector<std::size_t> axes;
   };
 
   Span& span_of(const Tensor& tensor) { return works[tensor.w.dtype].spans[tensor.span]; }

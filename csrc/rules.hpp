@@ -13,11 +13,14 @@
 //   settle()            (sums, n, own) -> the factor; `own` points to the number that the tensor or row keeps
 //   factor              a member that has it in operator()
 //
+// One that keeps numbers for the rows and columns of a tensor is a matrix rule: rules/matrix.hpp.
+//
 // Everything is in an anonymous namespace: a symbol shared between instruction sets would let the linker pick code
 // that this CPU cannot run.
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adafactor.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamw.hpp"
 #include "rules/ademamix.hpp"
@@ -25,13 +28,16 @@
 #include "rules/fromage.hpp"
 #include "rules/grams.hpp"
 #include "rules/lamb.hpp"
+#include "rules/lanes.hpp"
 #include "rules/lars.hpp"
 #include "rules/math.hpp"
+#include "rules/matrix.hpp"
 #include "rules/momentum.hpp"
 #include "rules/muon.hpp"
 #include "rules/novograd.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/sm3.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
 
@@ -66,6 +72,8 @@ using Rules = List<
     NesterovLARS,
     LAMB,
     NovoGrad,
+    SM3,
+    Adafactor,
     Muon
 >;
 // clang-format on

@@ -101,7 +101,7 @@ def source(rule: str) -> Path:
 def moved(rule: str) -> str:
     """What a step reads and writes, in words."""
     passes, states = _core.rule_passes[rule], _core.rule_states[rule]
-    subjects = ["A step"] if len(passes) == 1 else ["The first pass", "the second"]
+    subjects = ["A step"] if len(passes) == 1 else ["The first pass", "the second", "the third"][: len(passes)]
     clauses = []
     for subject, (reads, writes) in zip(subjects, passes, strict=True):
         written = f" and writes {code(writes)}" if writes else ""

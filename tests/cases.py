@@ -13,7 +13,7 @@ import numpy as np
 
 import fusedoptim as fo
 
-from .elsewhere import Elsewhere, like_optax, like_torch
+from .elsewhere import Elsewhere, like_optax, like_optax_chain, like_torch
 
 DTYPES = (np.float32, np.float64)
 
@@ -56,6 +56,15 @@ class Case:
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
+    def subnormal_bound(self, dtype: type) -> float:
+        """How far off the reference may be, where subnormal numbers count as zero.
+
+        What that takes away, less than the smallest normal number, is at most multiplied by 1 / eps. That is 1e8, but of
+        Adafactor's the dtype's own.
+        """
+        eps = np.finfo(dtype).eps if self.rule == "adafactor" and "eps" not in self.keywords else 1e-8
+        return float(10 / eps * np.finfo(dtype).tiny)
+
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [fo.tensors.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
 
@@ -71,6 +80,11 @@ def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
     if not hyper.pop("bias_correction", True):
         hyper["t"] = math.inf
     return hyper
+
+
+def like_sm3(learning_rate: Any, **keywords: float) -> Elsewhere:
+    """optax's, with the arguments that its `sm3` hides."""
+    return like_optax_chain(("scale_by_sm3", keywords), ("scale_by_learning_rate", {"learning_rate": learning_rate}))
 
 
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
@@ -218,6 +232,21 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
         like=[like_optax("novograd", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6, weight_decay=0.3)],
     ),
+    Case(fo.SM3, like=[like_optax("sm3", learning_rate=0.1)]),
+    Case(
+        fo.SM3,
+        {"lr": 0.03, "momentum": 0.7, "eps_root": 0.5},
+        like=[like_sm3(learning_rate=0.03, b1=0.7, eps=0.5)],
+    ),
+    Case(fo.SM3, {"lr": decay, "momentum": 0.0}),
+    Case(fo.Adafactor, like=[like_torch("Adafactor")]),
+    Case(
+        fo.Adafactor,
+        {"lr": 0.3, "beta2_decay": -0.6, "eps": (0.01, 6.0), "d": 1.1, "weight_decay": 0.3},
+        {"lr": 0.3, "beta2_decay": -0.6, "eps1": 0.01, "eps2": 6.0, "d": 1.1, "weight_decay": 0.3},
+        like=[like_torch("Adafactor", lr=0.3, beta2_decay=-0.6, eps=(0.01, 6.0), d=1.1, weight_decay=0.3)],
+    ),
+    Case(fo.Adafactor, {"lr": decay, "d": 0.5}),
 ]
 
 # Of optimizers for matrices alone, which the tests that draw vectors cannot run: test_muon.py does.
@@ -276,6 +305,10 @@ OUTSIDE: dict[str, list[Any]] = {
     "min_norm": NEGATIVE_OR_NOT_FINITE,
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
+    "beta2_decay": [0.1, 1e-300, math.nan, -math.inf, *NOT_NUMBERS],
+    "eps1": [-1.0, -1e-300, math.nan, *NOT_NUMBERS],
+    "eps2": NEGATIVE_OR_NOT_FINITE,
+    "d": [0.0, *NEGATIVE_OR_NOT_FINITE],
     "nesterov": NOT_A_FLAG,
     "ns_coefficients": [(1.0, 2.0), (1.0, 2.0, math.nan), (1.0, 2.0, "3"), 1.0, None, "abc"],
     "ns_steps": [*NOT_A_COUNT, math.inf, True],

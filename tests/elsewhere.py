@@ -43,11 +43,19 @@ def like_torch(
 
 def like_optax(name: str, module: str = "optax", **keywords: Any) -> Any:
     """One of optax's, or of its `module`."""
+    run = like_optax_chain((name, keywords), module=module)
+    run.__name__ = f"{module}.{name}"
+    return run
+
+
+def like_optax_chain(*parts: tuple[str, dict[str, Any]], module: str = "optax") -> Any:
+    """Several transformations, one after the other."""
 
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
         jax, optax = package("jax"), package("optax")
         with jax.enable_x64(True):
-            rule = getattr(import_module(module), name)(**keywords)
+            source = import_module(module)
+            rule = optax.chain(*(getattr(source, name)(**keywords) for name, keywords in parts))
             params = [jax.numpy.array(w) for w in start]
             state = rule.init(params)
             update = jax.jit(rule.update)
@@ -56,5 +64,5 @@ def like_optax(name: str, module: str = "optax", **keywords: Any) -> Any:
                 params = optax.apply_updates(params, updates)
             return [np.asarray(param) for param in params]
 
-    run.__name__ = f"{module}.{name}"
+    run.__name__ = ",".join(name for name, _ in parts)
     return run

@@ -10,7 +10,7 @@ import pytest
 import fusedoptim as fo
 
 from .bits import Flushing, assert_same_bits, flushed
-from .cases import SIGNED, SUBNORMAL_FACTOR, Case
+from .cases import SIGNED, Case
 
 PARALLEL = fo._core.parallel_threshold
 SIZES = [*range(34), 127, 128, 129, 1000, PARALLEL - 1, PARALLEL, PARALLEL + 1, 100_003]
@@ -131,7 +131,7 @@ def test_subnormal_numbers(case: Case, dtype: type, isa: str) -> None:
     plain_start, plain = expected(case, dtype, n, subnormal, np.ndarray)
     start, steps = expected(case, dtype, n, subnormal, Flushing)
     assert_same_bits(start, plain_start)
-    bound = np.finfo(dtype).tiny * SUBNORMAL_FACTOR
+    bound = case.subnormal_bound(dtype)
     for n_threads in THREADS:
         fo.set_num_threads(n_threads)
         w = start.copy()

@@ -9,6 +9,7 @@ namespace {
 
 using fusedoptim::Domain;
 using fusedoptim::Hyper;
+using fusedoptim::Pass;
 using fusedoptim::Shape;
 using fusedoptim::Signature;
 using fusedoptim::Sums;
@@ -30,6 +31,16 @@ constexpr Hyper t = {"t", 1, Domain::step};
 constexpr Signature renamed(Signature signature, const char* name) {
   signature.name = name;
   return signature;
+}
+
+// As NumPy's maximum and minimum: NaN if either is.
+template <class T>
+T larger(T a, T b) {
+  return (a > b) | (a != a) ? a : b;
+}
+template <class T>
+T smaller(T a, T b) {
+  return (a < b) | (a != a) ? a : b;
 }
 
 inline float root(float x) { return sqrtf(x); }
@@ -58,12 +69,6 @@ T sign(T x) {
 template <class T>
 T clipped(T x, T limit) {
   return x > limit ? limit : x < -limit ? -limit : x;
-}
-
-// The larger of the two, or NaN where one is.
-template <class T>
-T larger(T a, T b) {
-  return a > b || a != a ? a : b;
 }
 
 // coefficient |x_0| / (|x_1| + eps) with norms of at least min_norm, or 1 where either is 0.

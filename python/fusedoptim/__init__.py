@@ -3,6 +3,7 @@
 from fusedoptim import _core, kernels, reference, schedules
 from fusedoptim import isa as _isa
 from fusedoptim import threads as _threads
+from fusedoptim.adafactor import Adafactor
 from fusedoptim.adam import Adam
 from fusedoptim.adamw import AdamW
 from fusedoptim.ademamix import AdEMAMix
@@ -20,6 +21,7 @@ from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
+from fusedoptim.sm3 import SM3
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
 
@@ -30,7 +32,9 @@ __all__ = [
     "LAMB",
     "LARS",
     "SGD",
+    "SM3",
     "AdEMAMix",
+    "Adafactor",
     "Adam",
     "AdamW",
     "Fromage",

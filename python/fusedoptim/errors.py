@@ -4,6 +4,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fusedoptim.shapes import state_shape
+
 # In the order of `Domain` in kernel.hpp.
 DOMAINS = [
     "a finite number",
@@ -13,14 +15,13 @@ DOMAINS = [
     "a whole number >= 1, or inf",
     "a whole number >= 1",
     "a number > 0, or inf",
+    "a finite number <= 0",
+    "a number >= 0, or inf",
     "left out, for it is the number of rows of the state",
 ]
 
-
-def state_shape(weight: tuple[int, ...], shape: int) -> str:
-    """The shape of a state array, in the order of `Shape` in kernel.hpp."""
-    row = f"{weight[:1]}" if weight else "(rows,), and the weight an axis,"
-    return [f"{weight}", f"(rows >= 1, *{weight})", "()", row, f"{weight}"][shape]
+# In the order of `Shape` in kernel.hpp.
+KINDS = ["weight", "ring", "tensor", "row", "rows", "columns", "axes", "weight"]
 
 
 def not_an_array(name: str, got: object) -> NoReturn:
@@ -52,9 +53,12 @@ def read_only(name: str) -> NoReturn:
 
 
 def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: int) -> NoReturn:
-    raise ValueError(
-        f"{name} must have the shape {state_shape(like.shape, shape)} to go with {like_name}, got {got.shape}"
-    )
+    wanted = str(state_shape(KINDS[shape], like.shape))
+    if KINDS[shape] == "ring":
+        wanted = f"(rows >= 1, *{like.shape})"
+    elif KINDS[shape] == "row" and like.ndim == 0:
+        wanted = "(rows,), and the weight an axis,"
+    raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
 
 
 def overlap(name: str, other: str) -> NoReturn:

@@ -11,8 +11,9 @@ computes the same bits.
 array([0.95, 2.05])
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,6 +214,46 @@ def novograd(
     w[...] = w - lr * m
 
 
+def sm3(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 0.1, momentum: float = 0.9, eps_root: float = 1e-8
+) -> None:
+    n = g * g + functools.reduce(np.minimum, of_axes(v, w.shape))
+    m[...] = momentum * m + (1 - momentum) * (g / np.sqrt(np.where(np.asarray(n) > 0, n + eps_root, 1)))
+    w[...] = w - lr * m
+    for axis, most in enumerate(of_axes(v, w.shape) if w.size else []):
+        others = tuple(k for k in range(w.ndim) if k != axis)
+        most[...] = np.asarray(n).max(axis=others, keepdims=True)
+
+
+def adafactor(
+    w: Array,
+    g: Array,
+    row_var: Array,
+    col_var: Array,
+    *,
+    lr: float = 1e-2,
+    beta2_decay: float = -0.8,
+    eps1: float = math.inf,
+    eps2: float = 1e-3,
+    d: float = 1.0,
+    weight_decay: float = 0.0,
+    t: float = 1,
+) -> None:
+    if w.size == 0:
+        return
+    rest, eps1 = float(t) ** beta2_decay, eps1 if eps1 < math.inf else float(np.finfo(w.dtype).eps)
+    step = min(lr, 1 / math.sqrt(t)) * max(eps2, rms(w))
+    if w.ndim < 2:
+        row_var[...] = v = (1 - rest) * row_var + rest * (g * g)
+    else:
+        row_var[...] = (1 - rest) * row_var + rest * (row_square_sums(g) / w.shape[-1]).astype(w.dtype)
+        col_var[...] = (1 - rest) * col_var + rest * (column_square_sums(g) / w.shape[-2]).astype(w.dtype)
+        mean = in_order(np.asarray(row_var, np.float64), axis=-2) / w.shape[-2]
+        v = row_var / np.maximum(mean, eps1).astype(w.dtype) * col_var
+    u = g / np.sqrt(np.maximum(v, eps1 * eps1))
+    w[...] = (1 - lr * weight_decay) * w - step / max(1.0, rms(u) / d) * u
+
+
 def muon(
     w: Array,
     g: Array,
@@ -254,13 +295,54 @@ def square_sum(gs: Sequence[Array]) -> float:
     """In float64 and in a fixed order: 32 lanes over each chunk of 4096 elements, folded in halves, then chunk after chunk."""
     total = 0.0
     for g in gs:
-        for begin in range(0, g.size, 4096):
-            squares = np.square(np.asarray(g).ravel()[begin : begin + 4096], dtype=np.float64)
-            lanes = np.add.reduce(np.pad(squares, (0, -squares.size % 32)).reshape(-1, 32), axis=0)
-            while lanes.size > 1:
-                lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
-            total += float(lanes[0])
+        for chunk in chunk_square_sums(np.asarray(g).reshape(1, -1)):
+            total += float(chunk[0])
     return total
+
+
+def chunk_square_sums(rows: Array) -> Iterator[Array]:
+    """The sums of the squares of each row's first 4096 elements, of the next, and so on."""
+    for begin in range(0, rows.shape[1], 4096):
+        squares = np.square(rows[:, begin : begin + 4096], dtype=np.float64)
+        padded = np.pad(squares, ((0, 0), (0, -squares.shape[1] % 32)))
+        lanes = np.add.reduce(padded.reshape(len(rows), -1, 32), axis=1)
+        while lanes.shape[1] > 1:
+            lanes = lanes[:, : lanes.shape[1] // 2] + lanes[:, lanes.shape[1] // 2 :]
+        yield lanes[:, 0]
+
+
+def row_square_sums(x: Array) -> Array:
+    """The sum of the squares of each row of the last axis, chunk after chunk."""
+    rows = np.asarray(x).reshape(-1, x.shape[-1] if x.ndim > 0 else 1)
+    total = np.zeros(len(rows))
+    for chunk in chunk_square_sums(rows):
+        total = total + chunk
+    return total.reshape(*x.shape[:-1], 1)
+
+
+def column_square_sums(x: Array) -> Array:
+    """That of each column of the last two axes: in bands of 16384 elements, but at most 64 bands, one after the other."""
+    rows, columns = x.shape[-2:]
+    height = max(-(-16384 // columns), -(-rows // 64))
+    squares = np.square(np.asarray(x), dtype=np.float64)
+    bands = [in_order(squares[..., k : k + height, :], axis=-2) for k in range(0, rows, height)]
+    return in_order(np.concatenate(bands, axis=-2), axis=-2)
+
+
+def in_order(x: Array, axis: int) -> Array:
+    """The sum along an axis, one number after the other: ``np.sum`` may add in pairs."""
+    return np.take(np.cumsum(x, axis=axis), [-1], axis=axis)
+
+
+def rms(x: Array) -> float:
+    return math.sqrt(float(in_order(row_square_sums(x).ravel(), axis=0)[0]) / x.size)
+
+
+def of_axes(v: Array, shape: tuple[int, ...]) -> list[Array]:
+    """What SM3 keeps for each axis, as it broadcasts to the weight."""
+    ends = np.cumsum(shape or (1,), dtype=int)
+    parts = np.split(v, ends[:-1])
+    return [part.reshape([-1 if k == axis else 1 for k in range(len(shape))]) for axis, part in enumerate(parts)]
 
 
 def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 1.0, eps: float = 0.0) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fusedoptim import _core, tree
 from fusedoptim.arena import allocate
+from fusedoptim.shapes import state_shape
 
 Array = NDArray[Any]
 
@@ -29,11 +30,6 @@ def state_layout(rule: str, options: _core.Options) -> list[tuple[str, str]]:
     """The names of the state arrays, and what each has a number for."""
     own: list[tuple[str, str]] = _core.rule_states[rule]
     return [("grad_sum", "weight")] * (options.accumulate > 1) + own + [("ema", "weight")] * options.keeps_ema
-
-
-def state_shape(kind: str, weight: tuple[int, ...], rows: int) -> tuple[int, ...]:
-    """The shape of a state array, for a weight of this shape and a ring of so many rows."""
-    return {"weight": weight, "ring": (rows, *weight), "tensor": (), "row": weight[:1]}[kind]
 
 
 def numbers_moved(rule: str, rows: int) -> int:

@@ -1,0 +1,44 @@
+// Sums and maxima in a fixed shape: 32 lanes that are folded at the end, with every instruction set.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+constexpr std::size_t lanes = 32;
+
+// The sums of the squares of terms(0) ... terms(n - 1).
+template <class Terms>
+Sums sum_in_lanes(std::size_t n, Terms terms) {
+  constexpr int count = decltype(terms(0))::count;
+  alignas(64) double sum[count][lanes] = {};
+  const auto add = [&](std::size_t lane, auto each) {
+    for (int k = 0; k < count; ++k) sum[k][lane] += double(each.x[k]) * double(each.x[k]);
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, terms(i + lane));
+  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, terms(i + lane));
+  Sums total;
+  for (int k = 0; k < count; ++k) {
+    for (std::size_t half = lanes / 2; half > 0; half /= 2)
+      for (std::size_t lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
+    total.x[k] = sum[k][0];
+  }
+  return total;
+}
+
+// The largest of n numbers >= 0, or NaN if there is one.
+template <class T>
+T largest(std::size_t n, const T* x) {
+  alignas(64) T most[lanes] = {};
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) most[lane] = larger(most[lane], x[i + lane]);
+  for (std::size_t lane = 0; i + lane < n; ++lane) most[lane] = larger(most[lane], x[i + lane]);
+  for (std::size_t lane = 1; lane < lanes; ++lane) most[0] = larger(most[0], most[lane]);
+  return most[0];
+}
+
+}  // namespace

@@ -1,0 +1,89 @@
+// SM3: Adagrad with one number for each index of each axis, from which an element takes the least. Anil et al. 2019,
+// SM3-II, arXiv:1901.11150; with a running average of the direction.
+//   n = g^2 + min of v over the element's indices       one for each axis
+//   v <- max of n over the elements with this index
+//   m <- momentum m + (1 - momentum) g / sqrt(n + eps_root)   0 where n is 0
+//   w <- w - lr m
+// As in optax. One pass, which notes the maxima aside while v is read.
+#pragma once
+#include "matrix.hpp"
+
+namespace {
+
+template <class T>
+struct SM3 {
+  static constexpr Signature signature = {
+      "sm3", {{"m"}, {"v", Shape::axes}}, {hyper::lr(0.1), hyper::momentum(0.9), hyper::eps_root(1e-8)}};
+  static constexpr int n_passes = 1;
+  static constexpr Pass passes[] = {{0b111, 0b101}};
+  T lr, momentum, rest, eps_root;
+
+  SM3(double lr, double momentum, double eps_root)
+      : lr(T(lr)), momentum(T(momentum)), rest(T(1 - momentum)), eps_root(T(eps_root)) {}
+
+  template <int, class P>
+  void pass(const P& at) const {
+    T* v = at.state(1);
+    if (is_vector(at.grid)) {
+      v += at.offset();
+      step(at, v, [=](std::size_t i) { return v[i]; });
+    } else {
+      const T least = of_row(at.grid, v, at.row, [](T& least, T& other) { least = smaller(least, other); });
+      const T* last = v + before_last(at.grid) + at.column;
+      T n[fusedoptim::chunk];
+      step(at, n, [=](std::size_t i) { return smaller(least, last[i]); });
+#pragma omp simd
+      for (std::size_t i = 0; i < at.n; ++i) at.columns[i] = larger(at.columns[i], double(n[i]));
+      const double most = largest(at.n, n);
+      at.note.x[0] = at.column > 0 ? larger(at.note.x[0], most) : most;
+    }
+  }
+
+  template <class P, class Least>
+  void step(const P& at, T* n, Least least) const {
+    const auto g = at.gradient;
+    T *w = at.weight(), *m = at.state(0) + at.offset();
+#pragma omp simd
+    for (std::size_t i = 0; i < at.n; ++i) {
+      const T each = g.load(i);
+      n[i] = each * each + least(i);
+      m[i] = momentum * m[i] + rest * (each / root(n[i] > 0 ? n[i] + eps_root : 1));
+      w[i] = w[i] - lr * m[i];
+      g.store(i, 0);
+    }
+  }
+
+  template <int>
+  void close(Span& span, const Grid& grid, const Notes& notes) const {
+    if (is_vector(grid)) return;
+    T* v = static_cast<T*>(span.arrays[3]);
+    T* last = v + before_last(grid);
+    for (T* x = v; x < last + grid.columns; ++x) *x = 0;
+    for (std::size_t row = 0; row < grid.rows; ++row)
+      of_row(grid, v, row, [most = T(notes.rows[row].x[0])](T&, T& x) { x = larger(x, most); });
+    const std::size_t bands = grid.rows / grid.of_matrix * bands_of_matrix(grid);
+    for (std::size_t band = 0; band < bands; ++band)
+      for (std::size_t j = 0; j < grid.columns; ++j)
+        last[j] = larger(last[j], T(notes.columns[band * grid.columns + j]));
+  }
+
+  static std::size_t before_last(const Grid& grid) {
+    std::size_t n = 0;
+    for (std::size_t axis = 0; axis + 1 < grid.n_axes; ++axis) n += grid.axes[axis];
+    return n;
+  }
+
+  // Calls visit(result, number) for the numbers of a row's indices, of all axes but the last.
+  template <class Visit>
+  static T of_row(const Grid& grid, T* v, std::size_t row, Visit visit) {
+    T result = std::numeric_limits<T>::infinity();
+    v += before_last(grid);
+    for (std::size_t axis = grid.n_axes - 1; axis-- > 0; row /= grid.axes[axis]) {
+      v -= grid.axes[axis];
+      visit(result, v[row % grid.axes[axis]]);
+    }
+    return result;
+  }
+};
+
+}  // namespace
