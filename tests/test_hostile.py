@@ -115,7 +115,25 @@ def unchanged(arrays: Any) -> Iterator[None]:
     assert [array.tobytes() for array in arrays] == before
 
 
-KERNEL_ARRAYS = [(case, name, bad) for case in DEFAULTS for name, role in roles(case) for bad in ROLES[role]]
+def spoils(array: np.ndarray, bad: str, role: str) -> bool:
+    """Not every change to the axes of a weight is one to a state of few axes, or of length 1."""
+    if array.shape == SHAPE:
+        return True
+    try:
+        made = ROLES[role][bad][0](array.copy())
+    except (IndexError, ValueError):
+        return False
+    same = type(made) is np.ndarray and (made.shape, made.dtype) == (array.shape, array.dtype)
+    return bad in BAD_WRITTEN or not (same and made.flags.c_contiguous and made.flags.aligned)
+
+
+KERNEL_ARRAYS = [
+    (case, name, bad)
+    for case in DEFAULTS
+    for name, role in roles(case)
+    for bad in ROLES[role]
+    if spoils(kernel_arrays(case)[name], bad, role)
+]
 
 
 @pytest.mark.parametrize(("row", "name", "bad"), KERNEL_ARRAYS, ids=lambda x: str(x))
@@ -319,6 +337,7 @@ def test_grads_that_are_weights_or_state(each: Case, accumulate: int) -> None:
         f'{name}["{key}"]': [s.reshape(-1)[:12].reshape(SHAPE), s.reshape(-1)[-12:].reshape(SHAPE)]
         for name, nest in optimizer.state.items()
         for key, s in nest.items()
+        if s.size >= 12  # a smaller one has no room for a gradient
     }
     before = memory.tobytes(), pickle.dumps(optimizer.state_dict())
     for what, arrays in overlapping.items():
