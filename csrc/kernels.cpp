@@ -472,6 +472,7 @@ constexpr Row make_row() {
   row.n_state = n_state<R>;
   row.n_hyper = count_hyper<R>();
   row.by_row = is_by_row<R>();
+  row.n_passes = n_passes<R>;
   if constexpr ((n_passes<R>) > 0) {
     set_passes<Rule>(row, std::make_integer_sequence<int, n_passes<R>>());
     for (int p = 0; p < n_passes<R>; ++p) row.passes[p] = R::passes[p];
