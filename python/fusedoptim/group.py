@@ -110,8 +110,9 @@ class Group:
             self._values[self._lr_at] = self._arguments["lr"](t)
         if self._carried:
             names = _core.rule_hypers[self._rule]
-            hyper = dict(zip(names, self._values, strict=False))
-            _core.check_hyper(self._rule, "lr", hyper["lr"])
+            _core.check_hyper(self._rule, "lr", self._values[names.index("lr")])
+            values = [value if value is None else float(value) for value in self._values]
+            hyper = self._arguments | dict(zip(names, values, strict=False))
             given, carried = self._optimizer.carry(t, hyper, self._carried)
             for name, value in given.items():
                 self._values[names.index(name)] = value
