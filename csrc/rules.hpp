@@ -18,12 +18,21 @@
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adadelta.hpp"
+#include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
+#include "rules/adamax.hpp"
 #include "rules/adamw.hpp"
+#include "rules/amsgrad.hpp"
+#include "rules/asgd.hpp"
+#include "rules/heavy_ball.hpp"
 #include "rules/lamb.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/nadam.hpp"
+#include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
@@ -38,7 +47,9 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, WindowSGD, Momentum, HeavyBall, NesterovMomentum, ASGD, Rprop, Adagrad, RMSProp, RMSPropCentered,
+    RMSPropMomentum, RMSPropCenteredMomentum, Adadelta, Adam, AdamW, AdamAMSGrad, AdamWAMSGrad, Adamax, NAdam, NAdamW,
+    RAdam, RAdamW, LAMB>;
 // clang-format on
 
 }  // namespace

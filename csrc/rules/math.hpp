@@ -22,11 +22,28 @@ constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Doma
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
 constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
+constexpr Hyper momentum = {"momentum", 0.9, Domain::unit};
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
 
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
+
+// As NumPy's maximum, minimum and sign, of NaN too.
+template <class T>
+T larger(T x, T y) {
+  return x >= y || x != x ? x : y;
+}
+template <class T>
+T smaller(T x, T y) {
+  return x <= y || x != x ? x : y;
+}
+template <class T>
+T sign(T x) {
+  return x != x ? x : T(x > 0) - T(x < 0);
+}
 
 // base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every
 // C library.

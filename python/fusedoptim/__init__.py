@@ -3,15 +3,22 @@
 from fusedoptim import _core, kernels, reference, schedules
 from fusedoptim import isa as _isa
 from fusedoptim import threads as _threads
+from fusedoptim.adadelta import Adadelta
+from fusedoptim.adagrad import Adagrad
 from fusedoptim.adam import Adam
+from fusedoptim.adamax import Adamax
 from fusedoptim.adamw import AdamW
 from fusedoptim.arena import arena
+from fusedoptim.asgd import ASGD
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
 from fusedoptim.momentum import Momentum
+from fusedoptim.nadam import NAdam
 from fusedoptim.optimizer import Optimizer
+from fusedoptim.radam import RAdam
 from fusedoptim.rmsprop import RMSProp
+from fusedoptim.rprop import Rprop
 from fusedoptim.sgd import SGD
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
@@ -19,13 +26,20 @@ from fusedoptim.window_sgd import WindowSGD
 __version__ = _core.version
 
 __all__ = [
+    "ASGD",
     "LAMB",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Momentum",
+    "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSProp",
+    "Rprop",
     "WindowSGD",
     "arena",
     "available_isas",
