@@ -26,7 +26,8 @@ std::string signature(const Row& row) {
   out << row.signature.name << "(";
   for (int k = 0; k < n_arrays(row); ++k) out << (k ? ", " : "") << array_name(row, k) << ": numpy.ndarray";
   for (const Hyper* hyper = row.signature.hyper; hyper->name && hyper->domain != Domain::rows; ++hyper)
-    out << (hyper == row.signature.hyper ? ", *, " : ", ") << hyper->name << ": float = " << hyper->fallback;
+    out << (hyper == row.signature.hyper ? ", *, " : ", ") << hyper->name
+        << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
   out << ") -> None";
   return out.str();
 }

@@ -20,13 +20,19 @@
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adadelta.hpp"
 #include "rules/adafactor.hpp"
+#include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
+#include "rules/adam_amsgrad.hpp"
+#include "rules/adamax.hpp"
 #include "rules/adamw.hpp"
 #include "rules/ademamix.hpp"
 #include "rules/adopt.hpp"
+#include "rules/asgd.hpp"
 #include "rules/fromage.hpp"
 #include "rules/grams.hpp"
+#include "rules/heavy_ball.hpp"
 #include "rules/lamb.hpp"
 #include "rules/lanes.hpp"
 #include "rules/lars.hpp"
@@ -34,8 +40,11 @@
 #include "rules/matrix.hpp"
 #include "rules/momentum.hpp"
 #include "rules/muon.hpp"
+#include "rules/nadam.hpp"
 #include "rules/novograd.hpp"
+#include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/sm3.hpp"
 #include "rules/traffic.hpp"
@@ -61,9 +70,25 @@ using Rules = List<
     SGD,
     WindowSGD,
     Momentum,
+    HeavyBall,
+    NesterovMomentum,
+    ASGD,
+    Rprop,
+    Adagrad,
+    Adadelta,
     RMSProp,
+    RMSPropCentered,
+    RMSPropMomentum,
+    RMSPropCenteredMomentum,
     Adam,
     AdamW,
+    AdamAMSGrad,
+    AdamWAMSGrad,
+    Adamax,
+    NAdam,
+    NAdamDecoupled,
+    RAdam,
+    RAdamDecoupled,
     Grams,
     ADOPT,
     AdEMAMix,

@@ -6,7 +6,7 @@ A new optimizer is a new row of CASES, and one of OUTSIDE for each hyper-paramet
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Case:
     keywords: dict[str, Any] = field(default_factory=dict)
     hyper: dict[str, Any] | None = None  # None: the keywords, or what `renamed` makes of them
     rows: int = 1  # of those state arrays that are rings
+    begins: dict[str, float] = field(default_factory=dict)  # the first values of state arrays, where not zero
     like: list[Elsewhere] = field(default_factory=list)  # what computes the same
 
     @cached_property
@@ -51,18 +52,23 @@ class Case:
     def make(self, params: Any, **keywords: Any) -> fo.Optimizer:
         return self.optimizer(params, **(self.keywords | keywords))
 
-    def hyper_at(self, t: int) -> dict[str, float]:
-        """The hyper-parameters of step t."""
+    def hyper_at(self, t: int, lr: float | None = None, first: int = 1) -> dict[str, float]:
+        """The hyper-parameters of step t, maybe with another learning rate, of a group whose first step was `first`."""
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
+        if lr is not None:
+            at_t["lr"] = lr
+        if self.optimizer.carried:
+            at_t |= carried(self, t, lr, first)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
     def subnormal_bound(self, dtype: type) -> float:
         """How far off the reference may be, where subnormal numbers count as zero.
 
-        What that takes away, less than the smallest normal number, is at most multiplied by 1 / eps. That is 1e8, but of
-        Adafactor's the dtype's own.
+        What that takes away, less than the smallest normal number, is at most multiplied by 1 / eps.
         """
-        eps = np.finfo(dtype).eps if self.rule == "adafactor" and "eps" not in self.keywords else 1e-8
+        eps = 1e-8
+        if "eps" not in self.keywords:
+            eps = {"adafactor": float(np.finfo(dtype).eps), "adagrad": 1e-10}.get(self.rule, eps)
         return float(10 / eps * np.finfo(dtype).tiny)
 
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -72,6 +78,19 @@ class Case:
         """As an optimizer begins with."""
         state = self.make(w.copy()).state
         return [state[name].copy() for name, _ in fo._core.rule_states[self.rule]]
+
+
+@cache
+def carried(case: Case, t: int, lr: float | None, first: int) -> dict[str, float]:
+    """The hyper-parameters of step t that follow from the steps before."""
+    group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
+    for step in range(first, t):
+        group.at(step)
+        group.taken()
+    group.at(t)
+    names = fo._core.rule_hypers[case.rule]
+    following = set(names) - case.optimizer.hyper(case.rule, group._arguments).keys() - {"t"}
+    return {name: group._values[names.index(name)] for name in following}
 
 
 def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
@@ -103,12 +122,104 @@ def warm(beta1: float, beta3: float, steps: int) -> Callable[[int], float]:
 CASES = [
     Case(fo.SGD, like=[like_torch("SGD", lr=1e-2), like_optax("sgd", learning_rate=1e-2)]),
     Case(fo.SGD, {"lr": 0.3, "weight_decay": 0.1}, like=[like_torch("SGD", lr=0.3, weight_decay=0.1)]),
+    Case(
+        fo.SGD,
+        {"momentum": 0.9},
+        like=[like_torch("SGD", lr=1e-2, momentum=0.9), like_optax("sgd", learning_rate=1e-2, momentum=0.9)],
+    ),
+    Case(
+        fo.SGD,
+        {"lr": 0.03, "momentum": 0.7, "dampening": 0.3},
+        like=[like_torch("SGD", lr=0.03, momentum=0.7, dampening=0.3)],
+    ),
+    Case(
+        fo.SGD,
+        {"lr": 0.03, "momentum": 0.7, "nesterov": True},
+        {"lr": 0.03, "momentum": 0.7},
+        like=[
+            like_torch("SGD", lr=0.03, momentum=0.7, nesterov=True),
+            like_optax("sgd", learning_rate=0.03, momentum=0.7, nesterov=True),
+        ],
+    ),
     Case(fo.WindowSGD, rows=10),
     Case(fo.WindowSGD, {"lr": 0.3, "window": 3}, {"lr": 0.3}, rows=3),
     Case(fo.Momentum),
     Case(fo.Momentum, {"lr": fo.schedules.exponential(0.3, 0.9), "beta": 0.7}),
-    Case(fo.RMSProp, like=[like_torch("RMSprop")]),
-    Case(fo.RMSProp, {"lr": 0.03, "beta": 0.7, "eps": 0.0, "eps_root": 1e-6}),  # the lecture's
+    Case(fo.ASGD, like=[like_torch("ASGD")]),
+    Case(
+        fo.ASGD,
+        {"lr": 0.03, "lambd": 0.01, "alpha": 0.9, "t0": 2.0},
+        {"lr": 0.03, "lambd": 0.01},
+        like=[like_torch("ASGD", lr=0.03, lambd=0.01, alpha=0.9, t0=2.0)],
+    ),
+    Case(fo.Rprop, like=[like_torch("Rprop")]),
+    Case(
+        fo.Rprop,
+        {"lr": 0.03, "etas": (0.7, 1.1), "step_sizes": (1e-3, 0.05)},
+        {"lr": 0.03, "eta_minus": 0.7, "eta_plus": 1.1, "step_min": 1e-3, "step_max": 0.05},
+        like=[like_torch("Rprop", lr=0.03, etas=(0.7, 1.1), step_sizes=(1e-3, 0.05))],
+    ),
+    Case(fo.Adagrad, like=[like_torch("Adagrad")]),
+    Case(
+        fo.Adagrad,
+        {"lr": 0.03, "lr_decay": 1e-3, "initial_accumulator_value": 0.5, "eps": 1e-4},
+        {"lr": 0.03, "lr_decay": 1e-3, "eps": 1e-4},
+        begins={"v": 0.5},
+        like=[like_torch("Adagrad", lr=0.03, lr_decay=1e-3, initial_accumulator_value=0.5, eps=1e-4)],
+    ),
+    Case(
+        fo.Adagrad,
+        {"initial_accumulator_value": 0.25, "eps": 0.0, "eps_root": 1e-7},
+        {"eps": 0.0, "eps_root": 1e-7},
+        begins={"v": 0.25},
+        like=[like_optax("adagrad", learning_rate=1e-2, initial_accumulator_value=0.25, eps=1e-7)],
+    ),
+    Case(
+        fo.RMSProp,
+        like=[like_torch("RMSprop"), like_optax("rmsprop", learning_rate=1e-2, decay=0.99, eps_in_sqrt=False)],
+    ),
+    Case(
+        fo.RMSProp,  # the lecture's
+        {"lr": 0.03, "beta": 0.7, "eps": 0.0, "eps_root": 1e-6},
+        like=[like_optax("rmsprop", learning_rate=0.03, decay=0.7, eps=1e-6)],
+    ),
+    Case(
+        fo.RMSProp,
+        {"lr": 0.03, "beta": 0.7, "eps": 1e-4, "centered": True},
+        {"lr": 0.03, "beta": 0.7, "eps": 1e-4},
+        like=[
+            like_torch("RMSprop", lr=0.03, alpha=0.7, eps=1e-4, centered=True),
+            like_optax("rmsprop", learning_rate=0.03, decay=0.7, eps=1e-4, eps_in_sqrt=False, centered=True),
+        ],
+    ),
+    Case(
+        fo.RMSProp,
+        {"lr": 0.003, "beta": 0.7, "eps": 1e-4, "momentum": 0.8},
+        like=[
+            like_torch("RMSprop", lr=0.003, alpha=0.7, eps=1e-4, momentum=0.8),
+            like_optax("rmsprop", learning_rate=0.003, decay=0.7, eps=1e-4, eps_in_sqrt=False, momentum=0.8),
+        ],
+    ),
+    Case(
+        fo.RMSProp,
+        {"lr": 0.003, "beta": 0.7, "eps": 1e-4, "centered": True, "momentum": 0.8},
+        {"lr": 0.003, "beta": 0.7, "eps": 1e-4, "momentum": 0.8},
+        like=[
+            like_torch("RMSprop", lr=0.003, alpha=0.7, eps=1e-4, centered=True, momentum=0.8),
+            like_optax(
+                "rmsprop", learning_rate=0.003, decay=0.7, eps=1e-4, eps_in_sqrt=False, centered=True, momentum=0.8
+            ),
+        ],
+    ),
+    Case(fo.Adadelta, like=[like_torch("Adadelta"), like_optax("adadelta", learning_rate=1.0)]),
+    Case(
+        fo.Adadelta,
+        {"lr": 0.3, "rho": 0.7, "eps": 1e-3},
+        like=[
+            like_torch("Adadelta", lr=0.3, rho=0.7, eps=1e-3),
+            like_optax("adadelta", learning_rate=0.3, rho=0.7, eps=1e-3),
+        ],
+    ),
     Case(fo.Adam, like=[like_torch("Adam"), like_optax("adam", learning_rate=1e-3)]),
     Case(
         fo.Adam,
@@ -116,6 +227,20 @@ CASES = [
         like=[like_optax("adam", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6)],
     ),
     Case(fo.Adam, {"lr": decay, "eps": 0.0, "eps_root": 1e-6, "bias_correction": False}),  # the lecture's, global decay
+    Case(
+        fo.Adam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "amsgrad": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4},
+        like=[like_torch("Adam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, amsgrad=True)],
+    ),
+    Case(
+        fo.Adam,
+        {"eps_root": 1e-6, "bias_correction": False, "amsgrad": True},
+        {"eps_root": 1e-6, "t": math.inf},
+        like=[
+            like_optax("amsgrad", learning_rate=1e-3, eps_root=1e-6, bias_correction_mu=False, bias_correction_nu=False)
+        ],
+    ),
     Case(fo.AdamW, like=[like_torch("AdamW")]),
     Case(
         fo.AdamW,
@@ -124,6 +249,52 @@ CASES = [
     ),
     Case(fo.AdamW, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.AdamW, {"eps_root": 1e-6, "bias_correction": False}),
+    Case(
+        fo.AdamW,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "amsgrad": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_torch("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, amsgrad=True)],
+    ),
+    Case(fo.Adamax, like=[like_torch("Adamax"), like_optax("adamax", learning_rate=2e-3)]),
+    Case(
+        fo.Adamax,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4},
+        like=[
+            like_torch("Adamax", lr=0.03, betas=(0.7, 0.95), eps=1e-4),
+            like_optax("adamax", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4),
+        ],
+    ),
+    Case(fo.NAdam, like=[like_torch("NAdam")]),
+    Case(
+        fo.NAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "momentum_decay": 0.1},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "mu_decay": 0.96**0.1},
+        like=[like_torch("NAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, momentum_decay=0.1)],
+    ),
+    Case(
+        fo.NAdam,
+        {"momentum_decay": 1e6},
+        {"mu_decay": 0.0},
+        like=[like_torch("NAdam", momentum_decay=1e6), like_optax("nadam", learning_rate=2e-3)],
+    ),
+    Case(
+        fo.NAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "decoupled_weight_decay": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_torch("NAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, decoupled_weight_decay=True)],
+    ),
+    Case(fo.RAdam, like=[like_torch("RAdam")]),
+    Case(
+        fo.RAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4},
+        like=[like_torch("RAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4)],
+    ),
+    Case(
+        fo.RAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "decoupled_weight_decay": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_torch("RAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, decoupled_weight_decay=True)],
+    ),
     Case(fo.LAMB, like=[like_optax("lamb", learning_rate=1e-3)]),
     Case(
         fo.LAMB,
@@ -270,17 +441,37 @@ MATRIX_CASES = [
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
 
-# Subnormal numbers count as zero in a kernel. What that takes away, less than the smallest normal number, is at most
-# multiplied by 1 / eps = 1e8, the largest factor in the rules above.
-SUBNORMAL_FACTOR = 1e9
+# Only to compare with others: an L2 penalty, which is of the step, and a limit too singular for the other tests.
+ELSEWHERE = [
+    Case(
+        fo.SGD,
+        {"momentum": 0.9, "weight_decay": 0.1},
+        like=[like_torch("SGD", lr=1e-2, momentum=0.9, weight_decay=0.1)],
+    ),
+    *(
+        Case(getattr(fo, ours), {"lr": 1e-2, "weight_decay": 0.1}, like=[like_torch(theirs, lr=1e-2, weight_decay=0.1)])
+        for ours, theirs in {
+            "ASGD": "ASGD",
+            "Adagrad": "Adagrad",
+            "RMSProp": "RMSprop",
+            "Adadelta": "Adadelta",
+            "Adam": "Adam",
+            "Adamax": "Adamax",
+            "NAdam": "NAdam",
+            "RAdam": "RAdam",
+        }.items()
+    ),
+    Case(fo.RAdam, {"eps": 0.0}, like=[like_torch("RAdam", eps=0.0), like_optax("radam", learning_rate=1e-3, eps=0.0)]),
+]
 
-# Rules that take a sign, which jumps where a number counts as zero: no factor bounds what that makes.
-SIGNED = {"grams"}
+# A step by a sign alone is as long for the smallest number as for any, but none for zero.
+DISCONTINUOUS = {"grams", "rprop"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
 NEGATIVE_OR_NOT_FINITE = [-1.0, -1e-300, math.nan, math.inf, -math.inf, np.float32(-1), 10**400, *NOT_NUMBERS]
 OUTSIDE_0_1 = [1.0, 1, 1.5, -0.1, math.nan, math.inf, *NOT_NUMBERS]
+NOT_POSITIVE = [0.0, 0, *NEGATIVE_OR_NOT_FINITE]
 NOT_A_COUNT = [0, -1, 1.5, math.nan, *NOT_NUMBERS]
 
 NOT_A_FLAG: list[Any] = ["no", None, 1, 0.0]
@@ -303,6 +494,34 @@ OUTSIDE: dict[str, list[Any]] = {
     "clip": [0, 0.0, -1, -1e-300, math.nan, -math.inf, *NOT_NUMBERS],
     "trust_coefficient": NEGATIVE_OR_NOT_FINITE,
     "min_norm": NEGATIVE_OR_NOT_FINITE,
+    "dampening": OUTSIDE_0_1,
+    "rho": OUTSIDE_0_1,
+    "lr_decay": NEGATIVE_OR_NOT_FINITE,
+    "initial_accumulator_value": NEGATIVE_OR_NOT_FINITE,
+    "momentum_decay": NEGATIVE_OR_NOT_FINITE,
+    "mu_decay": NEGATIVE_OR_NOT_FINITE,
+    "mu_product": NEGATIVE_OR_NOT_FINITE,
+    "lambd": NEGATIVE_OR_NOT_FINITE,
+    "t0": NEGATIVE_OR_NOT_FINITE,
+    "slowdown": NEGATIVE_OR_NOT_FINITE,
+    "mu": NEGATIVE_OR_NOT_FINITE,
+    "etas": [
+        (0.0, 1.2),
+        (1.0, 1.2),
+        (0.5, 1.0),
+        (0.5, math.inf),
+        (math.nan, 1.2),
+        ("0.5", 1.2),
+        0.5,
+        (0.5,),
+        None,
+        "ab",
+    ],
+    "step_sizes": [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (1e-6, math.inf), (1e-6, math.nan), 1.0, (1.0, 2.0, 3.0), None],
+    "eta_minus": OUTSIDE_0_1,
+    "eta_plus": NOT_POSITIVE,
+    "step_min": NOT_POSITIVE,
+    "step_max": NOT_POSITIVE,
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
     "beta2_decay": [0.1, 1e-300, math.nan, -math.inf, *NOT_NUMBERS],
@@ -320,6 +539,9 @@ OUTSIDE: dict[str, list[Any]] = {
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
+    "centered": NOT_A_FLAG,
+    "amsgrad": NOT_A_FLAG,
+    "decoupled_weight_decay": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }
 

@@ -27,14 +27,19 @@ def like_torch(
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
         torch = package("torch")
         package(module.partition(".")[0])
-        params = [torch.tensor(w, requires_grad=True) for w in start]
-        optimizer = getattr(import_module(module), name)(params, **keywords)
-        if before is not None:
-            before(optimizer)
-        for grads in steps:
-            for param, g in zip(params, grads, strict=True):
-                param.grad = torch.tensor(g)
-            optimizer.step()
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)  # of numbers it keeps as tensors, as ASGD's rate
+        try:
+            params = [torch.tensor(w, requires_grad=True) for w in start]
+            optimizer = getattr(import_module(module), name)(params, **keywords)
+            if before is not None:
+                before(optimizer)
+            for grads in steps:
+                for param, g in zip(params, grads, strict=True):
+                    param.grad = torch.tensor(g)
+                optimizer.step()
+        finally:
+            torch.set_default_dtype(default)
         return [param.detach().numpy() for param in params]
 
     run.__name__ = f"{module}.{name}"

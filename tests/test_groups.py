@@ -22,7 +22,7 @@ def two_groups(case: Case, **keywords: Any) -> fo.Optimizer:
 
 def hypers(case: Case) -> list[str]:
     """The keywords of a group."""
-    return list(case.make(np.zeros(1)).groups[0].numbers())
+    return [name for name in case.make(np.zeros(1)).groups[0].numbers() if name not in case.optimizer.carried]
 
 
 # Hyper-parameters of each group
@@ -50,6 +50,8 @@ def test_every_hyper_parameter_can_be_of_a_group(case: Case) -> None:
         if name not in hypers(case):
             continue
         rest = {key: other for key, other in case.keywords.items() if key != name}
+        if name == "momentum":  # zero in the call would choose another rule
+            rest[name] = 0.5
         w = [normal(0, 9) for _ in range(3)]
         given, in_group, later = (
             case.optimizer(w[0], **case.keywords),
@@ -57,12 +59,14 @@ def test_every_hyper_parameter_can_be_of_a_group(case: Case) -> None:
             case.optimizer([{"params": w[2]}], **rest),
         )
         setattr(later.groups[0], name, value)
+        begun_alike = bits(*later.state.values()) == bits(*given.state.values())
         for t in (1, 2):
             given.step(normal(t, 9))
             in_group.step([normal(t, 9)])
             later.step([normal(t, 9)])
         assert_same_bits(w[1], w[0], name)
-        assert_same_bits(w[2], w[0], name)
+        if begun_alike:  # a first value that is set later comes too late
+            assert_same_bits(w[2], w[0], name)
 
 
 def test_one_group_is_the_nest_alone(case: Case) -> None:
@@ -145,7 +149,7 @@ def test_weights_shared_by_groups(each: Case) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema": 0.5}], ids=["plain", "accumulate, ema"])
 def test_a_group_added_later(case: Case, options: dict[str, Any]) -> None:
-    """The old one goes on as if alone; the new one begins with a state of zero, at the optimizer's t."""
+    """The old one goes on as if alone; the new one begins with a new state, at the optimizer's t."""
     nest, late = {"w": normal(0, 3, 4), "b": normal(1, 5)}, [normal(2, 6)]
     alone = case.make(copied(nest), **options)
     optimizer = case.make(nest, **options)
@@ -158,14 +162,15 @@ def test_a_group_added_later(case: Case, options: dict[str, Any]) -> None:
     assert optimizer.params == [nest, late] and optimizer.params[0] is nest
     assert optimizer.t == t and bits(nest) == before
     assert [bits(state[0]) for state in optimizer.state.values()] == old
-    assert not any(s.any() for name, state in optimizer.state.items() if name != "ema" for s in arrays(state[1]))
+    for name, state in optimizer.state.items():
+        assert name == "ema" or all((s == case.begins.get(name, 0)).all() for s in arrays(state[1]))
     wanted = late[0].copy()
     state = case.new_state(wanted)
     for call in range(4, 8):
         optimizer.step([gradients(nest, call), [normal(call, 6)]])
         alone.step(gradients(nest, call))
         if not options:
-            case.reference(wanted, normal(call, 6), *state, **(case.hyper_at(optimizer.t) | {"lr": 0.25}))
+            case.reference(wanted, normal(call, 6), *state, **case.hyper_at(optimizer.t, lr=0.25, first=t + 1))
             assert_same_bits(late[0], wanted, f"t={optimizer.t}")
     assert bits(nest) == bits(alone.params)
     assert [bits(state[0]) for state in optimizer.state.values()] == [bits(state) for state in alone.state.values()]

@@ -9,7 +9,7 @@ import pytest
 
 import fusedoptim as fo
 
-from .cases import CASES, Case
+from .cases import CASES, ELSEWHERE, Case
 from .elsewhere import Elsewhere
 
 # rule, hyper-parameters, and for each step: the gradient, then (w, *state) after it. One weight, all state zero at first.
@@ -93,7 +93,7 @@ def start(n: int = 1000) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("row", "other"),
-    [(case, other) for case in CASES for other in case.like],
+    [(case, other) for case in [*CASES, *ELSEWHERE] for other in case.like],
     ids=lambda x: getattr(x, "__name__", str(x)),
 )
 def test_same_as_elsewhere(row: Case, other: Elsewhere) -> None:

@@ -18,10 +18,15 @@ struct Adam {
       : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)),
         eps(T(eps)), eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta2, t)))) {}
 
-  void operator()(T& w, T g, T& m, T& v) const {
+  void average(T g, T& m, T& v) const {
     m = beta1 * m + rest1 * g;
     v = beta2 * v + rest2 * (g * g);
-    w = w - lr * m / (root(unbias * v + eps_root) + eps);
+  }
+  void move(T& w, T m, T v) const { w = w - lr * m / (root(unbias * v + eps_root) + eps); }
+
+  void operator()(T& w, T g, T& m, T& v) const {
+    average(g, m, v);
+    move(w, m, v);
   }
 };
 }  // namespace

@@ -20,7 +20,8 @@ constexpr Hyper lr(double fallback) { return {"lr", fallback, Domain::non_negati
 constexpr Hyper beta(double fallback) { return {"beta", fallback, Domain::unit}; }
 constexpr Hyper beta1(double fallback = 0.9) { return {"beta1", fallback, Domain::unit}; }    // of g's running average
 constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Domain::unit}; }  // of that of its square
-constexpr Hyper momentum(double fallback) { return {"momentum", fallback, Domain::unit}; }
+constexpr Hyper momentum(double fallback = 0.9) { return {"momentum", fallback, Domain::unit}; }
+constexpr Hyper beta3(double fallback) { return {"beta3", fallback, Domain::unit}; }
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
 constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
@@ -33,18 +34,24 @@ constexpr Signature renamed(Signature signature, const char* name) {
   return signature;
 }
 
-// As NumPy's maximum and minimum: NaN if either is.
+inline float root(float x) { return sqrtf(x); }
+inline double root(double x) { return sqrt(x); }
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
+
+// As NumPy's maximum, minimum and sign, of NaN too.
 template <class T>
 T larger(T a, T b) {
-  return (a > b) | (a != a) ? a : b;
+  return (a >= b) | (a != a) ? a : b;
 }
 template <class T>
 T smaller(T a, T b) {
-  return (a < b) | (a != a) ? a : b;
+  return (a <= b) | (a != a) ? a : b;
 }
-
-inline float root(float x) { return sqrtf(x); }
-inline double root(double x) { return sqrt(x); }
+template <class T>
+T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
+}
 
 // base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every
 // C library.
@@ -54,15 +61,6 @@ inline double power(double base, double exponent) {
   for (auto n = static_cast<unsigned long long>(exponent); n > 0; n >>= 1, base *= base)
     if (n & 1) result *= base;
   return result;
-}
-
-inline float absolute(float x) { return fabsf(x); }
-inline double absolute(double x) { return fabs(x); }
-
-// -1, 0 or 1; NaN of NaN.
-template <class T>
-T sign(T x) {
-  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
 }
 
 // x within [-limit, limit]; NaN stays.

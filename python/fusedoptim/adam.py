@@ -1,7 +1,7 @@
 from typing import Unpack
 
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -36,6 +36,9 @@ class Adam(Optimizer):
         Added inside the root.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    amsgrad : bool, default False
+        Divides by the largest :math:`v` so far, kept in ``state["v_max"]``, so that a rare large gradient is not forgotten.
+        As in torch the maximum is taken before the bias correction, in optax after.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first, as in torch. See :class:`AdamW` for decoupled decay.
     **common
@@ -59,9 +62,12 @@ class Adam(Optimizer):
     References
     ----------
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980.
+
+    Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond" (AMSGrad), ICLR 2018, arXiv:1904.09237.
     """
 
     rule = "adam"
+    variants = ("adam_amsgrad",)
 
     def __init__(
         self,
@@ -72,8 +78,10 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         eps_root: float = 0.0,
         bias_correction: bool = True,
+        amsgrad: bool = False,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
+        rule = "adam_amsgrad" if flag("amsgrad", amsgrad) else "adam"
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)

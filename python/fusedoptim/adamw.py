@@ -1,7 +1,7 @@
 from typing import Unpack
 
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -35,6 +35,9 @@ class AdamW(Optimizer):
         Decay of the weights, in units of `lr` a step.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    amsgrad : bool, default False
+        Divides by the largest :math:`v` so far, kept in ``state["v_max"]``, so that a rare large gradient is not forgotten.
+        As in torch the maximum is taken before the bias correction, in optax after.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -56,9 +59,12 @@ class AdamW(Optimizer):
     References
     ----------
     Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, arXiv:1711.05101.
+
+    Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond" (AMSGrad), ICLR 2018, arXiv:1904.09237.
     """
 
     rule = "adamw"
+    variants = ("adamw_amsgrad",)
 
     def __init__(
         self,
@@ -70,7 +76,9 @@ class AdamW(Optimizer):
         eps_root: float = 0.0,
         weight_decay: float = 1e-2,
         bias_correction: bool = True,
+        amsgrad: bool = False,
         **common: Unpack[Common],
     ) -> None:
+        rule = "adamw_amsgrad" if flag("amsgrad", amsgrad) else "adamw"
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)

@@ -113,7 +113,9 @@ class Group:
             names = _core.rule_hypers[self._rule]
             lr = self._values[names.index("lr")]
             _core.check_hyper(self._rule, "lr", lr)
-            given, carried = self._optimizer.carry(t, self._hyper | {"lr": lr}, self._carried)
+            # In double, whatever numbers they are.
+            hyper = {name: float(value) for name, value in (self._hyper | {"lr": lr}).items() if name in names}
+            given, carried = self._optimizer.carry(t, self._arguments | hyper, self._carried)
             for name, value in given.items():
                 self._values[names.index(name)] = value
             vars(self).update(_next=carried)

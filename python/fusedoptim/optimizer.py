@@ -102,7 +102,10 @@ class Optimizer:
 
     @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
-        """Hyper-parameters of step t, from those of the group and what it carries, and what is carried on."""
+        """Hyper-parameters of step t, from those of the group and what it carries, and what is carried on.
+
+        `hyper` has the arguments of the class, and over them, as floats, the hyper-parameters of the rule.
+        """
         return {}, carried
 
     # -- groups --------------------------------------------------------------------------------------------------------

@@ -274,6 +274,226 @@ def muon(
     w[...] = (1 - lr * weight_decay) * w - lr * u
 
 
+def heavy_ball(
+    w: Array, g: Array, m: Array, *, lr: float = 1e-2, momentum: float = 0.9, dampening: float = 0.0, t: float = 1
+) -> None:
+    m[...] = momentum * m + (1 if t == 1 else 1 - dampening) * g
+    w[...] = w - lr * m
+
+
+def nesterov_momentum(w: Array, g: Array, m: Array, *, lr: float = 1e-2, momentum: float = 0.9) -> None:
+    m[...] = momentum * m + g
+    w[...] = w - lr * (g + momentum * m)
+
+
+def asgd(
+    w: Array, g: Array, ax: Array, *, lr: float = 1e-2, lambd: float = 1e-4, slowdown: float = 1.0, mu: float = 1.0
+) -> None:
+    eta = lr * slowdown
+    w[...] = (1 - lambd * eta) * w - eta * g
+    ax[...] = ax + mu * (w - ax) if mu != 1 else w
+
+
+def rprop(
+    w: Array,
+    g: Array,
+    prev: Array,
+    step: Array,
+    *,
+    lr: float = 1e-2,
+    eta_minus: float = 0.5,
+    eta_plus: float = 1.2,
+    step_min: float = 1e-6,
+    step_max: float = 50.0,
+) -> None:
+    agree = np.sign(g) * np.sign(prev)
+    step[...] = np.where(step == 0, lr, step)  # it begins
+    step[...] = np.where(agree > 0, eta_plus * step, np.where(agree < 0, eta_minus * step, step))
+    step[...] = np.minimum(np.maximum(step, step_min), step_max)
+    prev[...] = np.where(agree < 0, 0, g)
+    w[...] = w - step * np.sign(prev)
+
+
+def adagrad(
+    w: Array,
+    g: Array,
+    v: Array,
+    *,
+    lr: float = 1e-2,
+    lr_decay: float = 0.0,
+    eps: float = 1e-10,
+    eps_root: float = 0.0,
+    t: float = 1,
+) -> None:
+    v[...] = v + g * g
+    w[...] = w - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(v + eps_root) + eps)
+
+
+def rmsprop_centered(
+    w: Array,
+    g: Array,
+    v: Array,
+    m: Array,
+    *,
+    lr: float = 1e-2,
+    beta: float = 0.99,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+) -> None:
+    v[...] = beta * v + (1 - beta) * (g * g)
+    m[...] = beta * m + (1 - beta) * g
+    w[...] = w - lr * g / (np.sqrt(np.maximum(v - m * m, 0) + eps_root) + eps)
+
+
+def rmsprop_momentum(
+    w: Array,
+    g: Array,
+    v: Array,
+    b: Array,
+    *,
+    lr: float = 1e-2,
+    beta: float = 0.99,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    momentum: float = 0.9,
+) -> None:
+    v[...] = beta * v + (1 - beta) * (g * g)
+    b[...] = momentum * b + g / (np.sqrt(v + eps_root) + eps)
+    w[...] = w - lr * b
+
+
+def rmsprop_centered_momentum(
+    w: Array,
+    g: Array,
+    v: Array,
+    m: Array,
+    b: Array,
+    *,
+    lr: float = 1e-2,
+    beta: float = 0.99,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    momentum: float = 0.9,
+) -> None:
+    v[...] = beta * v + (1 - beta) * (g * g)
+    m[...] = beta * m + (1 - beta) * g
+    b[...] = momentum * b + g / (np.sqrt(np.maximum(v - m * m, 0) + eps_root) + eps)
+    w[...] = w - lr * b
+
+
+def adadelta(w: Array, g: Array, v: Array, d: Array, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
+    v[...] = rho * v + (1 - rho) * (g * g)
+    step = np.sqrt(d + eps) / np.sqrt(v + eps) * g
+    d[...] = rho * d + (1 - rho) * (step * step)
+    w[...] = w - lr * step
+
+
+def adam_amsgrad(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    v_max: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    v_max[...] = np.maximum(v_max, v)
+    step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    w[...] = w - step * m / (np.sqrt(unbias * v_max + eps_root) + eps)
+
+
+def adamw_amsgrad(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    v_max: Array,
+    *,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-2,
+    **hyper: float,
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    adam_amsgrad(w, g, m, v, v_max, lr=lr, **hyper)
+
+
+def adamax(
+    w: Array,
+    g: Array,
+    m: Array,
+    u: Array,
+    *,
+    lr: float = 2e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    u[...] = np.maximum(beta2 * u, np.abs(g) + eps)
+    w[...] = w - lr / (1 - power(beta1, t)) * m / u
+
+
+def nadam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 2e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    mu_decay: float = 0.9998367253526753,
+    mu_product: float = 1.0,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    mu, mu_next = (beta1 * (1 - 0.5 * power(mu_decay, s)) for s in (t, t + 1))
+    ahead, along = lr * (1 - mu) / (1 - mu_product * mu), lr * mu_next / (1 - mu_product * mu * mu_next)
+    w[...] = w - (ahead * g + along * m) / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps)
+
+
+def nadam_decoupled(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 2e-3, weight_decay: float = 0.0, **hyper: float
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    nadam(w, g, m, v, lr=lr, **hyper)
+
+
+def radam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    step, r = lr / (1 - power(beta1, t)), rectification(beta2, t)
+    w[...] = w - (step * r * m / (np.sqrt(v) + eps) if r > 0 else step * m)
+
+
+def radam_decoupled(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 0.0, **hyper: float
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    radam(w, g, m, v, lr=lr, **hyper)
+
+
 # What a step does around the rule.
 
 
@@ -365,3 +585,11 @@ def power(base: float, exponent: float) -> float:
         base *= base
         n >>= 1
     return result
+
+
+def rectification(beta2: float, t: float) -> float:
+    """RAdam's r √(1 - beta2^t), or 0 where v is not used yet."""
+    rest, rho_inf = power(beta2, t), 2 / (1 - beta2) - 1
+    rho = rho_inf - 2 * t * rest / (1 - rest)
+    above, below = (rho - 4) * (rho - 2) * rho_inf, (rho_inf - 4) * (rho_inf - 2) * rho
+    return math.sqrt(above / below * (1 - rest)) if rho > 5 else 0.0

@@ -1,7 +1,8 @@
-from typing import Unpack
+from typing import Any, Unpack
 
+from fusedoptim import _core
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -18,8 +19,17 @@ class RMSProp(Optimizer):
         v &\leftarrow \beta v + (1 - \beta) g^2 \\
         w &\leftarrow w - \frac{lr\, g}{\sqrt{v + eps\_root} + eps}
 
-    :math:`lr / \sqrt{v + \varepsilon} \cdot g`, with :math:`\varepsilon` inside the root, is ``eps=0, eps_root=ε``; torch's
-    and optax's default have it outside, as `eps`. There is no bias correction: the first step is :math:`1 / \sqrt{1 - \beta}` times a later one.
+    :math:`lr / \sqrt{v + \varepsilon} \cdot g`, with :math:`\varepsilon` inside the root, is ``eps=0, eps_root=ε``; torch
+    has it outside, as `eps`, and so has optax with ``eps_in_sqrt=False``. There is no bias correction: the first step is
+    :math:`1 / \sqrt{1 - \beta}` times a later one.
+
+    If `centered`, :math:`\max(v - m^2, 0)` takes the place of :math:`v` in the root, with the running average
+    :math:`m \leftarrow \beta m + (1 - \beta) g`. With `momentum` the steps are summed:
+
+    .. math::
+
+        b &\leftarrow momentum\, b + \frac{g}{\sqrt{v + eps\_root} + eps} \\
+        w &\leftarrow w - lr\, b
 
     Parameters
     ----------
@@ -29,10 +39,16 @@ class RMSProp(Optimizer):
         Learning rate :math:`\eta`.
     beta : float in [0, 1), default 0.99
         Decay :math:`\beta` of the running average, kept in ``state["v"]``. Lecture notes often write u for our v.
+        torch calls it alpha, optax decay.
     eps : float, default 1e-8
         Added outside the root.
     eps_root : float, default 0
         Added inside the root.
+    centered : bool, default False
+        Divides by the standard deviation; its mean is kept in ``state["m"]``.
+    momentum : float in [0, 1), default 0
+        Decay of the sum of the steps, kept in ``state["b"]``. Where it is 0 there is no such state, and a group has no
+        momentum of its own; else a group may have any, also 0.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
@@ -42,6 +58,12 @@ class RMSProp(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    Deviations: rounding can make :math:`v - m^2` negative, of which torch and optax take the root; here it is 0 then. torch
+    takes a momentum of 1 or more, which is refused here. optax sums the steps after they are scaled by `lr`: the same, unless
+    `lr` changes.
 
     Examples
     --------
@@ -56,9 +78,12 @@ class RMSProp(Optimizer):
     References
     ----------
     Tieleman & Hinton, "Lecture 6.5: rmsprop", Coursera: Neural Networks for Machine Learning, 2012.
+
+    Graves, "Generating Sequences With Recurrent Neural Networks", 2013, arXiv:1308.0850.
     """
 
     rule = "rmsprop"
+    variants = ("rmsprop_centered", "rmsprop_momentum", "rmsprop_centered_momentum")
 
     def __init__(
         self,
@@ -68,9 +93,13 @@ class RMSProp(Optimizer):
         beta: float = 0.99,
         eps: float = 1e-8,
         eps_root: float = 0.0,
+        centered: bool = False,
+        momentum: float = 0.0,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}, **common
-        )
+        _core.check_hyper("rmsprop_momentum", "momentum", momentum)
+        rule = "rmsprop" + "_centered" * flag("centered", centered) + "_momentum" * (momentum > 0)
+        arguments: dict[str, Any] = {"lr": lr, "beta": beta, "eps": eps, "eps_root": eps_root}
+        arguments |= {"momentum": momentum} if momentum > 0 else {}
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)

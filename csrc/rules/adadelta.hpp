@@ -1,0 +1,28 @@
+// Adadelta: the running root mean square of the past steps over that of the gradient. Zeiler 2012, arXiv:1212.5701.
+//   v <- rho v + (1 - rho) g^2
+//   step = sqrt(d + eps) / sqrt(v + eps) g
+//   d <- rho d + (1 - rho) step^2
+//   w <- w - lr step
+// The paper has no lr: it is 1.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct Adadelta {
+  static constexpr Signature signature = {
+      "adadelta", {{"v"}, {"d"}}, {hyper::lr(1), {"rho", 0.9, Domain::unit}, hyper::eps(1e-6)}};
+  T lr, rho, rest, eps;
+
+  Adadelta(double lr, double rho, double eps) : lr(T(lr)), rho(T(rho)), rest(T(1 - rho)), eps(T(eps)) {}
+
+  void operator()(T& w, T g, T& v, T& d) const {
+    v = rho * v + rest * (g * g);
+    const T step = root(d + eps) / root(v + eps) * g;
+    d = rho * d + rest * (step * step);
+    w = w - lr * step;
+  }
+};
+
+}  // namespace

@@ -1,0 +1,27 @@
+// Adamax: Adam with a decaying maximum of |g| for the root of v. Kingma & Ba 2015, Algorithm 2, arXiv:1412.6980.
+//   m <- beta1 m + (1 - beta1) g
+//   u <- max(beta2 u, |g| + eps)
+//   w <- w - lr / (1 - beta1^t) m / u
+// As in torch and optax, eps is added to |g|; the paper has none.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct Adamax {
+  static constexpr Signature signature = {
+      "adamax", {{"m"}, {"u"}}, {hyper::lr(2e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t}};
+  T lr, beta1, rest1, beta2, eps;
+
+  Adamax(double lr, double beta1, double beta2, double eps, double t)
+      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), eps(T(eps)) {}
+
+  void operator()(T& w, T g, T& m, T& u) const {
+    m = beta1 * m + rest1 * g;
+    u = larger(beta2 * u, absolute(g) + eps);
+    w = w - lr * m / u;
+  }
+};
+
+}  // namespace

@@ -1,0 +1,30 @@
+// ASGD: gradient descent with a falling rate, and the average of its weights. Polyak & Juditsky 1992, in Bottou's form.
+//   eta = lr slowdown, with slowdown = (1 + lambd lr s)^-alpha after s steps
+//   w <- (1 - lambd eta) w - eta g
+//   ax <- ax + mu (w - ax), with mu = 1 / max(1, s - t0)
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct ASGD {
+  static constexpr Signature signature = {"asgd",
+                                          {{"ax"}},
+                                          {hyper::lr(1e-2),
+                                           {"lambd", 1e-4, Domain::non_negative},
+                                           {"slowdown", 1, Domain::non_negative},
+                                           {"mu", 1, Domain::non_negative}}};
+  T eta, keep, mu;
+  bool averages;  // from the first step on ax is a copy, even where it was infinite
+
+  ASGD(double lr, double lambd, double slowdown, double mu)
+      : eta(T(lr * slowdown)), keep(T(1 - lambd * (lr * slowdown))), mu(T(mu)), averages(mu != 1) {}
+
+  void operator()(T& w, T g, T& ax) const {
+    w = keep * w - eta * g;
+    ax = averages ? ax + mu * (w - ax) : w;
+  }
+};
+
+}  // namespace
