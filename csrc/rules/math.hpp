@@ -19,6 +19,7 @@ constexpr Hyper lr(double fallback) { return {"lr", fallback, Domain::non_negati
 constexpr Hyper beta(double fallback) { return {"beta", fallback, Domain::unit}; }
 constexpr Hyper beta1(double fallback = 0.9) { return {"beta1", fallback, Domain::unit}; }    // of g's running average
 constexpr Hyper beta2(double fallback = 0.999) { return {"beta2", fallback, Domain::unit}; }  // of that of its square
+constexpr Hyper beta3(double fallback) { return {"beta3", fallback, Domain::unit}; }
 constexpr Hyper weight_decay(double fallback) { return {"weight_decay", fallback, Domain::non_negative}; }
 constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::non_negative}; }  // outside the root
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
@@ -27,6 +28,20 @@ constexpr Hyper t = {"t", 1, Domain::step};
 
 inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
+
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
+
+// These two are NumPy's: sign(0) = sign(-0) = 0, and NaN in is NaN out.
+template <class T>
+T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
+}
+
+template <class T>
+T larger(T a, T b) {
+  return a > b || a != a ? a : b;
+}
 
 // base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every
 // C library.
