@@ -18,15 +18,27 @@
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adabelief.hpp"
 #include "rules/adam.hpp"
+#include "rules/adamaxw.hpp"
 #include "rules/adamw.hpp"
+#include "rules/adan.hpp"
+#include "rules/amsgrad.hpp"
 #include "rules/lamb.hpp"
+#include "rules/lion.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
+#include "rules/nadamw.hpp"
+#include "rules/nesterov.hpp"
+#include "rules/noisy_sgd.hpp"
+#include "rules/optimistic_gradient_descent.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/sign_sgd.hpp"
+#include "rules/signum.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
+#include "rules/yogi.hpp"
 
 namespace {
 
@@ -38,7 +50,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, SignSGD, WindowSGD, NoisySGD, OptimisticGradientDescent, Momentum, Nesterov, Signum, Lion, RMSProp, Adam,
+    AdamW, NAdamW, AdamaxW, AMSGrad, AdaBelief, Yogi, Adan, LAMB>;
 // clang-format on
 
 }  // namespace

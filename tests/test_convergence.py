@@ -37,7 +37,7 @@ def saddle(w: np.ndarray) -> tuple[float, np.ndarray]:
 def run(case: Case, problem: Callable, start: tuple[float, float], steps: int, lr: float) -> float:
     w = np.array(start)
     no_decay = {"weight_decay": 0.0} if "weight_decay" in fo._core.rule_hypers[case.rule] else {}
-    optimizer = case.make(w, lr=fo.schedules.cosine(lr, steps), **no_decay)
+    optimizer = case.optimizer(w, **(case.keywords | {"lr": fo.schedules.cosine(lr, steps)} | no_decay))
     for _ in range(steps):
         _, g = problem(w)
         if not np.isfinite(g).all() or abs(w).max() > 1e6:

@@ -3,30 +3,56 @@
 from fusedoptim import _core, kernels, reference, schedules
 from fusedoptim import isa as _isa
 from fusedoptim import threads as _threads
+from fusedoptim.adabelief import AdaBelief
 from fusedoptim.adam import Adam
+from fusedoptim.adamaxw import AdamaxW
 from fusedoptim.adamw import AdamW
+from fusedoptim.adan import Adan
+from fusedoptim.amsgrad import AMSGrad
 from fusedoptim.arena import arena
 from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
+from fusedoptim.lion import Lion
 from fusedoptim.momentum import Momentum
+from fusedoptim.nadamw import NAdamW
+from fusedoptim.nesterov import Nesterov
+from fusedoptim.noisy_sgd import NoisySGD
+from fusedoptim.optimistic_gradient_descent import OptimisticGradientDescent
 from fusedoptim.optimizer import Optimizer
+from fusedoptim.polyak_sgd import PolyakSGD
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.sgd import SGD
+from fusedoptim.sign_sgd import SignSGD
+from fusedoptim.signum import Signum
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
+from fusedoptim.yogi import Yogi
 
 __version__ = _core.version
 
 __all__ = [
     "LAMB",
     "SGD",
+    "AMSGrad",
+    "AdaBelief",
     "Adam",
     "AdamW",
+    "AdamaxW",
+    "Adan",
+    "Lion",
     "Momentum",
+    "NAdamW",
+    "Nesterov",
+    "NoisySGD",
+    "OptimisticGradientDescent",
     "Optimizer",
+    "PolyakSGD",
     "RMSProp",
+    "SignSGD",
+    "Signum",
     "WindowSGD",
+    "Yogi",
     "arena",
     "available_isas",
     "get_num_threads",

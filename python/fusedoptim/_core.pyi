@@ -11,15 +11,26 @@ __all__: list[str] = [
     "Options",
     "Plan",
     "accumulate",
+    "adabelief",
     "adam",
+    "adamaxw",
     "adamw",
+    "adan",
+    "amsgrad",
     "available_isas",
     "check_hyper",
     "check_weight",
     "has_openmp",
     "isa",
+    "lamb",
+    "lion",
+    "measured_rules",
     "momentum",
+    "nadamw",
+    "nesterov",
+    "noisy_sgd",
     "num_threads",
+    "optimistic_gradient_descent",
     "parallel_threshold",
     "rmsprop",
     "rule_hypers",
@@ -28,11 +39,14 @@ __all__: list[str] = [
     "set_default_threads",
     "set_isa",
     "sgd",
+    "sign_sgd",
+    "signum",
     "traffic0",
     "traffic1",
     "traffic2",
     "version",
     "window_sgd",
+    "yogi",
 ]
 
 class Options:
@@ -79,6 +93,7 @@ class Plan:
     ) -> None: ...
     def bind(self, grads: list) -> None: ...
     def finish(self) -> None: ...
+    def norm(self, grads: typing.Any, options: Options) -> float: ...
     def step(
         self, grads: typing.Any, values: list, t: typing.SupportsFloat | typing.SupportsIndex, options: Options
     ) -> typing.Any: ...
@@ -94,6 +109,19 @@ class Plan:
     def bound(self) -> typing.Any: ...
 
 def accumulate(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
+def adabelief(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    s: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-16,
+    eps_root: float = 1e-16,
+    t: float = 1,
+) -> None: ...
 def adam(
     w: numpy.ndarray,
     g: numpy.ndarray,
@@ -106,6 +134,19 @@ def adam(
     eps: float = 1e-08,
     eps_root: float = 0,
     t: float = 1,
+) -> None: ...
+def adamaxw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    u: numpy.ndarray,
+    *,
+    lr: float = 0.002,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1,
+    weight_decay: float = 0.0001,
 ) -> None: ...
 def adamw(
     w: numpy.ndarray,
@@ -121,13 +162,96 @@ def adamw(
     t: float = 1,
     weight_decay: float = 0.01,
 ) -> None: ...
+def adan(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    n: numpy.ndarray,
+    prev: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.98,
+    beta2: float = 0.92,
+    beta3: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+    t: float = 1,
+    weight_decay: float = 0,
+) -> None: ...
+def amsgrad(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    v_max: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+    t: float = 1,
+) -> None: ...
 def available_isas() -> list[str]: ...
 def check_hyper(rule: str, name: str, value: typing.Any) -> None: ...
 def check_weight(weight: typing.Any, path: str) -> None: ...
 def has_openmp() -> bool: ...
 def isa() -> str: ...
+def lamb(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-06,
+    eps_root: float = 0,
+    t: float = 1,
+    weight_decay: float = 0,
+) -> None: ...
+def lion(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.0001,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0,
+) -> None: ...
 def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def nadamw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0,
+    t: float = 1,
+    weight_decay: float = 0.0001,
+) -> None: ...
+def nesterov(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def noisy_sgd(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    noise: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    eta: float = 0.01,
+    gamma: float = 0.55,
+    t: float = 1,
+) -> None: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
+def optimistic_gradient_descent(
+    w: numpy.ndarray, g: numpy.ndarray, prev: numpy.ndarray, *, lr: float = 0.01, optimism: float = 1, t: float = 1
+) -> None: ...
 def rmsprop(
     w: numpy.ndarray,
     g: numpy.ndarray,
@@ -142,11 +266,34 @@ def set_cpu_quota(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_default_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_isa(name: str) -> bool: ...
 def sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, weight_decay: float = 0) -> None: ...
+def sign_sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.001, weight_decay: float = 0) -> None: ...
+def signum(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta: float = 0.9,
+    weight_decay: float = 0,
+) -> None: ...
 def traffic0(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
 def traffic1(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray) -> None: ...
 def traffic2(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray) -> None: ...
 def window_sgd(w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1) -> None: ...
+def yogi(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 0.001,
+    t: float = 1,
+) -> None: ...
 
+measured_rules: list = ["lamb"]
 parallel_threshold: int = 32768
 rule_hypers: dict = ...
 rule_states: dict = ...
