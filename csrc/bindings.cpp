@@ -165,7 +165,8 @@ PYBIND11_MODULE(_core, m) {
       .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("t"), py::arg("options"))
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("t"),
            py::arg("options"))
-      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
+      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"))
+      .def("norm", &Plan::norm, py::arg("grads"), py::arg("options"));
 
   m.def("isa", [] { return active_table().isa; });
   m.def("available_isas", &available_isas);

@@ -160,4 +160,17 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
   run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);
 }
 
+double Plan::norm(const py::object& grads, const Options& options) {
+  take_grads(grads, false);
+  for (Settings& s : settings) s.count = options.accumulate;
+  double norm = 0;
+  const auto decide = [&](double square_sum) {
+    norm = std::sqrt(square_sum);
+    return false;
+  };
+  const py::gil_scoped_release release;
+  run(works, row(), decide, options.num_threads);
+  return norm;
+}
+
 }  // namespace fusedoptim

@@ -50,6 +50,9 @@ class Plan {
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
 
+  // The norm of the gradients, unscaled, or of their mean with those of their sums; changes no array.
+  double norm(const py::object& grads, const Options& options);
+
   // The gradients of `bind`, or None.
   py::object bound = py::none();
 

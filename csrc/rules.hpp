@@ -20,15 +20,19 @@
 #pragma once
 
 #include "rules/accumulate.hpp"
+#include "rules/adabelief.hpp"
 #include "rules/adadelta.hpp"
 #include "rules/adafactor.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/adam_amsgrad.hpp"
 #include "rules/adamax.hpp"
+#include "rules/adamaxw.hpp"
 #include "rules/adamw.hpp"
+#include "rules/adan.hpp"
 #include "rules/ademamix.hpp"
 #include "rules/adopt.hpp"
+#include "rules/amsgrad.hpp"
 #include "rules/asgd.hpp"
 #include "rules/fromage.hpp"
 #include "rules/grams.hpp"
@@ -36,19 +40,27 @@
 #include "rules/lamb.hpp"
 #include "rules/lanes.hpp"
 #include "rules/lars.hpp"
+#include "rules/lion.hpp"
 #include "rules/math.hpp"
 #include "rules/matrix.hpp"
 #include "rules/momentum.hpp"
 #include "rules/muon.hpp"
 #include "rules/nadam.hpp"
+#include "rules/nadamw.hpp"
+#include "rules/nesterov.hpp"
+#include "rules/noisy_sgd.hpp"
 #include "rules/novograd.hpp"
+#include "rules/optimistic_gradient_descent.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/sign_sgd.hpp"
+#include "rules/signum.hpp"
 #include "rules/sm3.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
+#include "rules/yogi.hpp"
 
 namespace {
 
@@ -68,10 +80,16 @@ using Rules = List<
     TrafficRead,
     // optimizers
     SGD,
+    SignSGD,
+    NoisySGD,
+    OptimisticGradientDescent,
     WindowSGD,
     Momentum,
+    Nesterov,
     HeavyBall,
     NesterovMomentum,
+    Signum,
+    Lion,
     ASGD,
     Rprop,
     Adagrad,
@@ -84,14 +102,20 @@ using Rules = List<
     AdamW,
     AdamAMSGrad,
     AdamWAMSGrad,
+    AMSGrad,
     Adamax,
+    AdamaxW,
     NAdam,
     NAdamDecoupled,
+    NAdamW,
     RAdam,
     RAdamDecoupled,
+    AdaBelief,
+    Yogi,
     Grams,
     ADOPT,
     AdEMAMix,
+    Adan,
     Fromage,
     LARS,
     NesterovLARS,

@@ -26,7 +26,7 @@ class Case:
     keywords: dict[str, Any] = field(default_factory=dict)
     hyper: dict[str, Any] | None = None  # None: the keywords, or what `renamed` makes of them
     rows: int = 1  # of those state arrays that are rings
-    begins: dict[str, float] = field(default_factory=dict)  # the first values of state arrays, where not zero
+    stand_in: type[fo.Optimizer] | None = None  # made in its place
     like: list[Elsewhere] = field(default_factory=list)  # what computes the same
 
     @cached_property
@@ -50,7 +50,7 @@ class Case:
         return f"{self.rule}({','.join(self.keywords) or 'defaults'})"
 
     def make(self, params: Any, **keywords: Any) -> fo.Optimizer:
-        return self.optimizer(params, **(self.keywords | keywords))
+        return (self.stand_in or self.optimizer)(params, **(self.keywords | keywords))
 
     def hyper_at(self, t: int, lr: float | None = None, first: int = 1) -> dict[str, float]:
         """The hyper-parameters of step t, maybe with another learning rate, of a group whose first step was `first`."""
@@ -104,6 +104,15 @@ def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
 def like_sm3(learning_rate: Any, **keywords: float) -> Elsewhere:
     """optax's, with the arguments that its `sm3` hides."""
     return like_optax_chain(("scale_by_sm3", keywords), ("scale_by_learning_rate", {"learning_rate": learning_rate}))
+
+
+class NoisySGD(fo.NoisySGD):
+    """With noise that does not change, and that all tensors have alike. The real one is in test_noisy_sgd.py."""
+
+    def _draw(self) -> None:
+        for tensor in self._tensors:
+            noise = tensor.states["noise"]
+            noise[...] = np.resize([0.5, -1.25, 2.0], noise.shape)
 
 
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
@@ -164,14 +173,12 @@ CASES = [
         fo.Adagrad,
         {"lr": 0.03, "lr_decay": 1e-3, "initial_accumulator_value": 0.5, "eps": 1e-4},
         {"lr": 0.03, "lr_decay": 1e-3, "eps": 1e-4},
-        begins={"v": 0.5},
         like=[like_torch("Adagrad", lr=0.03, lr_decay=1e-3, initial_accumulator_value=0.5, eps=1e-4)],
     ),
     Case(
         fo.Adagrad,
         {"initial_accumulator_value": 0.25, "eps": 0.0, "eps_root": 1e-7},
         {"eps": 0.0, "eps_root": 1e-7},
-        begins={"v": 0.25},
         like=[like_optax("adagrad", learning_rate=1e-2, initial_accumulator_value=0.25, eps=1e-7)],
     ),
     Case(
@@ -303,6 +310,118 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(
+        fo.SignSGD,
+        like=[like_optax("sign_sgd", learning_rate=1e-3), like_torch("SignSGD", "pytorch_optimizer", momentum=0.0)],
+    ),
+    Case(
+        fo.SignSGD,
+        {"lr": 0.03, "weight_decay": 0.3},
+        like=[like_torch("SignSGD", "pytorch_optimizer", lr=0.03, momentum=0.0, weight_decay=0.3)],
+    ),
+    Case(fo.Signum, like=[like_torch("SignSGD", "pytorch_optimizer")]),
+    Case(
+        fo.Signum,
+        {"lr": 0.03, "beta": 0.7, "weight_decay": 0.3},
+        like=[like_torch("SignSGD", "pytorch_optimizer", lr=0.03, momentum=0.7, weight_decay=0.3)],
+    ),
+    Case(fo.Lion, like=[like_optax("lion", learning_rate=1e-4, weight_decay=0.0), like_torch("Lion", "lion_pytorch")]),
+    Case(
+        fo.Lion,
+        {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3},
+        like=[
+            like_optax("lion", learning_rate=0.03, b1=0.7, b2=0.95, weight_decay=0.3),
+            like_torch("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3),
+        ],
+    ),
+    Case(
+        fo.Nesterov,
+        like=[
+            like_torch("SGD", lr=1e-2 * (1 - 0.9), momentum=0.9, nesterov=True),
+            like_optax("sgd", learning_rate=1e-2 * (1 - 0.9), momentum=0.9, nesterov=True),
+        ],
+    ),
+    Case(
+        fo.Nesterov,
+        {"lr": 0.3, "beta": 0.7},
+        like=[like_torch("SGD", lr=0.3 * (1 - 0.7), momentum=0.7, nesterov=True)],
+    ),
+    Case(fo.AdaBelief, like=[like_optax("adabelief", learning_rate=1e-3)]),
+    Case(
+        fo.AdaBelief,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6},
+        like=[like_optax("adabelief", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6)],
+    ),
+    Case(
+        fo.AdaBelief,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-4},
+        like=[like_torch("AdaBelief", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4)],
+    ),
+    Case(fo.Yogi, like=[like_optax("yogi", learning_rate=1e-2), like_torch("Yogi", "pytorch_optimizer")]),
+    Case(
+        fo.Yogi,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-2},
+        like=[
+            like_optax("yogi", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-2),
+            like_torch("Yogi", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-2),
+        ],
+    ),
+    Case(fo.Yogi, {"lr": decay, "bias_correction": False}),
+    Case(fo.AMSGrad, like=[like_optax("amsgrad", learning_rate=1e-3)]),
+    Case(
+        fo.AMSGrad,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6},
+        like=[like_optax("amsgrad", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6)],
+    ),
+    Case(
+        fo.AMSGrad,
+        {"lr": 0.03, "bias_correction": False},
+        like=[like_optax("amsgrad", learning_rate=0.03, bias_correction_mu=False, bias_correction_nu=False)],
+    ),
+    Case(fo.Adan, like=[like_torch("Adan", "pytorch_optimizer")]),
+    Case(
+        fo.Adan,
+        {"lr": 0.03, "betas": (0.9, 0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[
+            like_torch("Adan", "pytorch_optimizer", lr=0.03, betas=(0.9, 0.7, 0.95), eps=1e-4, weight_decay=0.3),
+        ],
+    ),
+    Case(
+        fo.Adan,  # at a beta2 of 1/2, where optax agrees
+        {"lr": 0.03, "betas": (0.9, 0.5, 0.95), "eps_root": 1e-6},
+        like=[like_optax("adan", learning_rate=0.03, b1=0.9, b2=0.5, b3=0.95, eps_root=1e-6)],
+    ),
+    Case(fo.AdamaxW, like=[like_optax("adamaxw", learning_rate=2e-3)]),
+    Case(
+        fo.AdamaxW,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_optax("adamaxw", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, weight_decay=0.3)],
+    ),
+    Case(fo.NAdamW, like=[like_optax("nadamw", learning_rate=1e-3)]),
+    Case(
+        fo.NAdamW,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3},
+        like=[like_optax("nadamw", learning_rate=0.03, b1=0.7, b2=0.95, eps=1e-4, eps_root=1e-6, weight_decay=0.3)],
+    ),
+    Case(fo.OptimisticGradientDescent, like=[like_optax("optimistic_gradient_descent", learning_rate=1e-2)]),
+    Case(
+        fo.OptimisticGradientDescent,
+        {"lr": 0.3 * 0.5, "optimism": 0.2 / 0.5},
+        like=[like_optax("optimistic_gradient_descent", learning_rate=0.3, alpha=0.5, beta=0.2)],
+    ),
+    Case(fo.NoisySGD, stand_in=NoisySGD),
+    Case(
+        fo.NoisySGD,
+        {"lr": 0.03, "eta": 0.5, "gamma": 0.9, "seed": 7},
+        {"lr": 0.03, "eta": 0.5, "gamma": 0.9},
+        stand_in=NoisySGD,
+    ),
+    Case(
+        fo.NoisySGD,
+        {"lr": 0.03, "eta": 0.0},
+        like=[like_optax("noisy_sgd", learning_rate=0.03, eta=0.0, key=0), like_torch("SGD", lr=0.03)],
+        stand_in=NoisySGD,
+    ),
     Case(fo.Grams, like=[like_torch("Grams", "pytorch_optimizer")]),
     Case(
         fo.Grams,
@@ -465,7 +584,7 @@ ELSEWHERE = [
 ]
 
 # A step by a sign alone is as long for the smallest number as for any, but none for zero.
-DISCONTINUOUS = {"grams", "rprop"}
+DISCONTINUOUS = {"grams", "lion", "rprop", "sign_sgd", "signum"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
@@ -484,7 +603,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta": OUTSIDE_0_1,
     "beta1": OUTSIDE_0_1,
     "beta2": OUTSIDE_0_1,
-    "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9, 0.9, 0.9), None, ("0.9", 0.9)],
+    "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9,) * 4, None, ("0.9", 0.9)],
     "momentum": OUTSIDE_0_1,
     "eps": NEGATIVE_OR_NOT_FINITE,
     "eps_root": NEGATIVE_OR_NOT_FINITE,
@@ -522,6 +641,10 @@ OUTSIDE: dict[str, list[Any]] = {
     "eta_plus": NOT_POSITIVE,
     "step_min": NOT_POSITIVE,
     "step_max": NOT_POSITIVE,
+    "optimism": NEGATIVE_OR_NOT_FINITE,
+    "eta": NEGATIVE_OR_NOT_FINITE,
+    "gamma": NEGATIVE_OR_NOT_FINITE,
+    "seed": [-1, 1.5, math.nan, True, *NOT_NUMBERS],
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],
     "beta2_decay": [0.1, 1e-300, math.nan, -math.inf, *NOT_NUMBERS],

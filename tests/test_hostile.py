@@ -247,6 +247,13 @@ def test_constructor_hyper_parameter(row: Case, name: str, value: Any) -> None:
         row.make(normal(*SHAPE), **{name: value})
 
 
+def test_betas_of_another_count(each: Case) -> None:
+    betas = getattr(each.make(normal(*SHAPE)).groups[0], "betas", ())
+    for other in (betas[:-1], (*betas, 0.9)) if betas else ():
+        with refused("^betas must be", re.escape(f"got {other!r}"), error=TypeError):
+            each.make(normal(*SHAPE), betas=other)
+
+
 @pytest.mark.parametrize("keyword", ["learning_rate", "t", "params2"])
 def test_unknown_keyword(each: Case, keyword: str) -> None:
     with refused(f"unknown keyword '{keyword}'", each.optimizer.__name__, "lr", error=TypeError):
@@ -446,7 +453,7 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     **{f"t={t!r}": (change("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
     **{f"accumulated={n!r}": (change("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
     **{f"grad_scale={s!r}": (change("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)},
-    "another rule": (change("rule", to="adan"), "rule 'adan'"),
+    "another rule": (change("rule", to="adamu"), "rule 'adamu'"),
     "groups is no list": (change("groups", to=1), '"groups" must be a list of 1'),
     "another number of groups": (change("groups", to=[]), '"groups" must be a list of 1'),
     "a group is no dict": (change("groups", 0, to=1), '"groups" must be a dict'),

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def check(case: Case, options: Options, sizes: list[int], seed: int, l2: float =
     half = len(params) // 2
     first = {"params": params[:half]} | ({"weight_decay": l2} if l2 else {})
     second = {"params": {"deep": [params[half:]]}, "lr": 0.007}
-    other = Case(case.optimizer, case.keywords | {"lr": 0.007}, case.named | {"lr": 0.007}, case.rows)
+    other = replace(case, keywords=case.keywords | {"lr": 0.007}, hyper=case.named | {"lr": 0.007})
     expected = Expected([(case, l2, params[:half]), (other, 0.0, params[half:])], options)
     optimizer = case.make([first, second], **options.keywords, **keywords)
     for t in range(3):

@@ -24,8 +24,8 @@ def to_hyper(rule: str, arguments: Hyper) -> Hyper:
     if "betas" in hyper:
         betas, wanted = hyper.pop("betas"), [name for name in names if name[:-1] == "beta"]
         if not isinstance(betas, Sequence | np.ndarray) or isinstance(betas, str) or len(betas) != len(wanted):
-            count = {2: "a pair", 3: "three"}[len(wanted)]
-            raise TypeError(f"betas must be {count} of numbers in [0, 1), got {betas!r}")
+            count = {2: "a pair of", 3: "three"}[len(wanted)]
+            raise TypeError(f"betas must be {count} numbers in [0, 1), got {betas!r}")
         hyper |= zip(wanted, betas, strict=True)
     if not flag("bias_correction", hyper.pop("bias_correction", True)):
         hyper["t"] = math.inf

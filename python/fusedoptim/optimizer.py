@@ -57,10 +57,12 @@ class Optimizer:
     variants: ClassVar[tuple[str, ...]] = ()  # other rules, which arguments choose
     carried: ClassVar[dict[str, float] | None] = None  # what a group carries from step to step at first, if it does
     registry: ClassVar[dict[str, type["Optimizer"]]] = {}
+    _follows: ClassVar[bool] = False  # whether something is to do after a step
 
     def __init_subclass__(cls) -> None:
         for rule in (cls.rule, *cls.variants) if "rule" in vars(cls) else ():
             Optimizer.registry[rule] = cls
+        cls._follows = bool(cls.carried) or cls._taken is not Optimizer._taken
 
     def __init__(
         self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, rows: int = 1, **common: Any
@@ -323,7 +325,7 @@ class Optimizer:
                     return
             self.t = t
             self._accumulated = 0
-            if self.carried:
+            if self._follows:
                 self._taken()
         finally:
             lock.release()
@@ -335,6 +337,7 @@ class Optimizer:
         return self._values
 
     def _taken(self) -> None:
+        """What follows a step that was taken, before another can begin."""
         for group in self.groups:
             group.taken()
 

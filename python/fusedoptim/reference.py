@@ -494,6 +494,169 @@ def radam_decoupled(
     radam(w, g, m, v, lr=lr, **hyper)
 
 
+def sign_sgd(w: Array, g: Array, *, lr: float = 1e-3, weight_decay: float = 0.0) -> None:
+    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(g)
+
+
+def noisy_sgd(
+    w: Array, g: Array, noise: Array, *, lr: float = 1e-2, eta: float = 0.01, gamma: float = 0.55, t: float = 1
+) -> None:
+    w[...] = w - lr * (g + math.sqrt(eta * t**-gamma) * noise)
+
+
+def optimistic_gradient_descent(
+    w: Array, g: Array, prev: Array, *, lr: float = 1e-2, optimism: float = 1.0, t: float = 1
+) -> None:
+    d = g - prev if t > 1 else np.zeros_like(g)
+    w[...] = w - lr * (g + optimism * d)
+    prev[...] = g
+
+
+def nesterov(w: Array, g: Array, m: Array, *, lr: float = 1e-2, beta: float = 0.9) -> None:
+    m[...] = beta * m + (1 - beta) * g
+    w[...] = w - lr * (beta * m + (1 - beta) * g)
+
+
+def signum(w: Array, g: Array, m: Array, *, lr: float = 1e-3, beta: float = 0.9, weight_decay: float = 0.0) -> None:
+    m[...] = beta * m + (1 - beta) * g
+    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(m)
+
+
+def lion(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(beta1 * m + (1 - beta1) * g)
+    m[...] = beta2 * m + (1 - beta2) * g
+
+
+def nadamw(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 1e-4,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    lr_m, lr_g = lr * beta1 / (1 - power(beta1, t + 1)), lr * (1 - beta1) / (1 - power(beta1, t))
+    unbias = 1 / (1 - power(beta2, t))
+    w[...] = (1 - lr * weight_decay) * w - (lr_m * m + lr_g * g) / (np.sqrt(unbias * v + eps_root) + eps)
+
+
+def adamaxw(
+    w: Array,
+    g: Array,
+    m: Array,
+    u: Array,
+    *,
+    lr: float = 2e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+    weight_decay: float = 1e-4,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    u[...] = np.maximum(beta2 * u, np.abs(g) + eps)
+    w[...] = (1 - lr * weight_decay) * w - lr / (1 - power(beta1, t)) * m / u
+
+
+def amsgrad(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    v_max: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    v_max[...] = np.maximum(v_max, 1 / (1 - power(beta2, t)) * v)
+    w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(v_max + eps_root) + eps)
+
+
+def adabelief(
+    w: Array,
+    g: Array,
+    m: Array,
+    s: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-16,
+    eps_root: float = 1e-16,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    s[...] = beta2 * s + (1 - beta2) * ((g - m) * (g - m)) + eps_root
+    w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(1 / (1 - power(beta2, t)) * s) + eps)
+
+
+def yogi(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-2,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-3,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = v - (1 - beta2) * (np.sign(v - g * g) * (g * g))
+    w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps)
+
+
+def adan(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    n: Array,
+    prev: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.98,
+    beta2: float = 0.92,
+    beta3: float = 0.99,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    d = g - prev if t > 1 else np.zeros_like(g)
+    ahead = g + beta2 * d
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * d
+    n[...] = beta3 * n + (1 - beta3) * (ahead * ahead)
+    lr_m, lr_v, unbias = lr / (1 - power(beta1, t)), lr * beta2 / (1 - power(beta2, t)), 1 / (1 - power(beta3, t))
+    w[...] = 1 / (1 + lr * weight_decay) * (w - (lr_m * m + lr_v * v) / (np.sqrt(unbias * n + eps_root) + eps))
+    prev[...] = g
+
+
 # What a step does around the rule.
 
 

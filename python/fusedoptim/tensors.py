@@ -56,7 +56,7 @@ def make_tensors(
         shapes = [(state_shape(kind, w.shape, rows), w.dtype) for w in weights]
         for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
             state[name] = array
-            value = weight if name == "ema" else initial(name, weight)
+            value = weight if name == "ema" else None if name == "grad_sum" else initial(name, weight)
             if value is not None:  # fresh memory is zero, and not touched before it is needed
                 np.copyto(array, value)
     return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]

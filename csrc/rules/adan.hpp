@@ -1,0 +1,42 @@
+// Adan: Nesterov's look ahead by the change of the gradient, in Adam's form. Xie et al. 2022, Algorithm 1,
+// arXiv:2208.06677, with decays beta as the authors' code has them: the paper's betas are 1 - beta.
+//   d = g - prev, 0 at t = 1
+//   m <- beta1 m + (1 - beta1) g
+//   v <- beta2 v + (1 - beta2) d
+//   n <- beta3 n + (1 - beta3) (g + beta2 d)^2
+//   w <- (w - lr (m / (1 - beta1^t) + beta2 v / (1 - beta2^t)) / (sqrt(n / (1 - beta3^t) + eps_root) + eps))
+//        / (1 + lr weight_decay)
+//   prev <- g
+// optax has 1 - beta2 in place of the beta2 before d and v, and decays as AdamW does.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct Adan {
+  static constexpr Signature signature = {"adan",
+                                          {{"m"}, {"v"}, {"n"}, {"prev"}},
+                                          {hyper::lr(1e-3), hyper::beta1(0.98), hyper::beta2(0.92), hyper::beta3(0.99),
+                                           hyper::eps(), hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
+  T lr_m, lr_v, beta1, rest1, beta2, rest2, beta3, rest3, eps, eps_root, unbias, shrink;
+  bool first;
+
+  Adan(double lr, double beta1, double beta2, double beta3, double eps, double eps_root, double t, double weight_decay)
+      : lr_m(T(lr / (1 - power(beta1, t)))), lr_v(T(lr * beta2 / (1 - power(beta2, t)))), beta1(T(beta1)),
+        rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), beta3(T(beta3)), rest3(T(1 - beta3)), eps(T(eps)),
+        eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta3, t)))), shrink(T(1 / (1 + lr * weight_decay))),
+        first(t == 1) {}
+
+  void operator()(T& w, T g, T& m, T& v, T& n, T& prev) const {
+    const T d = first ? T(0) : g - prev;
+    const T ahead = g + beta2 * d;
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * d;
+    n = beta3 * n + rest3 * (ahead * ahead);
+    w = shrink * (w - (lr_m * m + lr_v * v) / (root(unbias * n + eps_root) + eps));
+    prev = g;
+  }
+};
+
+}  // namespace

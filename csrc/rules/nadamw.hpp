@@ -1,0 +1,33 @@
+// NAdamW: AdamW along Nesterov's look-ahead average. Dozat 2016 (ICLR workshop), in optax's form: the momentum is
+// constant and v corrected as Adam's.
+//   m <- beta1 m + (1 - beta1) g
+//   v <- beta2 v + (1 - beta2) g^2
+//   l = beta1 m / (1 - beta1^(t + 1)) + (1 - beta1) g / (1 - beta1^t)
+//   w <- (1 - lr weight_decay) w - lr l / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
+// torch's NAdam has a momentum that grows from step to step.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct NAdamW {
+  static constexpr Signature signature = {"nadamw",
+                                          {{"m"}, {"v"}},
+                                          {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
+                                           hyper::eps_root(), hyper::t, hyper::weight_decay(1e-4)}};
+  T lr_m, lr_g, beta1, rest1, beta2, rest2, eps, eps_root, unbias, keep;
+
+  NAdamW(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
+      : lr_m(T(lr * beta1 / (1 - power(beta1, t + 1)))), lr_g(T(lr * (1 - beta1) / (1 - power(beta1, t)))),
+        beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)), eps_root(T(eps_root)),
+        unbias(T(1 / (1 - power(beta2, t)))), keep(T(1 - lr * weight_decay)) {}
+
+  void operator()(T& w, T g, T& m, T& v) const {
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * (g * g);
+    w = keep * w - (lr_m * m + lr_g * g) / (root(unbias * v + eps_root) + eps);
+  }
+};
+
+}  // namespace

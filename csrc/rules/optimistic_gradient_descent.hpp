@@ -1,0 +1,26 @@
+// Optimistic gradient descent: along the gradient expected next. Popov 1980; Mokhtari et al. 2019, arXiv:1901.08511,
+// have alpha and beta as step sizes: here lr = alpha and optimism = beta / alpha.
+//   w <- w - lr (g + optimism (g - prev)), with prev = g at t = 1
+//   prev <- g
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct OptimisticGradientDescent {
+  static constexpr Signature signature = {
+      "optimistic_gradient_descent", {{"prev"}}, {hyper::lr(1e-2), {"optimism", 1, Domain::non_negative}, hyper::t}};
+  T lr, optimism;
+  bool first;
+
+  OptimisticGradientDescent(double lr, double optimism, double t) : lr(T(lr)), optimism(T(optimism)), first(t == 1) {}
+
+  void operator()(T& w, T g, T& prev) const {
+    const T d = first ? T(0) : g - prev;
+    w = w - lr * (g + optimism * d);
+    prev = g;
+  }
+};
+
+}  // namespace

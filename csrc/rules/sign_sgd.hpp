@@ -1,0 +1,19 @@
+// SignSGD: steps of equal length along the sign of the gradient. Bernstein et al. 2018, Algorithm 1, arXiv:1802.04434.
+//   w <- (1 - lr weight_decay) w - lr sign(g)
+// The paper has no decay.
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct SignSGD {
+  static constexpr Signature signature = {"sign_sgd", {}, {hyper::lr(1e-3), hyper::weight_decay(0)}};
+  T lr, keep;
+
+  SignSGD(double lr, double weight_decay) : lr(T(lr)), keep(T(1 - lr * weight_decay)) {}
+
+  void operator()(T& w, T g) const { w = keep * w - lr * sign(g); }
+};
+
+}  // namespace

@@ -1,0 +1,28 @@
+// Yogi: Adam whose v moves towards g^2 by a part of g^2, not of their difference, so that it falls slowly. Zaheer et
+// al. 2018, Algorithm 2 (NeurIPS), with the bias correction of optax; t = inf leaves it out.
+//   m <- beta1 m + (1 - beta1) g
+//   v <- v - (1 - beta2) sign(v - g^2) g^2
+//   w <- w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct Yogi {
+  static constexpr Signature signature = {
+      "yogi", {{"m"}, {"v"}}, {hyper::lr(1e-2), hyper::beta1(), hyper::beta2(), hyper::eps(1e-3), hyper::t}};
+  T lr, beta1, rest1, rest2, eps, unbias;
+
+  Yogi(double lr, double beta1, double beta2, double eps, double t)
+      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), rest2(T(1 - beta2)), eps(T(eps)),
+        unbias(T(1 / (1 - power(beta2, t)))) {}
+
+  void operator()(T& w, T g, T& m, T& v) const {
+    m = beta1 * m + rest1 * g;
+    v = v - rest2 * (sign(v - g * g) * (g * g));
+    w = w - lr * m / (root(unbias * v) + eps);
+  }
+};
+
+}  // namespace
