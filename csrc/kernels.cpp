@@ -306,13 +306,13 @@ template <class T>
 constexpr bool is_read<Past<T>&> = false;
 
 template <class Rule, class Result, class... Arguments>
-constexpr Pass pass_of(Result (Rule::*)(Arguments...) const) {
-  Pass pass;
+constexpr Moved moved_by(Result (Rule::*)(Arguments...) const) {
+  Moved moved;
   unsigned array = 1;
-  ((pass.reads |= is_read<Arguments> ? array : 0,
-    pass.writes |= is_read<Arguments> && std::is_reference_v<Arguments> ? array : 0, array <<= 1),
+  ((moved.reads |= is_read<Arguments> ? array : 0,
+    moved.writes |= is_read<Arguments> && std::is_reference_v<Arguments> ? array : 0, array <<= 1),
    ...);
-  return pass;
+  return moved;
 }
 
 template <class Rule>
@@ -434,15 +434,15 @@ constexpr Row make_row() {
              n_state<R>,
              count_hyper<R>(),
              is_by_row<R>(),
-             {pass_of(&R::operator())},
+             {moved_by(&R::operator())},
              {update<Plain<float>, R>, update<Plain<double>, Rule<double>>},
              {},
              {}};
   if constexpr (is_by_row<R>()) {
-    const Pass first = pass_of(&R::measure), second = row.passes[0];
-    row.passes[0] = {first.reads | second.reads, first.writes | second.writes};
+    const Moved first = moved_by(&R::measure), second = row.moved[0];
+    row.moved[0] = {first.reads | second.reads, first.writes | second.writes};
   } else if constexpr (is_measured<R>) {
-    row.passes[0] = pass_of(&R::measure), row.passes[1] = pass_of(&R::operator());
+    row.moved[0] = moved_by(&R::measure), row.moved[1] = moved_by(&R::operator());
     row.measure[0] = measure<Plain<float>, R>, row.measure[1] = measure<Plain<double>, Rule<double>>;
     row.settle[0] = settle<Plain<float>, R>, row.settle[1] = settle<Plain<double>, Rule<double>>;
   }
