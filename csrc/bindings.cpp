@@ -92,13 +92,13 @@ py::list array_names(const Row& row, unsigned bits) {
 // {rule: [(name of a state array, its shape)]}, {rule: [name of a hyper-parameter]}, and {rule: [(arrays that a pass
 // reads, arrays that it writes)]}, in order.
 void describe(const Row& row, py::dict& states, py::dict& hypers, py::dict& passes) {
-  py::list state, hyper, moved;
+  py::list state, hyper, per_pass;
   for (const State* s = row.signature.state; s->name; ++s)
     if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
-  for (const Pass& pass : row.passes)
-    if (pass.reads) moved.append(py::make_tuple(array_names(row, pass.reads), array_names(row, pass.writes)));
-  passes[row.signature.name] = moved;
+  for (const Moved& moved : row.moved)
+    if (moved.reads) per_pass.append(py::make_tuple(array_names(row, moved.reads), array_names(row, moved.writes)));
+  passes[row.signature.name] = per_pass;
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;
 }

@@ -98,7 +98,7 @@ constexpr std::size_t chunk = 4096;
 using Settle = void (*)(Span& span, const Sums& sums);
 
 // What a pass over memory reads and writes: bit k is array k of w, g, state..., where it has a number for each element.
-struct Pass {
+struct Moved {
   unsigned reads = 0, writes = 0;
 };
 
@@ -126,9 +126,9 @@ constexpr int max_passes = 3;
 struct Row {
   Signature signature;
   int n_state;
-  int n_hyper;  // 0: a helper, not an optimizer
-  bool by_row;  // no row of a tensor may be cut
-  Pass passes[max_passes];
+  int n_hyper;              // 0: a helper, not an optimizer
+  bool by_row;              // no row of a tensor may be cut
+  Moved moved[max_passes];  // by each pass
   Update update[n_dtypes];
   Measure measure[n_dtypes];  // the first pass of a rule that has two over whole tensors, else null
   Settle settle[n_dtypes];

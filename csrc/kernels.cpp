@@ -285,13 +285,13 @@ template <class T>
 constexpr bool is_read<Past<T>&> = false;
 
 template <class Rule, class Result, class... Arguments>
-constexpr Pass pass_of(Result (Rule::*)(Arguments...) const) {
-  Pass pass;
+constexpr Moved moved_by(Result (Rule::*)(Arguments...) const) {
+  Moved moved;
   unsigned array = 1;
-  ((pass.reads |= is_read<Arguments> ? array : 0,
-    pass.writes |= is_read<Arguments> && std::is_reference_v<Arguments> ? array : 0, array <<= 1),
+  ((moved.reads |= is_read<Arguments> ? array : 0,
+    moved.writes |= is_read<Arguments> && std::is_reference_v<Arguments> ? array : 0, array <<= 1),
    ...);
-  return pass;
+  return moved;
 }
 
 template <class Rule>
@@ -475,16 +475,16 @@ constexpr Row make_row() {
   row.n_passes = n_passes<R>;
   if constexpr ((n_passes<R>) > 0) {
     set_passes<Rule>(row, std::make_integer_sequence<int, n_passes<R>>());
-    for (int p = 0; p < n_passes<R>; ++p) row.passes[p] = R::passes[p];
+    for (int p = 0; p < n_passes<R>; ++p) row.moved[p] = R::moved[p];
   } else {
     row.update[0] = update<Plain<float>, R>, row.update[1] = update<Plain<double>, Rule<double>>;
-    row.passes[0] = pass_of(&R::operator());
+    row.moved[0] = moved_by(&R::operator());
   }
   if constexpr (is_by_row<R>()) {
-    const Pass first = pass_of(&R::measure), second = row.passes[0];
-    row.passes[0] = {first.reads | second.reads, first.writes | second.writes};
+    const Moved first = moved_by(&R::measure), second = row.moved[0];
+    row.moved[0] = {first.reads | second.reads, first.writes | second.writes};
   } else if constexpr (is_measured<R>) {
-    row.passes[1] = row.passes[0], row.passes[0] = pass_of(&R::measure);
+    row.moved[1] = row.moved[0], row.moved[0] = moved_by(&R::measure);
     row.measure[0] = measure<Plain<float>, R>, row.measure[1] = measure<Plain<double>, Rule<double>>;
     row.settle[0] = settle<Plain<float>, R>, row.settle[1] = settle<Plain<double>, Rule<double>>;
   }

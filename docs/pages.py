@@ -7,6 +7,9 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import fusedoptim as fo
 from fusedoptim import _core
@@ -69,14 +72,22 @@ def classes() -> list[type[fo.Optimizer]]:
     """The optimizers, in the order of the compiled table."""
     order = list(_core.rule_states)
     public = [getattr(fo, name) for name in fo.__all__]
-    found = [cls for cls in public if inspect.isclass(cls) and issubclass(cls, fo.Optimizer) and hasattr(cls, "rule")]
-    return sorted(found, key=lambda cls: order.index(cls.rule))
+    found = [
+        cls for cls in public if inspect.isclass(cls) and issubclass(cls, fo.Optimizer) and cls is not fo.Optimizer
+    ]
+    return sorted(found, key=lambda cls: order.index(rule_of(cls)))
+
+
+def rule_of(cls: type[fo.Optimizer]) -> str:
+    """The rule that the defaults choose; a class may have none of its own."""
+    make: Any = cls
+    return str(make(np.zeros((1, 1))).rule)
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """The name of each optimizer, and its page."""
     for cls in classes():
-        rules = [cls.rule, *cls.variants]
+        rules = [rule_of(cls), *cls.variants]
         sources = dict.fromkeys(source(rule).relative_to(DOCS.parent) for rule in rules)
         yield (
             cls.__name__,
@@ -101,6 +112,8 @@ def source(rule: str) -> Path:
 def moved(rule: str) -> str:
     """What a step reads and writes, in words."""
     passes, states = _core.rule_passes[rule], _core.rule_states[rule]
+    if not passes:
+        return "More than a pass over each element: see the kernel."
     subjects = ["A step"] if len(passes) == 1 else ["The first pass", "the second", "the third"][: len(passes)]
     clauses = []
     for subject, (reads, writes) in zip(subjects, passes, strict=True):
@@ -116,6 +129,8 @@ def moved(rule: str) -> str:
 
 def total(rule: str) -> tuple[str, str]:
     """Numbers and bytes in float32 that a step moves a parameter, with a ring of M rows."""
+    if not _core.rule_passes[rule]:
+        return "–", "–"
     fixed, per_row = numbers_moved(rule, 0), numbers_moved(rule, 1) - numbers_moved(rule, 0)
     return (f"{fixed} + M", f"4 ({fixed} + M)") if per_row else (f"{fixed}", f"{4 * fixed}")
 
@@ -124,19 +139,20 @@ def optimizers() -> str:
     """The table of all optimizers. What only a variant keeps or moves is in parentheses."""
     rows = [("optimizer", "what it is", "state", "bytes a parameter")]
     for cls in classes():
-        own = [name for name, _ in _core.rule_states[cls.rule]]
-        other = dict.fromkeys(name for rule in cls.variants for name, _ in _core.rule_states[rule] if name not in own)
-        size = total(cls.rule)[1]
-        most = max((total(rule)[1] for rule in cls.variants), key=int, default=size)
+        rule = rule_of(cls)
+        own = [name for name, _ in _core.rule_states[rule]]
+        more = dict.fromkeys(name for other in cls.variants for name, _ in _core.rule_states[other] if name not in own)
+        size = total(rule)[1]
+        most = max((total(other)[1] for other in cls.variants), key=int, default=size)
         rows.append(
             (
                 f":class:`~fusedoptim.{cls.__name__}`",
                 str(inspect.getdoc(cls)).partition("\n")[0],
-                " ".join(filter(None, [literal(own), f"({literal(other)})" if other else ""])) or "none",
+                " ".join(filter(None, [literal(own), f"({literal(more)})" if more else ""])) or "none",
                 size if most == size else f"{size} ({most})",
             )
         )
-    return table(rows, "18 52 16 14")
+    return ".. currentmodule:: fusedoptim\n\n" + table(rows, "18 52 16 14")
 
 
 def kernels() -> str:

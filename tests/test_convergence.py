@@ -17,7 +17,7 @@ def test_converges(case: Case, name: str) -> None:
     """With one of a few learning rates."""
     problem, losses = PROBLEMS[name], {}
     assert problem.value_and_gradient(np.array(problem.start))[0] > 0.5
-    for lr, loss in problem.losses(partial(case.make, **undecayed(case.optimizer))):
+    for lr, loss in problem.losses(partial(case.optimizer, **(case.keywords | undecayed(case.optimizer)))):
         if loss < GOALS[name]:
             return
         losses[lr] = loss

@@ -34,7 +34,6 @@ def functions(module: object) -> set[str]:
 
 def test_the_compiled_table_describes_itself() -> None:
     assert set(fo._core.rule_states) == set(fo._core.rule_passes) == RULES
-    assert all(fo._core.rule_passes.values())
 
 
 def test_passes() -> None:
@@ -94,7 +93,7 @@ def test_docs_reach_every_public_name() -> None:
     made = [page for _, page in pages.pages()]
     written = [path.read_text() for path in (*DOCS.glob("*.md"), DOCS / "optimizers" / "index.md")]
     reached = set(re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)", "\n".join(made + written), re.MULTILINE))
-    assert not set(PUBLIC) - reached, "the documentation lacks them"
+    assert not (lacking := set(PUBLIC) - reached), f"the documentation lacks {sorted(lacking)}"
     table = pages.optimizers()
     assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
 

@@ -9,7 +9,7 @@ namespace {
 
 using fusedoptim::Domain;
 using fusedoptim::Hyper;
-using fusedoptim::Pass;
+using fusedoptim::Moved;
 using fusedoptim::Shape;
 using fusedoptim::Signature;
 using fusedoptim::Sums;

@@ -82,7 +82,7 @@ class Workload:
         """A step of each, by name."""
         hyper = self._hyper()
         steps: dict[str, Callable[[], None]] = {OURS: partial(getattr(kernels, self.rule), *self.arrays, **hyper)}
-        if "ring" not in self.kinds:
+        if _core.rule_passes[self.rule] and "ring" not in self.kinds:
             steps[LIMIT] = partial(_call_all, list(self.limit()))
         if hasattr(inplace, self.rule):
             scratch = [np.empty(self.n, np.float32) for _ in range(2)]
