@@ -22,6 +22,7 @@
 #include "rules/adamw.hpp"
 #include "rules/ademamix.hpp"
 #include "rules/adopt.hpp"
+#include "rules/cautious.hpp"
 #include "rules/fromage.hpp"
 #include "rules/grams.hpp"
 #include "rules/lamb.hpp"
@@ -44,7 +45,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, Fromage, LARS, NesterovLARS, LAMB,
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, CautiousAdam,
+    CautiousAdamW, Fromage, LARS, NesterovLARS, LAMB,
     NovoGrad>;
 // clang-format on
 

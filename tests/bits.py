@@ -21,7 +21,8 @@ class Flushing(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         assert method == "__call__", "the reference must compute element by element"
         assert not keywords
-        return flushed(ufunc(*(flushed(np.asarray(x, self.dtype)) for x in inputs))).view(Flushing)
+        result = ufunc(*(flushed(np.asarray(x, self.dtype)) for x in inputs))
+        return result if result.dtype == bool else flushed(result).view(Flushing)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, flushed(np.asarray(value, self.dtype)).view(Flushing))

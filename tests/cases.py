@@ -13,7 +13,7 @@ import numpy as np
 
 import fusedoptim as fo
 
-from .elsewhere import Elsewhere, like_optax, like_torch
+from .elsewhere import Elsewhere, like_cautious, like_optax, like_torch
 
 DTYPES = (np.float32, np.float64)
 
@@ -118,6 +118,13 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(fo.Adam, {"cautious": True}, {}, like=[like_cautious("Adam", lr=1e-3)]),
+    Case(
+        fo.AdamW,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "cautious": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_cautious("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+    ),
     Case(fo.Grams, like=[like_torch("Grams", "pytorch_optimizer")]),
     Case(
         fo.Grams,
@@ -227,7 +234,7 @@ DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimiz
 SUBNORMAL_FACTOR = 1e9
 
 # Rules that take a sign, which jumps where a number counts as zero: no factor bounds what that makes.
-SIGNED = {"grams"}
+DISCONTINUOUS = {"grams", "cautious_adam", "cautious_adamw"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
@@ -245,7 +252,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta": OUTSIDE_0_1,
     "beta1": OUTSIDE_0_1,
     "beta2": OUTSIDE_0_1,
-    "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9, 0.9, 0.9), None, ("0.9", 0.9)],
+    "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), None, ("0.9", 0.9)],
     "momentum": OUTSIDE_0_1,
     "eps": NEGATIVE_OR_NOT_FINITE,
     "eps_root": NEGATIVE_OR_NOT_FINITE,
@@ -264,6 +271,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
     "nesterov": NOT_A_FLAG,
+    "cautious": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }

@@ -238,6 +238,13 @@ def test_constructor_hyper_parameter(row: Case, name: str, value: Any) -> None:
         row.make(normal(*SHAPE), **{name: value})
 
 
+def test_betas_of_another_count(each: Case) -> None:
+    betas = each.make(normal(*SHAPE)).groups[0]._arguments.get("betas")
+    for other in (betas[:-1], (*betas, 0.9)) if betas else ():
+        with refused("^betas must be", re.escape(f"got {other!r}"), error=TypeError):
+            each.make(normal(*SHAPE), betas=other)
+
+
 @pytest.mark.parametrize("keyword", ["learning_rate", "t", "params2"])
 def test_unknown_keyword(each: Case, keyword: str) -> None:
     with refused(f"unknown keyword '{keyword}'", each.optimizer.__name__, "lr", error=TypeError):

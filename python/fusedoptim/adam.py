@@ -1,7 +1,7 @@
 from typing import Unpack
 
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -34,6 +34,9 @@ class Adam(Optimizer):
         False leaves out the two divisions by :math:`1 - \beta^t`.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first, as in torch. See :class:`AdamW` for decoupled decay.
+    cautious : bool, default False
+        Only steps that agree with the gradient, :math:`m g > 0`, are taken, longer by the inverse of their share in the
+        tensor (of 1e-3 at least): a pass of its own finds it. Holds for all groups.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -41,6 +44,11 @@ class Adam(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
+    agreeing elements, over that of all.
 
     Examples
     --------
@@ -55,9 +63,12 @@ class Adam(Optimizer):
     References
     ----------
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980.
+
+    Liang et al., "Cautious Optimizers: Improving Training with One Line of Code", 2024, arXiv:2411.16085.
     """
 
     rule = "adam"
+    variants = ("cautious_adam",)
 
     def __init__(
         self,
@@ -69,7 +80,9 @@ class Adam(Optimizer):
         eps_root: float = 0.0,
         bias_correction: bool = True,
         weight_decay: float = 0.0,
+        cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        rule = "cautious_adam" if flag("cautious", cautious) else "adam"
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)

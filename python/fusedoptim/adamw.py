@@ -1,7 +1,7 @@
 from typing import Unpack
 
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -31,6 +31,9 @@ class AdamW(Optimizer):
         Decay of the weights, in units of `lr` a step.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    cautious : bool, default False
+        Only steps that agree with the gradient, :math:`m g > 0`, are taken, longer by the inverse of their share in the
+        tensor (of 1e-3 at least): a pass of its own finds it. Holds for all groups.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -38,6 +41,11 @@ class AdamW(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
+    agreeing elements, over that of all. The authors' code decays the weights after the step, here it is before as always.
 
     Examples
     --------
@@ -52,9 +60,12 @@ class AdamW(Optimizer):
     References
     ----------
     Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, arXiv:1711.05101.
+
+    Liang et al., "Cautious Optimizers: Improving Training with One Line of Code", 2024, arXiv:2411.16085.
     """
 
     rule = "adamw"
+    variants = ("cautious_adamw",)
 
     def __init__(
         self,
@@ -66,7 +77,9 @@ class AdamW(Optimizer):
         eps_root: float = 0.0,
         weight_decay: float = 1e-2,
         bias_correction: bool = True,
+        cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        rule = "cautious_adamw" if flag("cautious", cautious) else "adamw"
+        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)

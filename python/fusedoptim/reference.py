@@ -69,6 +69,20 @@ def adamw(
     adam(w, g, m, v, lr=lr, **hyper)
 
 
+def cautious_adam(w: Array, g: Array, m: Array, v: Array, **hyper: float) -> None:
+    u = np.zeros_like(w)
+    adam(u, g, m, v, **hyper)
+    agree = (m * g > 0).astype(w.dtype)
+    w[...] = w + caution(agree) * agree * u
+
+
+def cautious_adamw(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2, **hyper: float
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    cautious_adam(w, g, m, v, lr=lr, **hyper)
+
+
 def grams(
     w: Array,
     g: Array,
@@ -244,6 +258,10 @@ def square_sum(gs: Sequence[Array]) -> float:
 def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 1.0, eps: float = 0.0) -> float:
     above, below = max(norm([w]), min_norm), max(norm([u]), min_norm)
     return coefficient * above / (below + eps) if above > 0 and below > 0 else 1.0
+
+
+def caution(agree: Array) -> float:
+    return 1 / max(int(np.count_nonzero(agree)) / max(agree.size, 1), 1e-3)
 
 
 def average(ema: Array, w: Array, *, decay: float) -> None:
