@@ -31,6 +31,7 @@
 #include "rules/momentum.hpp"
 #include "rules/novograd.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/schedule_free.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
@@ -45,9 +46,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ADOPT, AdEMAMix, CautiousAdam,
-    CautiousAdamW, Fromage, LARS, NesterovLARS, LAMB,
-    NovoGrad>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ScheduleFreeSGD, ScheduleFreeAdamW, ADOPT, AdEMAMix,
+    CautiousAdam, CautiousAdamW, Fromage, LARS, NesterovLARS, LAMB, NovoGrad>;
 // clang-format on
 
 }  // namespace

@@ -6,7 +6,7 @@ A new optimizer is a new row of CASES, and one of OUTSIDE for each hyper-paramet
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Case:
     keywords: dict[str, Any] = field(default_factory=dict)
     hyper: dict[str, Any] | None = None  # None: the keywords, or what `renamed` makes of them
     rows: int = 1  # of those state arrays that are rings
+    begins: dict[str, str] = field(default_factory=dict)  # the state arrays that begin as "w", and not at zero
     like: list[Elsewhere] = field(default_factory=list)  # what computes the same
 
     @cached_property
@@ -51,18 +52,38 @@ class Case:
     def make(self, params: Any, **keywords: Any) -> fo.Optimizer:
         return self.optimizer(params, **(self.keywords | keywords))
 
-    def hyper_at(self, t: int) -> dict[str, float]:
-        """The hyper-parameters of step t."""
+    def hyper_at(self, t: int, lr: float | None = None, first: int = 1) -> dict[str, float]:
+        """The hyper-parameters of step t, maybe with another learning rate, of a group whose first step was `first`."""
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
+        if lr is not None:
+            at_t["lr"] = lr
+        if self.optimizer.carried:
+            at_t = carried(self, t, lr, first)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [fo.tensors.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
 
+    def begin(self, name: str, w: np.ndarray) -> Any:
+        """What a state array is to begin with."""
+        return w if self.begins.get(name) == "w" else 0
+
     def new_state(self, w: np.ndarray) -> list[np.ndarray]:
         """As an optimizer begins with."""
         state = self.make(w.copy()).state
         return [state[name].copy() for name, _ in fo._core.rule_states[self.rule]]
+
+
+@cache
+def carried(case: Case, t: int, lr: float | None, first: int) -> dict[str, float]:
+    """The hyper-parameters of step t, some of which follow from the steps before."""
+    group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
+    for step in range(first, t):
+        group.at(step)
+        group.taken()
+    group.at(t)
+    values = zip(fo._core.rule_hypers[case.rule], group._values, strict=False)
+    return {name: value for name, value in values if value is not None}
 
 
 def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +94,7 @@ def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
     return hyper
 
 
+like_schedule_free = partial(like_torch, module="schedulefree", before=lambda optimizer: optimizer.train())
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
 
 
@@ -186,6 +208,41 @@ CASES = [
         {"beta1": 0.7, "beta2": 0.95, "alpha": lambda t: 5 * min(t / 50, 1), "beta3": warm(0.7, 0.99, 50)},
         like=[like_torch("AdEMAMix", "pytorch_optimizer", betas=(0.7, 0.95, 0.99), t_alpha_beta3=50)],
     ),
+    Case(fo.ScheduleFreeSGD, begins={"z": "w"}, like=[like_schedule_free("SGDScheduleFree")]),
+    Case(
+        fo.ScheduleFreeSGD,
+        {"lr": 0.03, "momentum": 0.7, "warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5},
+        begins={"z": "w"},
+        like=[
+            like_schedule_free("SGDScheduleFree", lr=0.03, momentum=0.7, warmup_steps=20, r=0.5, weight_lr_power=1.5)
+        ],
+    ),
+    Case(fo.ScheduleFreeAdamW, begins={"z": "w"}, like=[like_schedule_free("AdamWScheduleFree")]),
+    Case(
+        fo.ScheduleFreeAdamW,
+        {
+            "lr": 0.03,
+            "betas": (0.7, 0.95),
+            "eps": 1e-4,
+            "weight_decay": 0.3,
+            "warmup_steps": 20,
+            "r": 0.5,
+            "weight_lr_power": 1.5,
+        },
+        begins={"z": "w"},
+        like=[
+            like_schedule_free(
+                "AdamWScheduleFree",
+                lr=0.03,
+                betas=(0.7, 0.95),
+                eps=1e-4,
+                weight_decay=0.3,
+                warmup_steps=20,
+                r=0.5,
+                weight_lr_power=1.5,
+            ),
+        ],
+    ),
     Case(fo.LARS, like=[like_optax("lars", learning_rate=1e-2)]),
     Case(
         fo.LARS,
@@ -259,6 +316,10 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta3": OUTSIDE_0_1,
     "alpha": NEGATIVE_OR_NOT_FINITE,
     "warmup": [*(value for value in NOT_A_COUNT if value is not None), math.inf, True],
+    "warmup_steps": [-1, 1.5, math.nan, math.inf, True, *NOT_NUMBERS],
+    "r": NEGATIVE_OR_NOT_FINITE,
+    "weight_lr_power": NEGATIVE_OR_NOT_FINITE,
+    "z_weight": NEGATIVE_OR_NOT_FINITE,
     "clip": [0, 0.0, -1, -1e-300, math.nan, -math.inf, *NOT_NUMBERS],
     "trust_coefficient": NEGATIVE_OR_NOT_FINITE,
     "min_norm": NEGATIVE_OR_NOT_FINITE,

@@ -17,6 +17,7 @@ RATES = [1e-3, 1e-2, 1e-1]
 RATES_OF: dict[str, list[float]] = {
     "lars": [1.0, 10.0, 100.0],  # which a trust_coefficient of 1e-3 multiplies
     "nesterov_lars": [1.0, 10.0, 100.0],
+    "schedule_free_sgd": [3e-3, 3e-2, 3e-1],  # its average remembers where 1e-2 throws it at first
 }
 
 

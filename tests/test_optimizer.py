@@ -79,7 +79,7 @@ def test_state_has_the_names_of_the_rule(case: Case) -> None:
     optimizer = case.make({"w": w})
     shapes = dict(zip([name for name, _ in fo._core.rule_states[case.rule]], case.state_shapes(w.shape), strict=True))
     assert {name: nest["w"].shape for name, nest in optimizer.state.items()} == shapes
-    assert not any(nest["w"].any() for nest in optimizer.state.values())
+    assert all((nest["w"] == case.begin(name, w)).all() for name, nest in optimizer.state.items())
 
 
 def test_grads_may_be_another_kind_of_sequence_or_order() -> None:
@@ -128,7 +128,7 @@ def test_lr_is_a_number_or_a_callable_and_can_be_set(each: Case) -> None:
             optimizer.lr = 0.0625
             assert optimizer.lr == 0.0625
         optimizer.step(g)
-        each.reference(wanted, g, *state, **(each.hyper_at(t) | {"lr": rate}))
+        each.reference(wanted, g, *state, **each.hyper_at(t, lr=rate))
         assert_same_bits(w, wanted, f"t={t}")
     assert set(seen) == {3, 4}
 
@@ -151,6 +151,50 @@ def test_accumulation_changes_no_weight_until_the_last_call(case: Case, accumula
         t, summed = divmod(call + 1, accumulate)
         assert optimizer.t == t
         assert ((w.tobytes(), own_state(optimizer)) == before) == (summed > 0)
+
+
+# Averages that are part of the rule
+
+
+@pytest.mark.parametrize("name", ["SGDScheduleFree", "AdamWScheduleFree"])
+def test_averaged_weights_are_those_of_the_authors(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch, with which to compare, is not installed")
+    package = pytest.importorskip("schedulefree", reason="schedulefree, with which to compare, is not installed")
+    start, grads = normal(0, 9, dtype=np.float64), [normal(t, 9, dtype=np.float64) for t in range(30)]
+    theirs = torch.tensor(start, requires_grad=True)
+    other = getattr(package, name)([theirs], lr=0.03, warmup_steps=5)
+    w = start.copy()
+    optimizer = {"SGDScheduleFree": fo.ScheduleFreeSGD, "AdamWScheduleFree": fo.ScheduleFreeAdamW}[name](
+        w, lr=0.03, warmup_steps=5
+    )
+    other.train()
+    for g in grads:
+        theirs.grad = torch.tensor(g)
+        other.step()
+        optimizer.step(g)
+    other.eval()
+    before = w.copy()
+    with optimizer.averaged():
+        np.testing.assert_allclose(w, theirs.detach().numpy(), rtol=1e-10)
+        with pytest.raises(RuntimeError, match=r"inside `with opt\.averaged"):
+            optimizer.step(grads[0])
+    assert_same_bits(w, before)
+    with pytest.raises(ZeroDivisionError), optimizer.averaged():
+        raise ZeroDivisionError
+    assert_same_bits(w, before)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "keywords", "name"),
+    [(fo.ScheduleFreeSGD, {"momentum": 0.0}, "momentum"), (fo.ScheduleFreeAdamW, {"betas": (0.0, 0.9)}, "beta1")],
+)
+def test_weights_that_tell_nothing_of_their_average_are_refused(optimizer: Any, keywords: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be a number in \(0, 1\), got 0.0"):
+        optimizer(normal(0, 3), **keywords)
+    fine = optimizer(normal(0, 3))
+    (key,) = keywords
+    with pytest.raises(ValueError, match=rf"^{name} must be"):
+        setattr(fine.groups[0], key, keywords[key])
 
 
 # The moving window

@@ -81,7 +81,7 @@ def check(case: Case, options: Options, sizes: list[int], seed: int, l2: float =
     half = len(params) // 2
     first = {"params": params[:half]} | ({"weight_decay": l2} if l2 else {})
     second = {"params": {"deep": [params[half:]]}, "lr": 0.007}
-    other = Case(case.optimizer, case.keywords, case.named | {"lr": 0.007}, case.rows)
+    other = Case(case.optimizer, case.keywords | {"lr": 0.007}, case.named | {"lr": 0.007}, case.rows)
     expected = Expected([(case, l2, params[:half]), (other, 0.0, params[half:])], options)
     optimizer = case.make([first, second], **options.keywords, **keywords)
     for t in range(3):

@@ -18,6 +18,7 @@ from fusedoptim.momentum import Momentum
 from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
+from fusedoptim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from fusedoptim.sgd import SGD
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
@@ -38,6 +39,8 @@ __all__ = [
     "NovoGrad",
     "Optimizer",
     "RMSProp",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
     "WindowSGD",
     "arena",
     "available_isas",

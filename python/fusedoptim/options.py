@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from fusedoptim import _core
+from fusedoptim import _core, errors
 from fusedoptim.threads import positive, thread_count
 
 
@@ -90,6 +90,13 @@ def number_or_nan(value: Any) -> float:
         return float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
     except OverflowError:  # an int that no float can hold
         return math.nan
+
+
+def non_negative(name: str, value: Any) -> float:
+    """A number that no rule takes as it is, checked as those are that one does."""
+    if not 0 <= number_or_nan(value) < math.inf:
+        errors.bad_hyper(name, value, errors.DOMAINS.index("a finite number >= 0"))
+    return float(value)
 
 
 def check_grad_scale(name: str, value: Any) -> None:

@@ -99,6 +99,32 @@ def grams(
     w[...] = (1 - lr * weight_decay) * w - np.sign(g) * np.abs(u)
 
 
+def schedule_free_sgd(
+    w: Array, g: Array, z: Array, *, lr: float = 1.0, momentum: float = 0.9, z_weight: float = 1.0
+) -> None:
+    w[...] = (1 - z_weight) * w + z_weight * z - lr * (1 - momentum * (1 - z_weight)) * g
+    z[...] = z - lr * g
+
+
+def schedule_free_adamw(
+    w: Array,
+    g: Array,
+    z: Array,
+    v: Array,
+    *,
+    lr: float = 2.5e-3,
+    beta1: float = 0.9,
+    z_weight: float = 1.0,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    u = g / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps) + weight_decay * w
+    schedule_free_sgd(w, u, z, lr=lr, momentum=beta1, z_weight=z_weight)
+
+
 def adopt(
     w: Array,
     g: Array,
