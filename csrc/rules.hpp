@@ -27,6 +27,7 @@
 #include "rules/grams.hpp"
 #include "rules/lamb.hpp"
 #include "rules/lars.hpp"
+#include "rules/lion.hpp"
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
 #include "rules/novograd.hpp"
@@ -46,8 +47,8 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, Grams, ScheduleFreeSGD, ScheduleFreeAdamW, ADOPT, AdEMAMix,
-    CautiousAdam, CautiousAdamW, Fromage, LARS, NesterovLARS, LAMB, NovoGrad>;
+    SGD, WindowSGD, Momentum, Lion, RMSProp, Adam, AdamW, Grams, ScheduleFreeSGD, ScheduleFreeAdamW, ADOPT, AdEMAMix,
+    CautiousAdam, CautiousAdamW, CautiousLion, Fromage, LARS, NesterovLARS, LAMB, NovoGrad>;
 // clang-format on
 
 }  // namespace

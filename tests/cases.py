@@ -140,6 +140,21 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(fo.Lion, like=[like_optax("lion", learning_rate=1e-4, weight_decay=0.0), like_torch("Lion", "lion_pytorch")]),
+    Case(
+        fo.Lion,
+        {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3},
+        like=[
+            like_optax("lion", learning_rate=0.03, b1=0.7, b2=0.95, weight_decay=0.3),
+            like_torch("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3),
+        ],
+    ),
+    Case(
+        fo.Lion,
+        {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3, "cautious": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.3},
+        like=[like_cautious("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
+    ),
     Case(fo.Adam, {"cautious": True}, {}, like=[like_cautious("Adam", lr=1e-3)]),
     Case(
         fo.AdamW,
@@ -291,7 +306,7 @@ DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimiz
 SUBNORMAL_FACTOR = 1e9
 
 # Rules that take a sign, which jumps where a number counts as zero: no factor bounds what that makes.
-DISCONTINUOUS = {"grams", "cautious_adam", "cautious_adamw"}
+DISCONTINUOUS = {"grams", "cautious_adam", "cautious_adamw", "lion", "cautious_lion"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]

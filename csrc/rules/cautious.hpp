@@ -1,11 +1,12 @@
-// Cautious Adam and AdamW: steps where they agree with the gradient, longer by as much as there are fewer of them.
-// Liang et al. 2024, arXiv:2411.16085.
-//   a = 1 where m g > 0, else 0
-//   w <- w - Adam's step a / max(mean(a), 1e-3), with the mean over the tensor
+// Cautious Adam, AdamW and Lion: steps where they agree with the gradient, longer by as much as there are fewer of
+// them. Liang et al. 2024, arXiv:2411.16085.
+//   a = 1 where the step u and g have the same sign, else 0
+//   w <- w - u a / max(mean(a), 1e-3), with the mean over the tensor
 // The bound of the mean is the authors' code's, where the paper has (count + 1) / n. Weight decay is not masked, and
 // comes first as in AdamW; in the authors' code last.
 #pragma once
 #include "adamw.hpp"
+#include "lion.hpp"
 
 namespace {
 
@@ -46,6 +47,23 @@ struct CautiousAdamW : CautiousAdam<T> {
   void operator()(T& w, T g, T& m, T& v) const {
     w = keep * w;
     CautiousAdam<T>::operator()(w, g, m, v);
+  }
+};
+
+template <class T>
+struct CautiousLion : Lion<T> {
+  static constexpr Signature signature = renamed(Lion<T>::signature, "cautious_lion");
+  T factor = 0;
+  using Lion<T>::Lion;
+
+  Terms<T, 1> measure(T, T g, T m) const { return {agree(sign(this->beta1 * m + this->rest1 * g), g)}; }
+
+  double settle(const Sums& sums, double n, T*) const { return caution(sums.x[0], n); }
+
+  void operator()(T& w, T g, T& m) const {
+    const T u = sign(this->beta1 * m + this->rest1 * g);
+    w = this->keep * w - this->lr * (factor * agree(u, g) * u);
+    m = this->beta2 * m + this->rest2 * g;
   }
 };
 

@@ -14,6 +14,7 @@ from fusedoptim.info import info
 from fusedoptim.isa import available_isas, isa, use_isa
 from fusedoptim.lamb import LAMB
 from fusedoptim.lars import LARS
+from fusedoptim.lion import Lion
 from fusedoptim.momentum import Momentum
 from fusedoptim.novograd import NovoGrad
 from fusedoptim.optimizer import Optimizer
@@ -35,6 +36,7 @@ __all__ = [
     "AdamW",
     "Fromage",
     "Grams",
+    "Lion",
     "Momentum",
     "NovoGrad",
     "Optimizer",

@@ -69,6 +69,36 @@ def adamw(
     adam(w, g, m, v, lr=lr, **hyper)
 
 
+def lion(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(beta1 * m + (1 - beta1) * g)
+    m[...] = beta2 * m + (1 - beta2) * g
+
+
+def cautious_lion(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    u = np.sign(beta1 * m + (1 - beta1) * g)
+    agree = (u * g > 0).astype(w.dtype)
+    w[...] = (1 - lr * weight_decay) * w - lr * (caution(agree) * agree * u)
+    m[...] = beta2 * m + (1 - beta2) * g
+
+
 def cautious_adam(w: Array, g: Array, m: Array, v: Array, **hyper: float) -> None:
     u = np.zeros_like(w)
     adam(u, g, m, v, **hyper)
