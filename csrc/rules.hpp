@@ -34,6 +34,7 @@
 #include "rules/adopt.hpp"
 #include "rules/amsgrad.hpp"
 #include "rules/asgd.hpp"
+#include "rules/cautious.hpp"
 #include "rules/fromage.hpp"
 #include "rules/grams.hpp"
 #include "rules/heavy_ball.hpp"
@@ -54,6 +55,7 @@
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
+#include "rules/schedule_free.hpp"
 #include "rules/sgd.hpp"
 #include "rules/sign_sgd.hpp"
 #include "rules/signum.hpp"
@@ -90,6 +92,7 @@ using Rules = List<
     NesterovMomentum,
     Signum,
     Lion,
+    ScheduleFreeSGD,
     ASGD,
     Rprop,
     Adagrad,
@@ -116,6 +119,10 @@ using Rules = List<
     ADOPT,
     AdEMAMix,
     Adan,
+    ScheduleFreeAdamW,
+    CautiousAdam,
+    CautiousAdamW,
+    CautiousLion,
     Fromage,
     LARS,
     NesterovLARS,

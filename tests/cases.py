@@ -6,14 +6,14 @@ A new optimizer is a new row of CASES, and one of OUTSIDE for each hyper-paramet
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
 import fusedoptim as fo
 
-from .elsewhere import Elsewhere, like_optax, like_optax_chain, like_torch
+from .elsewhere import Elsewhere, like_cautious, like_optax, like_optax_chain, like_torch
 
 DTYPES = (np.float32, np.float64)
 
@@ -82,15 +82,14 @@ class Case:
 
 @cache
 def carried(case: Case, t: int, lr: float | None, first: int) -> dict[str, float]:
-    """The hyper-parameters of step t that follow from the steps before."""
+    """The hyper-parameters of step t, some of which follow from the steps before."""
     group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
     for step in range(first, t):
         group.at(step)
         group.taken()
     group.at(t)
-    names = fo._core.rule_hypers[case.rule]
-    following = set(names) - case.optimizer.hyper(case.rule, group._arguments).keys() - {"t"}
-    return {name: group._values[names.index(name)] for name in following}
+    values = zip(fo._core.rule_hypers[case.rule], group._values, strict=False)
+    return {name: value for name, value in values if value is not None}
 
 
 def renamed(keywords: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +114,7 @@ class NoisySGD(fo.NoisySGD):
             noise[...] = np.resize([0.5, -1.25, 2.0], noise.shape)
 
 
+like_schedule_free = partial(like_torch, module="schedulefree", before=lambda optimizer: optimizer.train())
 decay = fo.schedules.inverse_sqrt(0.05, n=100)
 
 
@@ -335,6 +335,19 @@ CASES = [
         ],
     ),
     Case(
+        fo.Lion,
+        {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3, "cautious": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.3},
+        like=[like_cautious("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
+    ),
+    Case(fo.Adam, {"cautious": True}, {}, like=[like_cautious("Adam", lr=1e-3)]),
+    Case(
+        fo.AdamW,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "cautious": True},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_cautious("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+    ),
+    Case(
         fo.Nesterov,
         like=[
             like_torch("SGD", lr=1e-2 * (1 - 0.9), momentum=0.9, nesterov=True),
@@ -483,6 +496,39 @@ CASES = [
         {"beta1": 0.7, "beta2": 0.95, "alpha": lambda t: 5 * min(t / 50, 1), "beta3": warm(0.7, 0.99, 50)},
         like=[like_torch("AdEMAMix", "pytorch_optimizer", betas=(0.7, 0.95, 0.99), t_alpha_beta3=50)],
     ),
+    Case(fo.ScheduleFreeSGD, like=[like_schedule_free("SGDScheduleFree")]),
+    Case(
+        fo.ScheduleFreeSGD,
+        {"lr": 0.03, "momentum": 0.7, "warmup_steps": 20, "r": 0.5, "weight_lr_power": 1.5},
+        like=[
+            like_schedule_free("SGDScheduleFree", lr=0.03, momentum=0.7, warmup_steps=20, r=0.5, weight_lr_power=1.5)
+        ],
+    ),
+    Case(fo.ScheduleFreeAdamW, like=[like_schedule_free("AdamWScheduleFree")]),
+    Case(
+        fo.ScheduleFreeAdamW,
+        {
+            "lr": 0.03,
+            "betas": (0.7, 0.95),
+            "eps": 1e-4,
+            "weight_decay": 0.3,
+            "warmup_steps": 20,
+            "r": 0.5,
+            "weight_lr_power": 1.5,
+        },
+        like=[
+            like_schedule_free(
+                "AdamWScheduleFree",
+                lr=0.03,
+                betas=(0.7, 0.95),
+                eps=1e-4,
+                weight_decay=0.3,
+                warmup_steps=20,
+                r=0.5,
+                weight_lr_power=1.5,
+            ),
+        ],
+    ),
     Case(fo.LARS, like=[like_optax("lars", learning_rate=1e-2)]),
     Case(
         fo.LARS,
@@ -584,7 +630,7 @@ ELSEWHERE = [
 ]
 
 # A step by a sign alone is as long for the smallest number as for any, but none for zero.
-DISCONTINUOUS = {"grams", "lion", "rprop", "sign_sgd", "signum"}
+DISCONTINUOUS = {"cautious_adam", "cautious_adamw", "cautious_lion", "grams", "lion", "rprop", "sign_sgd", "signum"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]
@@ -610,6 +656,10 @@ OUTSIDE: dict[str, list[Any]] = {
     "beta3": OUTSIDE_0_1,
     "alpha": NEGATIVE_OR_NOT_FINITE,
     "warmup": [*(value for value in NOT_A_COUNT if value is not None), math.inf, True],
+    "warmup_steps": [-1, 1.5, math.nan, math.inf, True, *NOT_NUMBERS],
+    "r": NEGATIVE_OR_NOT_FINITE,
+    "weight_lr_power": NEGATIVE_OR_NOT_FINITE,
+    "z_weight": NEGATIVE_OR_NOT_FINITE,
     "clip": [0, 0.0, -1, -1e-300, math.nan, -math.inf, *NOT_NUMBERS],
     "trust_coefficient": NEGATIVE_OR_NOT_FINITE,
     "min_norm": NEGATIVE_OR_NOT_FINITE,
@@ -661,6 +711,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "clip_value": NOT_A_LIMIT,
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
     "maximize": NOT_A_FLAG,
+    "cautious": NOT_A_FLAG,
     "bias_correction": NOT_A_FLAG,
     "centered": NOT_A_FLAG,
     "amsgrad": NOT_A_FLAG,

@@ -46,6 +46,30 @@ def like_torch(
     return run
 
 
+def like_cautious(name: str, module: str = "torch.optim", weight_decay: float = 0.0, **keywords: Any) -> Any:
+    """One of `like_torch` without its decay, whose steps are masked as the authors' of cautious optimizers do."""
+
+    def run(start: Arrays, steps: list[Arrays]) -> Arrays:
+        torch = package("torch")
+        package(module.partition(".")[0])
+        params = [torch.tensor(w, requires_grad=True) for w in start]
+        optimizer = getattr(import_module(module), name)(params, weight_decay=0.0, **keywords)
+        for grads in steps:
+            before = [param.detach().clone() for param in params]
+            for param, g in zip(params, grads, strict=True):
+                param.grad = torch.tensor(g)
+            optimizer.step()
+            for param, w in zip(params, before, strict=True):
+                u = w - param.detach()
+                mask = (u * param.grad > 0).to(u.dtype)
+                mask /= mask.mean().clamp(min=1e-3)
+                param.data = (1 - keywords["lr"] * weight_decay) * w - u * mask
+        return [param.detach().numpy() for param in params]
+
+    run.__name__ = f"cautious {module}.{name}"
+    return run
+
+
 def like_optax(name: str, module: str = "optax", **keywords: Any) -> Any:
     """One of optax's, or of its `module`."""
     run = like_optax_chain((name, keywords), module=module)

@@ -22,7 +22,7 @@ def two_groups(case: Case, **keywords: Any) -> fo.Optimizer:
 
 def hypers(case: Case) -> list[str]:
     """The keywords of a group."""
-    return [name for name in case.make(np.zeros(1)).groups[0].numbers() if name not in case.optimizer.carried]
+    return [name for name in case.make(np.zeros(1)).groups[0].numbers() if name not in (case.optimizer.carried or ())]
 
 
 # Hyper-parameters of each group
@@ -282,7 +282,8 @@ def test_an_unknown_key(each: Case, key: Any) -> None:
         with pytest.raises(KeyError, match="no parameter has the key"):
             change("a", key)
     before = bits(optimizer.params["a"])
-    optimizer.step(gradients(optimizer.params, 1))
+    for _ in range(2):  # the first step may move no weight
+        optimizer.step(gradients(optimizer.params, 1))
     assert bits(optimizer.params["a"]) != before
 
 

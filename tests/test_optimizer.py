@@ -14,6 +14,7 @@ import fusedoptim as fo
 
 from .bits import assert_same_bits
 from .cases import Case
+from .nests import bits
 
 
 def normal(seed: int, *shape: int, dtype: type = np.float32) -> np.ndarray:
@@ -138,16 +139,65 @@ def test_lr_is_a_number_or_a_callable_and_can_be_set(each: Case) -> None:
 # Accumulation
 
 
+def own_state(optimizer: fo.Optimizer) -> dict[str, list[bytes]]:
+    """That of the rule."""
+    return {name: bits(nest) for name, nest in optimizer.state.items() if name != "grad_sum"}
+
+
 @pytest.mark.parametrize("accumulate", [2, 5])
 def test_accumulation_changes_no_weight_until_the_last_call(case: Case, accumulate: int) -> None:
     w = normal(0, 7)
     optimizer = case.make(w, accumulate=accumulate)
     for call in range(3 * accumulate):
-        before = w.copy()
+        before = w.tobytes(), own_state(optimizer)
         optimizer.step(normal(call, 7))
         t, summed = divmod(call + 1, accumulate)
         assert optimizer.t == t
-        assert (w.tobytes() == before.tobytes()) == (summed > 0)
+        assert ((w.tobytes(), own_state(optimizer)) == before) == (summed > 0)
+
+
+# Averages that are part of the rule
+
+
+@pytest.mark.parametrize("name", ["SGDScheduleFree", "AdamWScheduleFree"])
+def test_averaged_weights_are_those_of_the_authors(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch, with which to compare, is not installed")
+    package = pytest.importorskip("schedulefree", reason="schedulefree, with which to compare, is not installed")
+    start, grads = normal(0, 9, dtype=np.float64), [normal(t, 9, dtype=np.float64) for t in range(30)]
+    theirs = torch.tensor(start, requires_grad=True)
+    other = getattr(package, name)([theirs], lr=0.03, warmup_steps=5)
+    w = start.copy()
+    optimizer = {"SGDScheduleFree": fo.ScheduleFreeSGD, "AdamWScheduleFree": fo.ScheduleFreeAdamW}[name](
+        w, lr=0.03, warmup_steps=5
+    )
+    other.train()
+    for g in grads:
+        theirs.grad = torch.tensor(g)
+        other.step()
+        optimizer.step(g)
+    other.eval()
+    before = w.copy()
+    with optimizer.averaged():
+        np.testing.assert_allclose(w, theirs.detach().numpy(), rtol=1e-10)
+        with pytest.raises(RuntimeError, match=r"inside `with opt\.averaged"):
+            optimizer.step(grads[0])
+    assert_same_bits(w, before)
+    with pytest.raises(ZeroDivisionError), optimizer.averaged():
+        raise ZeroDivisionError
+    assert_same_bits(w, before)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "keywords", "name"),
+    [(fo.ScheduleFreeSGD, {"momentum": 0.0}, "momentum"), (fo.ScheduleFreeAdamW, {"betas": (0.0, 0.9)}, "beta1")],
+)
+def test_weights_that_tell_nothing_of_their_average_are_refused(optimizer: Any, keywords: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} must be a number in \(0, 1\), got 0.0"):
+        optimizer(normal(0, 3), **keywords)
+    fine = optimizer(normal(0, 3))
+    (key,) = keywords
+    with pytest.raises(ValueError, match=rf"^{name} must be"):
+        setattr(fine.groups[0], key, keywords[key])
 
 
 # The moving window

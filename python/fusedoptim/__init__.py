@@ -37,6 +37,7 @@ from fusedoptim.polyak_sgd import PolyakSGD
 from fusedoptim.radam import RAdam
 from fusedoptim.rmsprop import RMSProp
 from fusedoptim.rprop import Rprop
+from fusedoptim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from fusedoptim.sgd import SGD
 from fusedoptim.sign_sgd import SignSGD
 from fusedoptim.signum import Signum
@@ -81,6 +82,8 @@ __all__ = [
     "RAdam",
     "RMSProp",
     "Rprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
     "SignSGD",
     "Signum",
     "WindowSGD",

@@ -41,6 +41,9 @@ class Adam(Optimizer):
         As in torch the maximum is taken before the bias correction, in optax after.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first, as in torch. See :class:`AdamW` for decoupled decay.
+    cautious : bool, default False
+        Only steps that agree with the gradient, :math:`m g > 0`, are taken, longer by the inverse of their share in the
+        tensor (of 1e-3 at least): a pass of its own finds it. Holds for all groups.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -48,6 +51,11 @@ class Adam(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
+    agreeing elements, over that of all.
 
     Examples
     --------
@@ -64,10 +72,12 @@ class Adam(Optimizer):
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980.
 
     Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond" (AMSGrad), ICLR 2018, arXiv:1904.09237.
+
+    Liang et al., "Cautious Optimizers: Improving Training with One Line of Code", 2024, arXiv:2411.16085.
     """
 
     rule = "adam"
-    variants = ("adam_amsgrad",)
+    variants = ("adam_amsgrad", "cautious_adam")
 
     def __init__(
         self,
@@ -80,8 +90,17 @@ class Adam(Optimizer):
         bias_correction: bool = True,
         amsgrad: bool = False,
         weight_decay: float = 0.0,
+        cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        rule = "adam_amsgrad" if flag("amsgrad", amsgrad) else "adam"
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)
+        super().__init__(
+            params, arguments | {"weight_decay": weight_decay}, rule=variant("adam", amsgrad, cautious), **common
+        )
+
+
+def variant(rule: str, amsgrad: bool, cautious: bool) -> str:
+    """The rule of Adam's kind that two flags choose."""
+    if flag("amsgrad", amsgrad) & flag("cautious", cautious):
+        raise ValueError("amsgrad and cautious exclude each other; leave one of them out")
+    return f"{rule}_amsgrad" if amsgrad else f"cautious_{rule}" if cautious else rule

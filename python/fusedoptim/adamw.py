@@ -1,7 +1,8 @@
 from typing import Unpack
 
+from fusedoptim.adam import variant
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common, flag
+from fusedoptim.options import Common
 from fusedoptim.schedules import Schedule
 
 
@@ -38,6 +39,9 @@ class AdamW(Optimizer):
     amsgrad : bool, default False
         Divides by the largest :math:`v` so far, kept in ``state["v_max"]``, so that a rare large gradient is not forgotten.
         As in torch the maximum is taken before the bias correction, in optax after.
+    cautious : bool, default False
+        Only steps that agree with the gradient, :math:`m g > 0`, are taken, longer by the inverse of their share in the
+        tensor (of 1e-3 at least): a pass of its own finds it. Holds for all groups.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -45,6 +49,11 @@ class AdamW(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
+    agreeing elements, over that of all. The authors' code decays the weights after the step, here it is before as always.
 
     Examples
     --------
@@ -61,10 +70,12 @@ class AdamW(Optimizer):
     Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, arXiv:1711.05101.
 
     Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond" (AMSGrad), ICLR 2018, arXiv:1904.09237.
+
+    Liang et al., "Cautious Optimizers: Improving Training with One Line of Code", 2024, arXiv:2411.16085.
     """
 
     rule = "adamw"
-    variants = ("adamw_amsgrad",)
+    variants = ("adamw_amsgrad", "cautious_adamw")
 
     def __init__(
         self,
@@ -77,8 +88,10 @@ class AdamW(Optimizer):
         weight_decay: float = 1e-2,
         bias_correction: bool = True,
         amsgrad: bool = False,
+        cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        rule = "adamw_amsgrad" if flag("amsgrad", amsgrad) else "adamw"
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, rule=rule, **common)
+        super().__init__(
+            params, arguments | {"weight_decay": weight_decay}, rule=variant("adamw", amsgrad, cautious), **common
+        )

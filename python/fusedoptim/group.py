@@ -107,15 +107,16 @@ class Group:
 
     def at(self, t: int) -> None:
         """Takes what step t brings: the learning rate of a schedule, and numbers that follow from those before."""
+        hyper = self._hyper
         if self._lr_at is not None:
-            self._values[self._lr_at] = self._arguments["lr"](t)
+            lr = self._values[self._lr_at] = self._arguments["lr"](t)
+            hyper = hyper | {"lr": lr}
         if self._optimizer.carried is not None:
             names = _core.rule_hypers[self._rule]
-            lr = self._values[names.index("lr")]
-            _core.check_hyper(self._rule, "lr", lr)
+            _core.check_hyper(self._rule, "lr", hyper["lr"])
             # In double, whatever numbers they are.
-            hyper = {name: float(value) for name, value in (self._hyper | {"lr": lr}).items() if name in names}
-            given, carried = self._optimizer.carry(t, self._arguments | hyper, self._carried)
+            numbers = {name: float(value) for name, value in hyper.items() if name in names}
+            given, carried = self._optimizer.carry(t, self._arguments | numbers, self._carried)
             for name, value in given.items():
                 self._values[names.index(name)] = value
             vars(self).update(_next=carried)

@@ -1,7 +1,7 @@
 from typing import Unpack
 
 from fusedoptim.optimizer import Nest, Optimizer
-from fusedoptim.options import Common
+from fusedoptim.options import Common, flag
 from fusedoptim.schedules import Schedule
 
 
@@ -26,6 +26,9 @@ class Lion(Optimizer):
         Weight :math:`\beta_1` of the average in a step, and its decay :math:`\beta_2`. It is kept in ``state["m"]``.
     weight_decay : float, default 0
         Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+    cautious : bool, default False
+        Only steps that agree in sign with the gradient are taken, longer by the inverse of their share in the tensor (of
+        1e-3 at least): a pass of its own finds it. Holds for all groups.
     **common
         See :class:`fusedoptim.options.Common`.
 
@@ -33,6 +36,11 @@ class Lion(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
+    agreeing elements, over that of all.
 
     Examples
     --------
@@ -47,9 +55,12 @@ class Lion(Optimizer):
     References
     ----------
     Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, arXiv:2302.06675.
+
+    Liang et al., "Cautious Optimizers: Improving Training with One Line of Code", 2024, arXiv:2411.16085.
     """
 
     rule = "lion"
+    variants = ("cautious_lion",)
 
     def __init__(
         self,
@@ -58,6 +69,8 @@ class Lion(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
+        cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay}, **common)
+        rule = "cautious_lion" if flag("cautious", cautious) else "lion"
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay}, rule=rule, **common)

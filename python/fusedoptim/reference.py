@@ -657,6 +657,62 @@ def adan(
     prev[...] = g
 
 
+def cautious_lion(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    u = np.sign(beta1 * m + (1 - beta1) * g)
+    agree = (u * g > 0).astype(w.dtype)
+    w[...] = (1 - lr * weight_decay) * w - lr * (caution(agree) * agree * u)
+    m[...] = beta2 * m + (1 - beta2) * g
+
+
+def cautious_adam(w: Array, g: Array, m: Array, v: Array, **hyper: float) -> None:
+    u = np.zeros_like(w)
+    adam(u, g, m, v, **hyper)
+    agree = (m * g > 0).astype(w.dtype)
+    w[...] = w + caution(agree) * agree * u
+
+
+def cautious_adamw(
+    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2, **hyper: float
+) -> None:
+    w[...] = (1 - lr * weight_decay) * w
+    cautious_adam(w, g, m, v, lr=lr, **hyper)
+
+
+def schedule_free_sgd(
+    w: Array, g: Array, z: Array, *, lr: float = 1.0, momentum: float = 0.9, z_weight: float = 1.0
+) -> None:
+    w[...] = (1 - z_weight) * w + z_weight * z - lr * (1 - momentum * (1 - z_weight)) * g
+    z[...] = z - lr * g
+
+
+def schedule_free_adamw(
+    w: Array,
+    g: Array,
+    z: Array,
+    v: Array,
+    *,
+    lr: float = 2.5e-3,
+    beta1: float = 0.9,
+    z_weight: float = 1.0,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    u = g / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps) + weight_decay * w
+    schedule_free_sgd(w, u, z, lr=lr, momentum=beta1, z_weight=z_weight)
+
+
 # What a step does around the rule.
 
 
@@ -756,3 +812,7 @@ def rectification(beta2: float, t: float) -> float:
     rho = rho_inf - 2 * t * rest / (1 - rest)
     above, below = (rho - 4) * (rho - 2) * rho_inf, (rho_inf - 4) * (rho_inf - 2) * rho
     return math.sqrt(above / below * (1 - rest)) if rho > 5 else 0.0
+
+
+def caution(agree: Array) -> float:
+    return 1 / max(int(np.count_nonzero(agree)) / max(agree.size, 1), 1e-3)
