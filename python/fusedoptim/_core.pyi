@@ -19,6 +19,7 @@ __all__: list[str] = [
     "has_openmp",
     "isa",
     "momentum",
+    "muon",
     "num_threads",
     "parallel_threshold",
     "rmsprop",
@@ -127,6 +128,16 @@ def check_weight(weight: typing.Any, path: str) -> None: ...
 def has_openmp() -> bool: ...
 def isa() -> str: ...
 def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def muon(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    u: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    momentum: float = 0.95,
+    weight_decay: float = 0.1,
+) -> None: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
 def rmsprop(
     w: numpy.ndarray,

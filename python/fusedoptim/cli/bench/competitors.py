@@ -9,7 +9,7 @@ import numpy as np
 from fusedoptim import _core, kernels, reference
 from fusedoptim.cli.bench import inplace
 from fusedoptim.reference import Array
-from fusedoptim.tensors import state_shape
+from fusedoptim.shapes import state_shape
 
 OURS, LIMIT, IN_PLACE, TEXTBOOK = "fusedoptim", "limit", "NumPy in place", "NumPy textbook"
 WINDOW = 4  # rows of a state that has rows
