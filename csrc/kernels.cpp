@@ -406,12 +406,6 @@ Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
   return sum_in_lanes(n, [=](std::size_t i) { return Term{(Storage::load(sum[i]) + Storage::load(g[i])) / count}; });
 }
 
-// A piece of a row of a matrix rule. Not inlined, for the reason of `loop`.
-template <int p, class Rule, class Piece>
-__attribute__((noinline)) void visit(const Rule& rule, const Piece& piece) {
-  rule.template pass<p>(piece);
-}
-
 template <class T>
 __attribute__((noinline)) void average(const Span& span, std::size_t offset, std::size_t n) {
   const T* w = at<T>(span.arrays[0], offset);
@@ -421,23 +415,34 @@ __attribute__((noinline)) void average(const Span& span, std::size_t offset, std
   for (std::size_t i = 0; i < n; ++i) average(i, w[i]);
 }
 
+// Consecutive rows of one band, of a matrix rule. Not inlined, for the reason of `loop`.
+template <int p, class T, class Rule>
+__attribute__((noinline)) void pass_band(const Rule& rule, const Span& span, const Grid& grid, Share rows,
+                                         const Notes& notes) {
+  constexpr bool last = p == Rule::n_passes - 1;
+  const std::size_t matrix = rows.offset / grid.of_matrix;
+  double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, rows.offset) * grid.columns;
+  for (std::size_t row = rows.offset; row < rows.offset + rows.n; ++row) {
+    const std::size_t begin = row * grid.columns, end = begin + grid.columns < span.n ? begin + grid.columns : span.n;
+    for (std::size_t offset = begin; offset < end; offset += chunk) {
+      const std::size_t n = end - offset < chunk ? end - offset : chunk, column = offset - begin;
+      with_gradient<Plain<T>>(span, offset, n, last, [&](auto g) {
+        const Piece<T, decltype(g)> piece = {span, grid, matrix, row, column, n, g, notes.rows[row], columns + column};
+        rule.template pass<p>(piece);
+      });
+      if (last && span.ema != nullptr) average<T>(span, offset, n);
+    }
+  }
+}
+
 template <class T, template <class> class Rule, int p>
 void pass(const Span& span, const Grid& grid, Share rows, const Notes& notes) {
   const FlushSubnormals flush;
   const Rule<T> rule = make<Rule<T>>(*span.settings);
-  constexpr bool last = p == Rule<T>::n_passes - 1;
-  for (std::size_t row = rows.offset; row < rows.offset + rows.n; ++row) {
-    const std::size_t begin = row * grid.columns;
-    const std::size_t end = begin + grid.columns < span.n ? begin + grid.columns : span.n;
-    double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, row) * grid.columns;
-    for (std::size_t offset = begin; offset < end; offset += chunk) {
-      const std::size_t n = end - offset < chunk ? end - offset : chunk;
-      with_gradient<Plain<T>>(span, offset, n, last, [&](auto g) {
-        visit<p>(rule, Piece<T, decltype(g)>{span, grid, row, offset - begin, n, g, notes.rows[row],
-                                             columns == nullptr ? nullptr : columns + (offset - begin)});
-      });
-      if (last && span.ema != nullptr) average<T>(span, offset, n);
-    }
+  for (std::size_t n; rows.n > 0; rows.offset += n, rows.n -= n) {
+    n = left_of_band(grid, rows.offset);
+    if (n > rows.n) n = rows.n;
+    pass_band<p, T>(rule, span, grid, {rows.offset, n}, notes);
   }
 }
 

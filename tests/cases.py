@@ -58,7 +58,7 @@ class Case:
         if lr is not None:
             at_t["lr"] = lr
         if self.optimizer.carried:
-            at_t |= carried(self, t, lr, first)
+            at_t = carried(self, t, lr, first)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
     def subnormal_bound(self, dtype: type) -> float:

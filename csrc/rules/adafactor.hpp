@@ -45,7 +45,7 @@ struct Adafactor {
     else if (is_vector(at.grid))
       step<p>(at, [v = at.state(0) + at.offset()](std::size_t i) { return v[i]; });
     else
-      step<p>(at, [r = T(at.note.x[1]), c = at.state(1) + at.matrix() * at.grid.columns + at.column](std::size_t i) {
+      step<p>(at, [r = T(at.note.x[1]), c = at.state(1) + at.matrix * at.grid.columns + at.column](std::size_t i) {
         return r * c[i];
       });
   }

@@ -6,6 +6,13 @@ namespace {
 
 constexpr std::size_t lanes = 32;
 
+// Half of the lanes that n numbers reach: the rest are zero, and folding them in would change nothing.
+inline std::size_t first_half(std::size_t n) {
+  std::size_t half = lanes / 2;
+  while (half >= n && half > 0) half /= 2;
+  return half;
+}
+
 // The sums of the squares of terms(0) ... terms(n - 1).
 template <class Terms>
 Sums sum_in_lanes(std::size_t n, Terms terms) {
@@ -21,7 +28,7 @@ Sums sum_in_lanes(std::size_t n, Terms terms) {
   for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, terms(i + lane));
   Sums total;
   for (int k = 0; k < count; ++k) {
-    for (std::size_t half = lanes / 2; half > 0; half /= 2)
+    for (std::size_t half = first_half(n); half > 0; half /= 2)
       for (std::size_t lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
     total.x[k] = sum[k][0];
   }
@@ -37,7 +44,8 @@ T largest(std::size_t n, const T* x) {
 #pragma omp simd
     for (std::size_t lane = 0; lane < lanes; ++lane) most[lane] = larger(most[lane], x[i + lane]);
   for (std::size_t lane = 0; i + lane < n; ++lane) most[lane] = larger(most[lane], x[i + lane]);
-  for (std::size_t lane = 1; lane < lanes; ++lane) most[0] = larger(most[0], most[lane]);
+  for (std::size_t half = first_half(n); half > 0; half /= 2)
+    for (std::size_t lane = 0; lane < half; ++lane) most[lane] = larger(most[lane], most[lane + half]);
   return most[0];
 }
 

@@ -21,6 +21,7 @@ __all__: list[str] = [
     "lamb",
     "measured_rules",
     "momentum",
+    "muon",
     "num_threads",
     "parallel_threshold",
     "rmsprop",
@@ -147,6 +148,16 @@ def lamb(
     weight_decay: float = 0,
 ) -> None: ...
 def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def muon(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    u: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    momentum: float = 0.95,
+    weight_decay: float = 0.1,
+) -> None: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
 def rmsprop(
     w: numpy.ndarray,
