@@ -3,7 +3,6 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from fusedoptim import _core
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
 
@@ -16,7 +15,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     arguments.bench(parser)
     parser.set_defaults(
-        rules=list(_core.rule_states),
+        rules=arguments.BENCHED,
         repetitions=15,
         json=RESULTS / "ladder.json",
         table=RESULTS / "ladder.md",

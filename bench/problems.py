@@ -11,7 +11,7 @@ import fusedoptim as fo
 
 # An optimizer whose steps follow the size of the gradient wants large rates, one whose steps are of its own size small
 # ones; the likeliest come first.
-RATES = (1e-2, 1e-1, 1e-3, 1.0, 1e-4, 10.0)
+RATES = (1e-2, 1e-1, 1e-3, 1.0, 1e-4, 10.0, 3e-3)
 
 
 @dataclass(frozen=True)

@@ -629,6 +629,22 @@ ELSEWHERE = [
     Case(fo.RAdam, {"eps": 0.0}, like=[like_torch("RAdam", eps=0.0), like_optax("radam", learning_rate=1e-3, eps=0.0)]),
 ]
 
+
+def structure(case: Case) -> tuple[Any, ...]:
+    """What the driver and the optimizer know of a rule."""
+    rule = case.rule
+    shapes = frozenset(shape for _, shape in fo._core.rule_states[rule])
+    return (
+        shapes,
+        rule in fo._core.measured_rules,
+        case.optimizer.carried is not None,
+        "t" in fo._core.rule_hypers[rule],
+    )
+
+
+# One of each structure, with its defaults where there is such a row.
+KINDS = list({structure(case): case for case in reversed(DEFAULTS + CASES)}.values())
+
 # A step by a sign alone is as long for the smallest number as for any, but none for zero.
 DISCONTINUOUS = {"cautious_adam", "cautious_adamw", "cautious_lion", "grams", "lion", "rprop", "sign_sgd", "signum"}
 

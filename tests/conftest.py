@@ -4,12 +4,17 @@ import pytest
 
 import fusedoptim as fo
 
-from .cases import CASES, DEFAULTS, DTYPES, Case
+from .cases import CASES, DEFAULTS, DTYPES, KINDS, Case
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`case`: every row of the table; `each`: every optimizer with its defaults; `dtype`, `isa`: all there are."""
-    for name, values in (("case", CASES), ("each", DEFAULTS), ("dtype", DTYPES), ("isa", fo.available_isas())):
+    """What a test runs for.
+
+    `case`: every row of the table; `each`: every optimizer with its defaults; `kind`: one of each structure, for what does
+    not depend on the rule; `dtype`, `isa`: all there are.
+    """
+    values_of = {"case": CASES, "each": DEFAULTS, "kind": KINDS, "dtype": DTYPES, "isa": fo.available_isas()}
+    for name, values in values_of.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, values, ids=name_of)
 

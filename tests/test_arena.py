@@ -67,10 +67,10 @@ def test_slot(slot: Any) -> None:
         fo.arena([np.ones(3)], slot=slot)
 
 
-def test_an_optimizer_does_not_notice(case: Case) -> None:
+def test_an_optimizer_does_not_notice(kind: Case) -> None:
     for name in ("nested", "mixed dtypes", "huge", "0-d"):
-        plain = case.make(nests()[name], clip_norm=0.5, ema=0.5)
-        laid_out = case.make(fo.arena(nests()[name]), clip_norm=0.5, ema=0.5)
+        plain = kind.make(nests()[name], clip_norm=0.5, ema=0.5)
+        laid_out = kind.make(fo.arena(nests()[name]), clip_norm=0.5, ema=0.5)
         for t in (1, 2):
             grads = gradients(plain.params, t)
             laid_out.step(fo.arena(grads, slot=1))
@@ -78,10 +78,10 @@ def test_an_optimizer_does_not_notice(case: Case) -> None:
         assert snapshot(laid_out) == snapshot(plain)
 
 
-def test_the_buffers_of_an_optimizer_are_skewed_against_each_other(each: Case) -> None:
+def test_the_buffers_of_an_optimizer_are_skewed_against_each_other(kind: Case) -> None:
     params = fo.arena({"w": normal(0, 5000), "b": normal(1, 10)})
     grads = fo.arena(params, slot=1)
-    optimizer = each.make(params, accumulate=2, ema=0.5)
+    optimizer = kind.make(params, accumulate=2, ema=0.5)
     firsts = [nest["w"] for nest in (params, grads, *optimizer.state.values())]
     assert len({address(first) % 4096 for first in firsts}) == len(firsts)
     for nest in (params, *optimizer.state.values()):

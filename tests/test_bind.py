@@ -27,8 +27,8 @@ def refill(grads: Any, step: int) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"accumulate": 2, "ema": 0.5}, {"clip_norm": 0.1, "nonfinite": "raise"}], ids=lambda o: ",".join(o)
 )
-def test_bound_gradients_are_read_at_each_step(case: Case, options: dict[str, Any]) -> None:
-    bound, plain = case.make(nest(), **options), case.make(nest(), **options)
+def test_bound_gradients_are_read_at_each_step(kind: Case, options: dict[str, Any]) -> None:
+    bound, plain = kind.make(nest(), **options), kind.make(nest(), **options)
     grads = gradients(nest(), 0)
     bound.bind(grads)
     for step in range(4):
@@ -39,8 +39,8 @@ def test_bound_gradients_are_read_at_each_step(case: Case, options: dict[str, An
         assert bits(grads) == bits(gradients(nest(), step))
 
 
-def test_keywords_of_a_bound_step(each: Case) -> None:
-    bound, plain = each.make(nest()), each.make(nest())
+def test_keywords_of_a_bound_step(kind: Case) -> None:
+    bound, plain = kind.make(nest()), kind.make(nest())
     grads = gradients(nest(), 0)
     bound.bind(grads)
     bound.step(grad_scale=8.0, zero_grads=True)
@@ -53,8 +53,8 @@ def test_keywords_of_a_bound_step(each: Case) -> None:
     assert bits(grads) == bits(gradients(nest(), 1))
 
 
-def test_bound_gradients_are_kept_alive_and_then_let_go(each: Case) -> None:
-    optimizer, plain = each.make(nest()), each.make(nest())
+def test_bound_gradients_are_kept_alive_and_then_let_go(kind: Case) -> None:
+    optimizer, plain = kind.make(nest()), kind.make(nest())
     grads = gradients(nest(), 0)
     optimizer.bind(grads)
     alive = [weakref.ref(g) for g in arrays(grads)]
@@ -71,8 +71,8 @@ def test_bound_gradients_are_kept_alive_and_then_let_go(each: Case) -> None:
     assert len(clutter) == 100
 
 
-def test_a_step_without_gradients_needs_a_binding(each: Case) -> None:
-    optimizer = each.make(nest())
+def test_a_step_without_gradients_needs_a_binding(kind: Case) -> None:
+    optimizer = kind.make(nest())
     before = snapshot(optimizer)
     with pytest.raises(TypeError, match=NOT_BOUND):
         optimizer.step()
@@ -121,9 +121,9 @@ def add_group(optimizer: fo.Optimizer) -> None:
     [other_step, update, refused_step, refused_bind, freeze, freeze_and_thaw, add_group],
     ids=lambda change: change.__name__,
 )
-def test_what_ends_a_binding(each: Case, change: Any) -> None:
+def test_what_ends_a_binding(kind: Case, change: Any) -> None:
     """Then a step is an error; it never reads what may be gone."""
-    optimizer = each.make(nest())
+    optimizer = kind.make(nest())
     optimizer.bind(gradients(nest(), 0))
     optimizer.step()
     change(optimizer)
@@ -136,8 +136,8 @@ def test_what_ends_a_binding(each: Case, change: Any) -> None:
     assert optimizer.t == before[2] + 1
 
 
-def test_binding_beside_frozen_parameters(each: Case) -> None:
-    optimizer, plain = each.make(nest()), each.make(nest())
+def test_binding_beside_frozen_parameters(kind: Case) -> None:
+    optimizer, plain = kind.make(nest()), kind.make(nest())
     for one in (optimizer, plain):
         one.freeze("w", ("layers", 1))
     grads = gradients(nest(), 0)
@@ -148,8 +148,8 @@ def test_binding_beside_frozen_parameters(each: Case) -> None:
     assert snapshot(optimizer) == snapshot(plain)
 
 
-def test_binding_gradients_of_groups(each: Case) -> None:
-    optimizer, plain = (each.make([{"params": nest()}, {"params": normal(5, 9), "lr": 0.5}]) for _ in range(2))
+def test_binding_gradients_of_groups(kind: Case) -> None:
+    optimizer, plain = (kind.make([{"params": nest()}, {"params": normal(5, 9), "lr": 0.5}]) for _ in range(2))
     grads = gradients(plain.params, 1)
     optimizer.bind(grads)
     optimizer.step()
@@ -157,16 +157,16 @@ def test_binding_gradients_of_groups(each: Case) -> None:
     assert snapshot(optimizer) == snapshot(plain)
 
 
-def test_binding_what_is_read_only(each: Case) -> None:
+def test_binding_what_is_read_only(kind: Case) -> None:
     """For a later step may zero it."""
-    optimizer = each.make(nest())
+    optimizer = kind.make(nest())
     grads = gradients(nest(), 0)
     grads["layers"][0].flags.writeable = False
     with pytest.raises(ValueError, match=r'^grads\["layers"\]\[0\] is read-only'):
         optimizer.bind(grads)
 
 
-def test_binding_weights(each: Case) -> None:
-    optimizer = each.make(nest())
+def test_binding_weights(kind: Case) -> None:
+    optimizer = kind.make(nest())
     with pytest.raises(ValueError, match=r'^grads\["w"\] and params\["w"\] share memory'):
         optimizer.bind(optimizer.params)

@@ -10,10 +10,11 @@ import pytest
 import fusedoptim as fo
 
 from .bits import Flushing, assert_same_bits, flushed
-from .cases import DISCONTINUOUS, Case
+from .cases import DISCONTINUOUS, KINDS, Case
 
 PARALLEL = fo._core.parallel_threshold
 SIZES = [*range(34), 127, 128, 129, 1000, PARALLEL - 1, PARALLEL, PARALLEL + 1, 100_003]
+FEW_SIZES = [1, 17, 79, PARALLEL + 1]  # remainders and threads are the driver's, not the rule's
 STEPS = [1, 2, 3, 1000]
 OFFSETS = [0, 1, 3]
 THREADS = [1, 2, 3]
@@ -85,7 +86,7 @@ def threads(n: int) -> list[int]:
 @pytest.mark.parametrize(("distribution", "like"), [(moderate, np.ndarray), (wild, Flushing)], ids=["moderate", "wild"])
 def test_kernel_equals_reference(case: Case, dtype: type, distribution: Callable, like: type, isa: str) -> None:
     with fo.use_isa(isa):
-        for n in SIZES:
+        for n in SIZES if case in KINDS else FEW_SIZES:
             start, steps = expected(case, dtype, n, distribution, like)
             guarded = [Guarded(shape, dtype) for shape in ((n,), (n,), *case.state_shapes((n,)))]
             for offset, n_threads in product(OFFSETS, threads(n)):
@@ -145,23 +146,23 @@ def test_subnormal_numbers(case: Case, dtype: type, isa: str) -> None:
 
 
 @pytest.mark.parametrize("n", [16, PARALLEL + 1])
-def test_the_floating_point_mode_is_restored(each: Case, dtype: type, isa: str, n: int) -> None:
+def test_the_floating_point_mode_is_restored(kind: Case, dtype: type, isa: str, n: int) -> None:
     w = np.ones(n, dtype)
-    state = each.new_state(w)
+    state = kind.new_state(w)
     small = np.array([np.finfo(dtype).tiny])
     with fo.use_isa(isa):
-        each.kernel(w, w.copy(), *state)
+        kind.kernel(w, w.copy(), *state)
     assert (small * dtype(0.5) > 0).all() and (small * dtype(0.5) * dtype(2) == small).all()
 
 
 @pytest.mark.parametrize("accumulate", [2, 3])
 @pytest.mark.parametrize("n", [0, 1, 17, 1000, PARALLEL + 1])
-def test_accumulate_is_the_reference_on_the_mean(case: Case, dtype: type, isa: str, n: int, accumulate: int) -> None:
+def test_accumulate_is_the_reference_on_the_mean(kind: Case, dtype: type, isa: str, n: int, accumulate: int) -> None:
     rng = np.random.default_rng(n)
     start = moderate(rng, n).astype(dtype)
     w, wanted = start.copy(), start.copy().view(Flushing)
-    state = [s.view(Flushing) for s in case.new_state(start)]
-    optimizer = case.make(w, accumulate=accumulate, num_threads=2)
+    state = [s.view(Flushing) for s in kind.new_state(start)]
+    optimizer = kind.make(w, accumulate=accumulate, num_threads=2)
     with fo.use_isa(isa), np.errstate(all="ignore"):
         for t in (1, 2, 3):
             total = np.zeros(n, dtype).view(Flushing)
@@ -169,8 +170,8 @@ def test_accumulate_is_the_reference_on_the_mean(case: Case, dtype: type, isa: s
                 g = wild(rng, n).astype(dtype)
                 total = total + g
                 optimizer.step(g)
-            case.reference(wanted, total / accumulate, *state, **case.hyper_at(t))
-            names = [name for name, _ in fo._core.rule_states[case.rule]]
+            kind.reference(wanted, total / accumulate, *state, **kind.hyper_at(t))
+            names = [name for name, _ in fo._core.rule_states[kind.rule]]
             assert_same_bits(w, np.array(wanted), f"t={t}")
             for name, want in zip(names, state, strict=True):
                 assert_same_bits(optimizer.state[name], np.array(want), f"{name} t={t}")

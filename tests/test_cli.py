@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fusedoptim as fo
+from fusedoptim.cli.arguments import BENCHED
 
 
 def run(*args: str, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -95,7 +96,7 @@ def test_bench(tmp_path: Path) -> None:
     assert rows == [rule for rule in rules if rule != "window_sgd"]
 
 
-@pytest.mark.parametrize("rule", fo._core.rule_states)
+@pytest.mark.parametrize("rule", BENCHED)
 def test_bench_of_every_rule(rule: str) -> None:
     """All competitors do the same step, and the limit moves what the rule moves."""
     need("rich")

@@ -69,9 +69,9 @@ ENTRIES: dict[str, Callable[[fo.Optimizer], Any]] = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_what_another_thread_is_refused_during_a_step(each: Case, entry: str) -> None:
+def test_what_another_thread_is_refused_during_a_step(kind: Case, entry: str) -> None:
     schedule = Schedule()
-    optimizer, twin = (each.make({"w": normal(0, 5)}, lr=rate, ema=0.5) for rate in (schedule, 0.5))
+    optimizer, twin = (kind.make({"w": normal(0, 5)}, lr=rate, ema=0.5) for rate in (schedule, 0.5))
     schedule.waits = True
 
     def step() -> None:
@@ -96,10 +96,10 @@ def test_what_another_thread_is_refused_during_a_step(each: Case, entry: str) ->
 @pytest.mark.parametrize("n", [10, fo._core.parallel_threshold + 1])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_the_weights_are_those_of_a_whole_number_of_steps(
-    eager_switches: None, each: Case, n: int, accumulate: int
+    eager_switches: None, kind: Case, n: int, accumulate: int
 ) -> None:
     """As many as were counted, however the threads meet."""
-    optimizer, twin = (each.make({"w": normal(0, n)}, accumulate=accumulate, clip_norm=1.0) for _ in range(2))
+    optimizer, twin = (kind.make({"w": normal(0, n)}, accumulate=accumulate, clip_norm=1.0) for _ in range(2))
     grads = {"w": normal(1, n)}
     taken = [0, 0]
 
@@ -116,9 +116,9 @@ def test_the_weights_are_those_of_a_whole_number_of_steps(
     assert snapshot(optimizer) == snapshot(twin)
 
 
-def test_two_threads_meet_inside_the_kernel(each: Case) -> None:
+def test_two_threads_meet_inside_the_kernel(kind: Case) -> None:
     """The interpreter is free during a step, so a second one begins before the first has ended; it is refused."""
-    optimizer = each.make(np.zeros(1 << 20, np.float32), num_threads=1)
+    optimizer = kind.make(np.zeros(1 << 20, np.float32), num_threads=1)
     g, refused = np.ones(1 << 20, np.float32), threading.Event()
 
     def train() -> None:
@@ -134,12 +134,12 @@ def test_two_threads_meet_inside_the_kernel(each: Case) -> None:
     assert refused.is_set()
 
 
-def test_other_optimizers_in_parallel_have_the_bits_of_one_after_the_other(each: Case) -> None:
+def test_other_optimizers_in_parallel_have_the_bits_of_one_after_the_other(kind: Case) -> None:
     options: dict[str, Any] = {"accumulate": 2, "ema": 0.5, "clip_norm": 0.5, "nonfinite": "skip"}
     sizes = [10, 5000, fo._core.parallel_threshold + 1, 20_000]
 
     def make() -> list[fo.Optimizer]:
-        return [each.make({"w": normal(n, n), "b": normal(1, 3, dtype=np.float64)}, **options) for n in sizes]
+        return [kind.make({"w": normal(n, n), "b": normal(1, 3, dtype=np.float64)}, **options) for n in sizes]
 
     def train(optimizer: fo.Optimizer) -> None:
         for call in range(10):
@@ -152,8 +152,8 @@ def test_other_optimizers_in_parallel_have_the_bits_of_one_after_the_other(each:
         assert snapshot(optimizer) == snapshot(wanted)
 
 
-def test_a_step_that_raises_lets_the_next_one_in(each: Case) -> None:
-    optimizer = each.make({"w": normal(0, 3)})
+def test_a_step_that_raises_lets_the_next_one_in(kind: Case) -> None:
+    optimizer = kind.make({"w": normal(0, 3)})
     for bad in ({"w": None}, None, {}):
         with pytest.raises((TypeError, ValueError)):
             optimizer.step(bad)
@@ -164,10 +164,10 @@ def test_a_step_that_raises_lets_the_next_one_in(each: Case) -> None:
 # Lifetimes
 
 
-def test_arrays_live_as_long_as_the_optimizer(each: Case) -> None:
+def test_arrays_live_as_long_as_the_optimizer(kind: Case) -> None:
     """Also those the user has taken out of the nest, or has frozen; and no longer."""
     params = {"a": normal(0, 1000), "b": normal(1, 1000)}
-    optimizer = each.make(params, accumulate=2, ema=0.5)
+    optimizer = kind.make(params, accumulate=2, ema=0.5)
     optimizer.freeze("b")
     alive = [weakref.ref(array) for nest in (params, *optimizer.state.values()) for array in arrays(nest)]
     wanted = bits(params["b"])
@@ -185,8 +185,8 @@ def test_arrays_live_as_long_as_the_optimizer(each: Case) -> None:
     assert not any(ref() is not None for ref in alive)
 
 
-def test_gradients_are_not_kept(each: Case) -> None:
-    optimizer = each.make(normal(0, 10))
+def test_gradients_are_not_kept(kind: Case) -> None:
+    optimizer = kind.make(normal(0, 10))
     g = normal(1, 10)
     optimizer.step(g)
     alive = weakref.ref(g)

@@ -28,11 +28,11 @@ def hypers(case: Case) -> list[str]:
 # Hyper-parameters of each group
 
 
-def test_a_group_is_stepped_as_an_optimizer_of_its_own(case: Case) -> None:
+def test_a_group_is_stepped_as_an_optimizer_of_its_own(kind: Case) -> None:
     nests = [{"w": normal(0, 300), "b": normal(1, 5, dtype=np.float64)}, normal(2, 2, 3), [normal(3, 7)]]
     own: list[dict[str, Any]] = [{}, {"lr": 0.5}, {"lr": fo.schedules.exponential(0.1, 0.5)}]
-    alone = [case.make(copied(nest), **keywords) for nest, keywords in zip(nests, own, strict=True)]
-    optimizer = case.make([{"params": nest} | keywords for nest, keywords in zip(nests, own, strict=True)])
+    alone = [kind.make(copied(nest), **keywords) for nest, keywords in zip(nests, own, strict=True)]
+    optimizer = kind.make([{"params": nest} | keywords for nest, keywords in zip(nests, own, strict=True)])
     assert optimizer.params == nests
     for t in (1, 2, 3):
         grads = [gradients(nest, t) for nest in nests]
@@ -69,10 +69,10 @@ def test_every_hyper_parameter_can_be_of_a_group(case: Case) -> None:
             assert_same_bits(w[2], w[0], name)
 
 
-def test_one_group_is_the_nest_alone(case: Case) -> None:
+def test_one_group_is_the_nest_alone(kind: Case) -> None:
     nest = {"w": normal(0, 3, 4), "deep": [normal(1, 5)]}
     same = copied(nest)
-    grouped, plain = case.make([{"params": nest}]), case.make(same)
+    grouped, plain = kind.make([{"params": nest}]), kind.make(same)
     for t in (1, 2):
         grads = gradients(nest, t)
         grouped.step([grads])
@@ -82,9 +82,9 @@ def test_one_group_is_the_nest_alone(case: Case) -> None:
     assert all(isinstance(state, list) and len(state) == 1 for state in grouped.state.values())
 
 
-def test_attributes_of_a_group(each: Case) -> None:
-    optimizer = two_groups(each)
-    assert [group.lr for group in optimizer.groups] == [each.make(np.zeros(1)).lr, 0.004]
+def test_attributes_of_a_group(kind: Case) -> None:
+    optimizer = two_groups(kind)
+    assert [group.lr for group in optimizer.groups] == [kind.make(np.zeros(1)).lr, 0.004]
     assert optimizer.groups[0].params is optimizer.params[0]
     optimizer.groups[1].lr = 0.25
     assert [group.lr for group in optimizer.groups] == [optimizer.lr, 0.25]
@@ -94,8 +94,8 @@ def test_attributes_of_a_group(each: Case) -> None:
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "params", "numbers", "_rule", "_arguments", "momentun"])
-def test_what_is_no_hyper_parameter_cannot_be_set(each: Case, name: str) -> None:
-    optimizer = two_groups(each)
+def test_what_is_no_hyper_parameter_cannot_be_set(kind: Case, name: str) -> None:
+    optimizer = two_groups(kind)
     group = optimizer.groups[1]
     before = pickle.dumps(optimizer.state_dict()), dict(vars(group))
     with pytest.raises(AttributeError, match=f"^a group has no '{name}'; it has lr"):
@@ -103,20 +103,20 @@ def test_what_is_no_hyper_parameter_cannot_be_set(each: Case, name: str) -> None
     assert (pickle.dumps(optimizer.state_dict()), vars(group)) == before
 
 
-def test_what_is_no_hyper_parameter_cannot_be_read(each: Case) -> None:
+def test_what_is_no_hyper_parameter_cannot_be_read(kind: Case) -> None:
     with pytest.raises(AttributeError, match=r"^a group has no 'momentun'; it has lr"):
-        two_groups(each).groups[0].momentun  # noqa: B018
-    assert copy.copy(two_groups(each).groups[1]).lr == 0.004
+        two_groups(kind).groups[0].momentun  # noqa: B018
+    assert copy.copy(two_groups(kind).groups[1]).lr == 0.004
 
 
-def test_bad_values_are_refused_when_they_are_set(each: Case) -> None:
-    optimizer = two_groups(each)
+def test_bad_values_are_refused_when_they_are_set(kind: Case) -> None:
+    optimizer = two_groups(kind)
     before = snapshot(optimizer), repr(optimizer.groups)
-    for name, value in outside(hypers(each)):
+    for name, value in outside(hypers(kind)):
         with pytest.raises((TypeError, ValueError), match=r"^beta(s|\d) must" if name == "betas" else f"^{name} must"):
             setattr(optimizer.groups[1], name, value)
         with pytest.raises((TypeError, ValueError), match="must be"):
-            each.make([{"params": normal(0, 3)}, {"params": normal(1, 3), name: value}])
+            kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), name: value}])
         with pytest.raises((TypeError, ValueError), match="must be"):
             optimizer.add_group({"params": normal(0, 3), name: value})
     assert (snapshot(optimizer), repr(optimizer.groups)) == before
@@ -124,35 +124,35 @@ def test_bad_values_are_refused_when_they_are_set(each: Case) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["learning_rate", "accumulate", "clip_norm", "ema", "params2"])
-def test_an_unknown_keyword_in_a_group(each: Case, keyword: str) -> None:
+def test_an_unknown_keyword_in_a_group(kind: Case, keyword: str) -> None:
     with pytest.raises(TypeError, match=f"^unknown keyword '{keyword}' in group 1; a group takes lr"):
-        each.make([{"params": normal(0, 3)}, {"params": normal(1, 3), keyword: 1}])
-    optimizer = each.make(normal(0, 3))
+        kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), keyword: 1}])
+    optimizer = kind.make(normal(0, 3))
     with pytest.raises(TypeError, match=f"^unknown keyword '{keyword}' in group 1"):
         optimizer.add_group({"params": normal(1, 3), keyword: 1})
     optimizer.step(normal(1, 3))
 
 
-def test_a_schedule_that_cannot_begin_is_refused(each: Case) -> None:
+def test_a_schedule_that_cannot_begin_is_refused(kind: Case) -> None:
     with pytest.raises(ValueError, match=r"^lr must be .* got -1"):
-        each.make([{"params": normal(0, 3)}, {"params": normal(1, 3), "lr": lambda t: -1}])
+        kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), "lr": lambda t: -1}])
 
 
-def test_weights_shared_by_groups(each: Case) -> None:
+def test_weights_shared_by_groups(kind: Case) -> None:
     w = normal(0, 4)
     with pytest.raises(ValueError, match=r"params\[\d\].* and params\[\d\].* share memory"):
-        each.make([{"params": {"a": w}}, {"params": w[2:]}])
+        kind.make([{"params": {"a": w}}, {"params": w[2:]}])
 
 
 # Groups added later
 
 
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema": 0.5}], ids=["plain", "accumulate, ema"])
-def test_a_group_added_later(case: Case, options: dict[str, Any]) -> None:
+def test_a_group_added_later(kind: Case, options: dict[str, Any]) -> None:
     """The old one goes on as if alone; the new one begins with the first state, at the optimizer's t."""
     nest, late = {"w": normal(0, 3, 4), "b": normal(1, 5)}, [normal(2, 6)]
-    alone = case.make(copied(nest), **options)
-    optimizer = case.make(nest, **options)
+    alone = kind.make(copied(nest), **options)
+    optimizer = kind.make(nest, **options)
     for call in range(4):
         optimizer.step(gradients(nest, call))
         alone.step(gradients(nest, call))
@@ -163,14 +163,14 @@ def test_a_group_added_later(case: Case, options: dict[str, Any]) -> None:
     assert optimizer.t == t and bits(nest) == before
     assert [bits(state[0]) for state in optimizer.state.values()] == old
     wanted = late[0].copy()
-    fresh = case.make(copied(late), **options)
+    fresh = kind.make(copied(late), **options)
     assert [bits(state[1]) for state in optimizer.state.values()] == [bits(state) for state in fresh.state.values()]
-    state = case.new_state(wanted)
+    state = kind.new_state(wanted)
     for call in range(4, 8):
         optimizer.step([gradients(nest, call), [normal(call, 6)]])
         alone.step(gradients(nest, call))
         if not options:
-            case.reference(wanted, normal(call, 6), *state, **case.hyper_at(optimizer.t, lr=0.25, first=t + 1))
+            kind.reference(wanted, normal(call, 6), *state, **kind.hyper_at(optimizer.t, lr=0.25, first=t + 1))
             assert_same_bits(late[0], wanted, f"t={optimizer.t}")
     assert bits(nest) == bits(alone.params)
     assert [bits(state[0]) for state in optimizer.state.values()] == [bits(state) for state in alone.state.values()]
@@ -178,8 +178,8 @@ def test_a_group_added_later(case: Case, options: dict[str, Any]) -> None:
         assert bits(optimizer.ema_params[1]) != bits(late)
 
 
-def test_names_in_errors_after_a_group_was_added(each: Case) -> None:
-    optimizer = each.make({"w": normal(0, 3)})
+def test_names_in_errors_after_a_group_was_added(kind: Case) -> None:
+    optimizer = kind.make({"w": normal(0, 3)})
     optimizer.add_group({"params": {"deep": [normal(1, 4)]}})
     good = [{"w": normal(0, 3)}, {"deep": [normal(0, 4)]}]
     before = snapshot(optimizer)
@@ -200,20 +200,20 @@ def test_names_in_errors_after_a_group_was_added(each: Case) -> None:
 
 
 @pytest.mark.parametrize("group", [None, normal(0, 3), {"w": normal(0, 3)}, [{"params": normal(0, 3)}]], ids=type)
-def test_what_is_no_group(each: Case, group: Any) -> None:
+def test_what_is_no_group(kind: Case, group: Any) -> None:
     with pytest.raises(TypeError, match=r'^a group must be a dict with the key "params"'):
-        each.make(normal(1, 3)).add_group(group)
+        kind.make(normal(1, 3)).add_group(group)
 
 
 # Frozen parameters
 
 
 @pytest.mark.parametrize("key", ["w", ("w",), ("layer", 0)], ids=str)
-def test_frozen_parameters_are_left_alone(case: Case, key: Any) -> None:
+def test_frozen_parameters_are_left_alone(kind: Case, key: Any) -> None:
     """Their gradients are not looked at; the others go on as ever; a thawed one goes on from its old state."""
     params = {"a": normal(0, 5), "w": normal(1, 6), "layer": [normal(2, 7, dtype=np.float64)]}
     twin = copied(params)
-    optimizer, whole = case.make(params), case.make(twin)
+    optimizer, whole = kind.make(params), kind.make(twin)
     optimizer.step(gradients(params, 1))
     whole.step(gradients(params, 1))
     optimizer.freeze(key)
@@ -233,12 +233,12 @@ def test_frozen_parameters_are_left_alone(case: Case, key: Any) -> None:
     grads = gradients(params, 9)
     optimizer.step(grads)
     for w, state, g in zip(wanted, states, arrays(grads[name]), strict=True):
-        case.reference(w, g, *state, **case.hyper_at(6))
+        kind.reference(w, g, *state, **kind.hyper_at(6))
         assert_same_bits(arrays(params[name])[0], w)
 
 
-def test_freezing_in_groups(each: Case) -> None:
-    optimizer = two_groups(each, ema=0.5, clip_norm=1.0, nonfinite="raise")
+def test_freezing_in_groups(kind: Case) -> None:
+    optimizer = two_groups(kind, ema=0.5, clip_norm=1.0, nonfinite="raise")
     optimizer.freeze((0, "w"), (1, 0))
     before = bits(optimizer.params[0]["w"], optimizer.params[1], optimizer.ema_params[1])
     nan = np.full((3, 4), np.nan, np.float32)
@@ -253,17 +253,17 @@ def test_freezing_in_groups(each: Case) -> None:
         optimizer.step([{"w": nan, "b": normal(0, 5)}, [normal(0, 6, dtype=np.float64)]])
 
 
-def test_a_single_array_is_frozen_by_the_empty_key(each: Case) -> None:
+def test_a_single_array_is_frozen_by_the_empty_key(kind: Case) -> None:
     w = normal(0, 3)
-    optimizer = each.make(w)
+    optimizer = kind.make(w)
     optimizer.freeze(())
     before = w.tobytes()
     optimizer.step(None if optimizer.t else [])
     assert w.tobytes() == before
 
 
-def test_frozen_stays_frozen_when_a_group_is_added(each: Case) -> None:
-    optimizer = each.make({"a": normal(0, 3), "b": normal(1, 4)})
+def test_frozen_stays_frozen_when_a_group_is_added(kind: Case) -> None:
+    optimizer = kind.make({"a": normal(0, 3), "b": normal(1, 4)})
     optimizer.freeze("a")
     optimizer.add_group({"params": normal(2, 5)})
     before = bits(optimizer.params[0]["a"])
@@ -275,9 +275,9 @@ def test_frozen_stays_frozen_when_a_group_is_added(each: Case) -> None:
 
 
 @pytest.mark.parametrize("key", ["z", ("a", 0), ("layer",), ("layer", 1), 0, None, (0, "a")], ids=str)
-def test_an_unknown_key(each: Case, key: Any) -> None:
+def test_an_unknown_key(kind: Case, key: Any) -> None:
     """Then none of the keys is frozen."""
-    optimizer = each.make({"a": normal(0, 3), "layer": [normal(1, 4)]})
+    optimizer = kind.make({"a": normal(0, 3), "layer": [normal(1, 4)]})
     for change in (optimizer.freeze, optimizer.thaw):
         with pytest.raises(KeyError, match="no parameter has the key"):
             change("a", key)
@@ -287,8 +287,8 @@ def test_an_unknown_key(each: Case, key: Any) -> None:
     assert bits(optimizer.params["a"]) != before
 
 
-def test_thawing_what_cannot_be_stepped_changes_nothing(each: Case) -> None:
-    optimizer = each.make({"a": normal(0, 3), "b": normal(1, 4)})
+def test_thawing_what_cannot_be_stepped_changes_nothing(kind: Case) -> None:
+    optimizer = kind.make({"a": normal(0, 3), "b": normal(1, 4)})
     optimizer.freeze("a")
     optimizer.params["a"].flags.writeable = False
     with pytest.raises(ValueError, match=r'^params\["a"\] is read-only'):
@@ -297,19 +297,19 @@ def test_thawing_what_cannot_be_stepped_changes_nothing(each: Case) -> None:
     assert optimizer.t == 1
 
 
-def test_a_parameter_thawed_within_an_accumulation_has_no_old_gradients(each: Case) -> None:
+def test_a_parameter_thawed_within_an_accumulation_has_no_old_gradients(kind: Case) -> None:
     params = {"a": normal(0, 3), "b": normal(1, 4)}
-    optimizer = each.make(params, accumulate=2, maximize=False)
+    optimizer = kind.make(params, accumulate=2, maximize=False)
     optimizer.step(gradients(params, 1))
     optimizer.freeze("a")
     optimizer.step(gradients(params, 2))
     optimizer.thaw("a")
     assert not optimizer.state["grad_sum"]["a"].any()
-    wanted, state = params["a"].copy(), each.new_state(params["a"])
+    wanted, state = params["a"].copy(), kind.new_state(params["a"])
     for call in (3, 4):
         optimizer.step(gradients(params, call))
     mean = fo.reference.gradient([gradients(params, call)["a"] for call in (3, 4)], wanted)
-    each.reference(wanted, mean, *state, **each.hyper_at(2))
+    kind.reference(wanted, mean, *state, **kind.hyper_at(2))
     assert_same_bits(params["a"], wanted)
 
 
@@ -317,15 +317,15 @@ def test_a_parameter_thawed_within_an_accumulation_has_no_old_gradients(each: Ca
 
 
 @pytest.mark.parametrize("calls", [0, 3, 4])
-def test_a_resumed_run_of_groups_has_the_same_bits(case: Case, calls: int) -> None:
+def test_a_resumed_run_of_groups_has_the_same_bits(kind: Case, calls: int) -> None:
     """Also in the middle of an accumulation, with an average of the weights and a scaled loss."""
     options: dict[str, Any] = {"accumulate": 3, "ema": 0.75, "clip_norm": 0.5, "nonfinite": "skip"}
-    optimizer = two_groups(case, **options)
+    optimizer = two_groups(kind, **options)
     optimizer.groups[0].lr = 0.125
     for call in range(calls):
         optimizer.step(gradients(optimizer.params, call), grad_scale=4.0)
     saved = pickle.loads(pickle.dumps(optimizer.state_dict()))
-    resumed = two_groups(case, **options)
+    resumed = two_groups(kind, **options)
     for w, now in zip(arrays(resumed.params), arrays(optimizer.params), strict=True):
         w[...] = now
     resumed.load_state_dict(saved)
@@ -337,9 +337,9 @@ def test_a_resumed_run_of_groups_has_the_same_bits(case: Case, calls: int) -> No
         assert snapshot(resumed) == snapshot(optimizer), f"call {call}"
 
 
-def test_a_state_dict_of_another_number_of_groups(each: Case) -> None:
-    optimizer = two_groups(each)
-    one = each.make([{"params": optimizer.params[0]}])
+def test_a_state_dict_of_another_number_of_groups(kind: Case) -> None:
+    optimizer = two_groups(kind)
+    one = kind.make([{"params": optimizer.params[0]}])
     before = snapshot(optimizer)
     with pytest.raises(ValueError, match='"groups" must be a list of 2'):
         optimizer.load_state_dict(one.state_dict())

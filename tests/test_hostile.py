@@ -183,20 +183,20 @@ def test_kernel_hyper_parameter(row: Case, name: str, value: Any) -> None:
         row.kernel(*arrays, **{name: value})
 
 
-def test_kernel_call(each: Case) -> None:
-    arrays = kernel_arrays(each)
+def test_kernel_call(kind: Case) -> None:
+    arrays = kernel_arrays(kind)
     values = list(arrays.values())
     with unchanged(values):
-        with refused("unknown.*'momentun'", re.escape(each.rule), "lr", error=TypeError):
-            each.kernel(*values, momentun=0.9)
+        with refused("unknown.*'momentun'", re.escape(kind.rule), "lr", error=TypeError):
+            kind.kernel(*values, momentun=0.9)
         with refused("repeated.*'w'", error=TypeError):
-            each.kernel(*values, w=values[0])
+            kind.kernel(*values, w=values[0])
         with refused("array g is missing", error=TypeError):
-            each.kernel(values[0])
+            kind.kernel(values[0])
         with refused("positional.*too many", error=TypeError):
-            each.kernel(*values, 0.1)
+            kind.kernel(*values, 0.1)
         with pytest.raises(UnicodeEncodeError):
-            each.kernel(*values, **{"\ud800": 1})
+            kind.kernel(*values, **{"\ud800": 1})
 
 
 def test_window_sgd_has_no_step_at_infinity() -> None:
@@ -212,25 +212,25 @@ def test_window_sgd_has_no_step_at_infinity() -> None:
 
 
 @hostile("w")
-def test_params(each: Case, bad: str) -> None:
+def test_params(kind: Case, bad: str) -> None:
     good = [normal(*SHAPE), normal(*SHAPE)]
     params = {"a": good[0], "deep": [{"b": good[1]}, {"z": ROLES["w"][bad][0](normal(*SHAPE))}]}
     with unchanged(good), refused_array("w", bad, 'params["deep"][1]["z"]'):
-        each.make(params)
+        kind.make(params)
 
 
 @pytest.mark.parametrize("params", [None, 1.0, "w", {1, 2}, iter([]), np.float32(1)], ids=lambda x: type(x).__name__)
-def test_params_that_are_no_nest(each: Case, params: Any) -> None:
+def test_params_that_are_no_nest(kind: Case, params: Any) -> None:
     with refused("^params must be a numpy.ndarray, got", error=TypeError):
-        each.make(params)
+        kind.make(params)
 
 
-def test_weights_that_share_memory(each: Case) -> None:
+def test_weights_that_share_memory(kind: Case) -> None:
     memory = normal(10)
     for one, two in ((memory, memory), (memory, memory[:]), (memory[:6], memory[5:]), (memory[2:3], memory)):
         with unchanged([memory]), refused(r'params\["a"\]', r'params\["b"\]', "share memory.*copy", error=ValueError):
-            each.make({"a": one, "x": normal(3), "b": two})
-    each.make({"a": memory[:5], "b": memory[5:]})
+            kind.make({"a": one, "x": normal(3), "b": two})
+    kind.make({"a": memory[:5], "b": memory[5:]})
 
 
 CONSTRUCTOR = [
@@ -247,17 +247,17 @@ def test_constructor_hyper_parameter(row: Case, name: str, value: Any) -> None:
         row.make(normal(*SHAPE), **{name: value})
 
 
-def test_betas_of_another_count(each: Case) -> None:
-    betas = getattr(each.make(normal(*SHAPE)).groups[0], "betas", ())
+def test_betas_of_another_count(kind: Case) -> None:
+    betas = getattr(kind.make(normal(*SHAPE)).groups[0], "betas", ())
     for other in (betas[:-1], (*betas, 0.9)) if betas else ():
         with refused("^betas must be", re.escape(f"got {other!r}"), error=TypeError):
-            each.make(normal(*SHAPE), betas=other)
+            kind.make(normal(*SHAPE), betas=other)
 
 
 @pytest.mark.parametrize("keyword", ["learning_rate", "t", "params2"])
-def test_unknown_keyword(each: Case, keyword: str) -> None:
-    with refused(f"unknown keyword '{keyword}'", each.optimizer.__name__, "lr", error=TypeError):
-        each.make(normal(*SHAPE), **{keyword: 1})
+def test_unknown_keyword(kind: Case, keyword: str) -> None:
+    with refused(f"unknown keyword '{keyword}'", kind.optimizer.__name__, "lr", error=TypeError):
+        kind.make(normal(*SHAPE), **{keyword: 1})
 
 
 # Steps
@@ -302,8 +302,8 @@ def leaves(nest: Any) -> list[Any]:
 
 @hostile("g")
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_grads(each: Case, bad: str, accumulate: int) -> None:
-    watched = Watched(each, accumulate)
+def test_grads(kind: Case, bad: str, accumulate: int) -> None:
+    watched = Watched(kind, accumulate)
     grads = watched.grads()
     grads["z"] = ROLES["g"][bad][0](grads["z"])
     with watched.unchanged(), refused_array("g", bad, 'grads["z"]'):
@@ -327,18 +327,18 @@ BAD_NESTS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_NESTS)
-def test_grads_of_another_structure(each: Case, bad: str) -> None:
-    watched = Watched(each)
+def test_grads_of_another_structure(kind: Case, bad: str) -> None:
+    watched = Watched(kind)
     make, said = BAD_NESTS[bad]
     with watched.unchanged(), refused(*said):
         watched.optimizer.step(make(watched.grads()))
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_grads_that_are_weights_or_state(each: Case, accumulate: int) -> None:
+def test_grads_that_are_weights_or_state(kind: Case, accumulate: int) -> None:
     memory = normal(30)
     params = {"a": memory[:12].reshape(SHAPE), "b": memory[12:24].reshape(SHAPE)}
-    optimizer = each.make(params, accumulate=accumulate)
+    optimizer = kind.make(params, accumulate=accumulate)
     g = normal(*SHAPE, seed=1)
     optimizer.step({"a": g, "b": g})  # gradients may share memory
     overlapping = {
@@ -359,8 +359,8 @@ def test_grads_that_are_weights_or_state(each: Case, accumulate: int) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_a_weight_that_became_read_only(each: Case, accumulate: int) -> None:
-    watched = Watched(each, accumulate)
+def test_a_weight_that_became_read_only(kind: Case, accumulate: int) -> None:
+    watched = Watched(kind, accumulate)
     with watched.unchanged():
         watched.params["z"].flags.writeable = False
         with refused(r'^params\["z"\] is read-only', "copy", error=ValueError):
@@ -369,8 +369,8 @@ def test_a_weight_that_became_read_only(each: Case, accumulate: int) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_a_weight_that_was_resized(each: Case, accumulate: int) -> None:
-    watched = Watched(each, accumulate)
+def test_a_weight_that_was_resized(kind: Case, accumulate: int) -> None:
+    watched = Watched(kind, accumulate)
     before = watched.snapshot()
     watched.params["z"].resize((1000, 3), refcheck=False)
     with refused(r'^the memory of params\["z"\] was resized', "new optimizer", error=ValueError):
@@ -381,9 +381,9 @@ def test_a_weight_that_was_resized(each: Case, accumulate: int) -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0, "0.1", None])
-def test_a_schedule_that_goes_wrong(each: Case, rate: Any, accumulate: int) -> None:
+def test_a_schedule_that_goes_wrong(kind: Case, rate: Any, accumulate: int) -> None:
     rates: dict[int, Any] = {}
-    watched = Watched(each, accumulate, lr=lambda t: rates.get(t, 0.5))
+    watched = Watched(kind, accumulate, lr=lambda t: rates.get(t, 0.5))
     for seed in range(3 * accumulate - 2):
         watched.good_step(seed)
     with watched.unchanged():
@@ -395,9 +395,9 @@ def test_a_schedule_that_goes_wrong(each: Case, rate: Any, accumulate: int) -> N
         del rates[3]
 
 
-def test_a_schedule_that_raises(each: Case) -> None:
+def test_a_schedule_that_raises(kind: Case) -> None:
     limit = [2]
-    watched = Watched(each, lr=lambda t: 1 / max(limit[0] - t, 0))
+    watched = Watched(kind, lr=lambda t: 1 / max(limit[0] - t, 0))
     with watched.unchanged():
         with pytest.raises(ZeroDivisionError):
             watched.optimizer.step(watched.grads())
@@ -408,8 +408,8 @@ def test_a_schedule_that_raises(each: Case) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [*outside(["lr"]), ("lr", lambda t: -1)], ids=lambda x: str(x)[:20])
-def test_setting_lr(each: Case, name: str, value: Any) -> None:
-    watched = Watched(each)
+def test_setting_lr(kind: Case, name: str, value: Any) -> None:
+    watched = Watched(kind)
     lr = watched.optimizer.lr
     with watched.unchanged():
         with refused("^lr must be", "got"):
@@ -473,9 +473,9 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_STATE_DICTS)
-def test_load_state_dict(each: Case, bad: str) -> None:
+def test_load_state_dict(kind: Case, bad: str) -> None:
     make, said = BAD_STATE_DICTS[bad]
-    watched = Watched(each, accumulate=3)
+    watched = Watched(kind, accumulate=3)
     saved = watched.optimizer.state_dict()
     watched.good_step(seed=2)
     with watched.unchanged(), refused(said):

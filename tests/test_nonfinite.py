@@ -49,9 +49,9 @@ def name_of(place: str) -> str:
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("nonfinite", REFUSING)
-def test_the_step_is_not_taken(each: Case, nonfinite: str, place: str, value: float, isa: str) -> None:
+def test_the_step_is_not_taken(kind: Case, nonfinite: str, place: str, value: float, isa: str) -> None:
     """No weight, state or count has changed, and the next step is as if nothing had been."""
-    optimizer, twin = (make(each, nonfinite, ema=0.5) for _ in range(2))
+    optimizer, twin = (make(kind, nonfinite, ema=0.5) for _ in range(2))
     with fo.use_isa(isa):
         for each_of in (optimizer, twin):
             each_of.step(gradients(optimizer.params, 1))
@@ -69,11 +69,11 @@ def test_the_step_is_not_taken(each: Case, nonfinite: str, place: str, value: fl
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_every_thread_takes_no_step(each: Case, threads: int) -> None:
+def test_every_thread_takes_no_step(kind: Case, threads: int) -> None:
     n = fo._core.parallel_threshold + 1
     w = normal(0, n)
     before = w.tobytes()
-    optimizer = each.make({"w": w}, nonfinite="skip", num_threads=threads)
+    optimizer = kind.make({"w": w}, nonfinite="skip", num_threads=threads)
     for place in (0, n // 2, n - 1):
         g = normal(1, n)
         g[place] = np.nan
@@ -83,15 +83,15 @@ def test_every_thread_takes_no_step(each: Case, threads: int) -> None:
 
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("place", PLACES)
-def test_it_propagates_by_default(case: Case, place: str, value: float) -> None:
-    optimizer = make(case, "propagate")
-    assert case.make(np.zeros(1))._nonfinite == "propagate"
+def test_it_propagates_by_default(kind: Case, place: str, value: float) -> None:
+    optimizer = make(kind, "propagate")
+    assert kind.make(np.zeros(1))._nonfinite == "propagate"
     wanted = copied(optimizer.params)
     grads = spoiled(gradients(optimizer.params, 1), place, value)
     optimizer.step(grads)
     with np.errstate(invalid="ignore"):
         for w, want, g in zip(arrays(optimizer.params), arrays(wanted), arrays(grads), strict=True):
-            case.reference(want, g, *case.new_state(want), **case.hyper_at(1))
+            kind.reference(want, g, *kind.new_state(want), **kind.hyper_at(1))
             assert_same_bits(w, want)
     assert (optimizer.t, optimizer.skipped, optimizer.last_grad_norm) == (1, 0, None)
 
@@ -99,9 +99,9 @@ def test_it_propagates_by_default(case: Case, place: str, value: float) -> None:
 @pytest.mark.parametrize("nonfinite", REFUSING)
 @pytest.mark.parametrize("bad_call", [0, 1, 2])
 @pytest.mark.parametrize("zero_grads", [False, True])
-def test_accumulation(each: Case, nonfinite: str, bad_call: int, zero_grads: bool) -> None:
+def test_accumulation(kind: Case, nonfinite: str, bad_call: int, zero_grads: bool) -> None:
     """The sum is dropped, whichever gradient was bad, and the next cycle starts afresh. The sum tells the name."""
-    optimizer, twin = (make(each, nonfinite, accumulate=3) for _ in range(2))
+    optimizer, twin = (make(kind, nonfinite, accumulate=3) for _ in range(2))
     before = snapshot(optimizer)
     for call in range(3):
         grads = gradients(optimizer.params, call)
@@ -119,8 +119,8 @@ def test_accumulation(each: Case, nonfinite: str, bad_call: int, zero_grads: boo
     assert optimizer.t == 1
 
 
-def test_infinities_that_cancel_in_the_sum_are_seen(each: Case) -> None:
-    optimizer = each.make(normal(0, 2), accumulate=2, nonfinite="raise")
+def test_infinities_that_cancel_in_the_sum_are_seen(kind: Case) -> None:
+    optimizer = kind.make(normal(0, 2), accumulate=2, nonfinite="raise")
     optimizer.step(np.array([np.inf, 1], np.float32))
     with pytest.raises(FloatingPointError, match=r"^grads is not finite"):
         optimizer.step(np.array([-np.inf, 1], np.float32))
@@ -129,16 +129,16 @@ def test_infinities_that_cancel_in_the_sum_are_seen(each: Case) -> None:
 # Which parameter it was
 
 
-def test_the_first_is_named(each: Case) -> None:
-    optimizer = make(each, "raise")
+def test_the_first_is_named(kind: Case) -> None:
+    optimizer = make(kind, "raise")
     grads = gradients(optimizer.params, 1)
     for place in reversed(PLACES):
         spoiled(grads, place, np.nan)
         refused_step(optimizer, grads, name_of(place))
 
 
-def test_of_bound_gradients(each: Case) -> None:
-    optimizer = make(each, "raise")
+def test_of_bound_gradients(kind: Case) -> None:
+    optimizer = make(kind, "raise")
     grads = gradients(optimizer.params, 1)
     optimizer.bind(grads)
     optimizer.step()
@@ -148,9 +148,9 @@ def test_of_bound_gradients(each: Case) -> None:
     assert (optimizer.t, optimizer.skipped) == (2, 1)
 
 
-def test_of_groups_and_beside_frozen_parameters(each: Case) -> None:
+def test_of_groups_and_beside_frozen_parameters(kind: Case) -> None:
     groups = [{"params": {"a": normal(0, 3), "b": normal(1, 4)}}, {"params": [normal(2, 5)], "lr": 0.5}]
-    optimizer = each.make(groups, nonfinite="raise")
+    optimizer = kind.make(groups, nonfinite="raise")
     nan = np.full(3, np.nan, np.float32)
     optimizer.freeze((0, "a"))
     good = [{"a": nan, "b": normal(3, 4)}, [normal(4, 5)]]
@@ -163,23 +163,23 @@ def test_of_groups_and_beside_frozen_parameters(each: Case) -> None:
     refused_step(optimizer, bad, 'grads[0]["a"]')
 
 
-def test_of_a_sum_that_overflows(each: Case) -> None:
+def test_of_a_sum_that_overflows(kind: Case) -> None:
     """Each gradient is finite, their sum is not."""
-    optimizer = each.make({"a": normal(0, 2), "b": normal(1, 2)}, accumulate=2, nonfinite="raise")
+    optimizer = kind.make({"a": normal(0, 2), "b": normal(1, 2)}, accumulate=2, nonfinite="raise")
     large = np.full(2, 3e38, np.float32)
     optimizer.step({"a": normal(2, 2), "b": large})
     refused_step(optimizer, {"a": normal(3, 2), "b": large}, 'grads["b"]')
 
 
-def test_a_norm_that_overflows(each: Case) -> None:
+def test_a_norm_that_overflows(kind: Case) -> None:
     """Squares of float64 overflow from 1e154 on; those of float32 do not."""
     w = normal(0, 2, dtype=np.float64)
     before = w.tobytes()
-    optimizer = each.make({"w": w}, nonfinite="raise")
+    optimizer = kind.make({"w": w}, nonfinite="raise")
     with pytest.raises(FloatingPointError, match=r"^the norm of the gradients is inf; the step was not taken"):
         optimizer.step({"w": np.full(2, 1e200)})
     assert w.tobytes() == before and optimizer.skipped == 1
-    single = each.make({"w": normal(0, 2)}, nonfinite="raise")
+    single = kind.make({"w": normal(0, 2)}, nonfinite="raise")
     single.step({"w": np.full(2, 3e38, np.float32)})
     assert single.t == 1
 
@@ -187,11 +187,11 @@ def test_a_norm_that_overflows(each: Case) -> None:
 # What else happens in the step
 
 
-def test_a_skipped_step_zeroes_the_gradients_it_was_told_to(each: Case) -> None:
+def test_a_skipped_step_zeroes_the_gradients_it_was_told_to(kind: Case) -> None:
     """Or they would be added to, and skipped, for ever. An error leaves them to be looked at."""
     for nonfinite, left in (("skip", False), ("raise", True)):
         for bound in (False, True):
-            optimizer = make(each, nonfinite)
+            optimizer = make(kind, nonfinite)
             grads = spoiled(gradients(optimizer.params, 1), "a", np.inf)
             kept = bits(grads)
             if bound:
@@ -200,10 +200,10 @@ def test_a_skipped_step_zeroes_the_gradients_it_was_told_to(each: Case) -> None:
             assert bits(grads) == kept if left else not any(g.any() for g in arrays(grads))
 
 
-def test_the_loss_scale_loop(each: Case) -> None:
+def test_the_loss_scale_loop(kind: Case) -> None:
     """As it is meant to be used: halve the scale where a step was skipped."""
     w, scale = np.full(4, 3e15, np.float32), 2.0**90  # whose squares float32 still holds, once they are unscaled
-    optimizer = each.make(w, nonfinite="skip", lr=0.1)
+    optimizer = kind.make(w, nonfinite="skip", lr=0.1)
     while optimizer.t < 3:
         with np.errstate(over="ignore"):
             g = w * np.float32(scale)
@@ -215,8 +215,8 @@ def test_the_loss_scale_loop(each: Case) -> None:
     assert np.isfinite(w).all()
 
 
-def test_clip_norm_with_skip(each: Case) -> None:
-    optimizer, twin = (make(each, nonfinite, clip_norm=0.1) for nonfinite in ("skip", "propagate"))
+def test_clip_norm_with_skip(kind: Case) -> None:
+    optimizer, twin = (make(kind, nonfinite, clip_norm=0.1) for nonfinite in ("skip", "propagate"))
     for step in (1, 2):
         optimizer.step(gradients(optimizer.params, step))
         twin.step(gradients(optimizer.params, step))

@@ -50,11 +50,11 @@ def gradients(nest: Any, step: int) -> Any:
 
 
 @pytest.mark.parametrize("nest", nests(np.float32))
-def test_a_nest_is_updated_as_its_arrays_one_by_one(case: Case, dtype: type, nest: str) -> None:
+def test_a_nest_is_updated_as_its_arrays_one_by_one(kind: Case, dtype: type, nest: str) -> None:
     params = nests(dtype)[nest]
     before = arrays(params)
     alone = [w.copy() for w in before]
-    optimizer, singles = case.make(params), [case.make(w) for w in alone]
+    optimizer, singles = kind.make(params), [kind.make(w) for w in alone]
     for t in (1, 2, 3):
         grads = gradients(params, t)
         kept = copy.deepcopy(grads)
@@ -94,23 +94,23 @@ def test_grads_may_be_another_kind_of_sequence_or_order() -> None:
     assert named["a"].tolist() == [0, 0] and named["b"].tolist() == [1, 1]
 
 
-def test_a_thousand_tensors_across_shares_of_threads(each: Case) -> None:
+def test_a_thousand_tensors_across_shares_of_threads(kind: Case) -> None:
     """Shares of work begin and end within tensors of many sizes, some of size zero."""
     rng = np.random.default_rng(0)
     params = [normal(int(n), int(n)) for n in rng.integers(0, 200, 1000)]
     alone = [w.copy() for w in params]
     assert sum(w.size for w in params) > fo._core.parallel_threshold
     grads = gradients(params, 1)
-    each.make(params, num_threads=3).step(grads)
+    kind.make(params, num_threads=3).step(grads)
     for w, wanted, g in zip(params, alone, grads, strict=True):
-        each.kernel(wanted, g, *each.new_state(wanted), **each.hyper_at(1))
+        kind.kernel(wanted, g, *kind.new_state(wanted), **kind.hyper_at(1))
         assert_same_bits(w, wanted)
 
 
 # Learning rate
 
 
-def test_lr_is_a_number_or_a_callable_and_can_be_set(each: Case) -> None:
+def test_lr_is_a_number_or_a_callable_and_can_be_set(kind: Case) -> None:
     seen = []
 
     def schedule(t: int) -> float:
@@ -118,8 +118,8 @@ def test_lr_is_a_number_or_a_callable_and_can_be_set(each: Case) -> None:
         return 0.5 / t
 
     w, g = normal(0, 5), normal(1, 5)
-    wanted, state = w.copy(), each.new_state(w)
-    optimizer = each.make(w, lr=0.25)
+    wanted, state = w.copy(), kind.new_state(w)
+    optimizer = kind.make(w, lr=0.25)
     rates = [0.25, 0.125, 0.5 / 3, 0.5 / 4, 0.0625]
     for t, rate in enumerate(rates, start=1):
         if t == 2:
@@ -131,7 +131,7 @@ def test_lr_is_a_number_or_a_callable_and_can_be_set(each: Case) -> None:
             optimizer.lr = 0.0625
             assert optimizer.lr == 0.0625
         optimizer.step(g)
-        each.reference(wanted, g, *state, **each.hyper_at(t, lr=rate))
+        kind.reference(wanted, g, *state, **kind.hyper_at(t, lr=rate))
         assert_same_bits(w, wanted, f"t={t}")
     assert set(seen) == {3, 4}
 
@@ -145,9 +145,9 @@ def own_state(optimizer: fo.Optimizer) -> dict[str, list[bytes]]:
 
 
 @pytest.mark.parametrize("accumulate", [2, 5])
-def test_accumulation_changes_no_weight_until_the_last_call(case: Case, accumulate: int) -> None:
+def test_accumulation_changes_no_weight_until_the_last_call(kind: Case, accumulate: int) -> None:
     w = normal(0, 7)
-    optimizer = case.make(w, accumulate=accumulate)
+    optimizer = kind.make(w, accumulate=accumulate)
     for call in range(3 * accumulate):
         before = w.tobytes(), own_state(optimizer)
         optimizer.step(normal(call, 7))
@@ -309,9 +309,9 @@ def test_a_schedule_is_kept_where_the_saved_run_had_one() -> None:
     assert w.tolist() == [-0.5, -0.5]
 
 
-def test_state_dict_is_a_copy(case: Case) -> None:
+def test_state_dict_is_a_copy(kind: Case) -> None:
     w = normal(0, 4)
-    optimizer = case.make(w, accumulate=2)
+    optimizer = kind.make(w, accumulate=2)
     for call in range(3):
         optimizer.step(normal(call, 4))
     saved = optimizer.state_dict()
@@ -337,11 +337,11 @@ def test_params_are_kept_alive() -> None:
     assert not any(other.any() for other in others)
 
 
-def test_a_long_run_of_zero_gradients(case: Case, dtype: type) -> None:
+def test_a_long_run_of_zero_gradients(kind: Case, dtype: type) -> None:
     """Averages decay below the smallest normal number, and then to zero; not into noise, and not into NaN."""
     w = normal(0, 50, dtype=dtype)
     zero = np.zeros_like(w)
-    optimizer = case.make(w)
+    optimizer = kind.make(w)
     optimizer.step(normal(1, 50, dtype=dtype))
     for _ in range(3000):
         optimizer.step(zero)
@@ -352,44 +352,44 @@ def test_a_long_run_of_zero_gradients(case: Case, dtype: type) -> None:
         assert ((nest == 0) | (np.abs(nest) >= tiny)).all()
 
 
-def test_read_only_gradients(case: Case) -> None:
+def test_read_only_gradients(kind: Case) -> None:
     w, g = normal(0, 5), normal(1, 5)
     wanted = w.copy()
-    case.make(wanted).step(g)
+    kind.make(wanted).step(g)
     g.flags.writeable = False
-    case.make(w).step(g)
+    kind.make(w).step(g)
     assert_same_bits(w, wanted)
 
 
-def test_memory_maps(case: Case, tmp_path: Path) -> None:
+def test_memory_maps(kind: Case, tmp_path: Path) -> None:
     start, g = normal(0, 100), normal(1, 100)
     start.tofile(tmp_path / "w")
     g.tofile(tmp_path / "g")
     w = np.memmap(tmp_path / "w", np.float32, "r+")
-    case.make(w).step(np.memmap(tmp_path / "g", np.float32, "r"))
+    kind.make(w).step(np.memmap(tmp_path / "g", np.float32, "r"))
     w.flush()
-    case.make(start).step(g)
+    kind.make(start).step(g)
     assert_same_bits(np.fromfile(tmp_path / "w", np.float32), start)
 
 
-def test_fresh_gradient_arrays_at_each_step(each: Case) -> None:
+def test_fresh_gradient_arrays_at_each_step(kind: Case) -> None:
     """An address may come again with other contents, and an array may go away after the step."""
     w = normal(0, 300)
-    wanted, state = w.copy(), each.new_state(w)
-    optimizer = each.make(w)
+    wanted, state = w.copy(), kind.new_state(w)
+    optimizer = kind.make(w)
     for t in range(1, 50):
         optimizer.step(normal(t, 300))
-        each.reference(wanted, normal(t, 300), *state, **each.hyper_at(t))
+        kind.reference(wanted, normal(t, 300), *state, **kind.hyper_at(t))
         assert_same_bits(w, wanted, f"t={t}")
 
 
-def test_optimizers_in_several_threads(each: Case) -> None:
+def test_optimizers_in_several_threads(kind: Case) -> None:
     n = fo._core.parallel_threshold + 1
     weights = [normal(k, n) for k in range(4)]
     wanted = [w.copy() for w in weights]
 
     def train(w: np.ndarray) -> None:
-        optimizer = each.make(w)
+        optimizer = kind.make(w)
         for t in range(10):
             optimizer.step(normal(t, n))
 

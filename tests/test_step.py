@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fusedoptim as fo
 
 from .bits import assert_same_bits
-from .cases import CASES, Case
+from .cases import KINDS, Case
 from .nests import arrays, copied, gradients, normal
 
 PARALLEL = fo._core.parallel_threshold
@@ -124,22 +124,22 @@ EACH_ALONE_AND_ALL = {
 
 
 @pytest.mark.parametrize("options", EACH_ALONE_AND_ALL)
-def test_options(case: Case, options: str) -> None:
-    for l2 in (0.0, 0.1) if takes_l2(case) else (0.0,):
-        check(case, EACH_ALONE_AND_ALL[options], [5, 2049, 3, 0, 4097, 33], seed=1, l2=l2)
+def test_options(kind: Case, options: str) -> None:
+    for l2 in (0.0, 0.1) if takes_l2(kind) else (0.0,):
+        check(kind, EACH_ALONE_AND_ALL[options], [5, 2049, 3, 0, 4097, 33], seed=1, l2=l2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("options", ["clip_norm", "accumulate", "zero_grads", "all"])
-def test_every_instruction_set_and_number_of_threads(each: Case, isa: str, threads: int, options: str) -> None:
+def test_every_instruction_set_and_number_of_threads(kind: Case, isa: str, threads: int, options: str) -> None:
     sizes = [*BORDERS, PARALLEL // 2 - 1, PARALLEL // 2 + 77]
     with fo.use_isa(isa):
-        check(each, EACH_ALONE_AND_ALL[options], sizes, seed=2, l2=0.1, num_threads=threads)
+        check(kind, EACH_ALONE_AND_ALL[options], sizes, seed=2, l2=0.1, num_threads=threads)
 
 
 @pytest.mark.parametrize("n", [PARALLEL - 1, PARALLEL, PARALLEL + 1])
-def test_on_both_sides_of_the_parallel_threshold(each: Case, n: int) -> None:
-    check(each, EACH_ALONE_AND_ALL["all"], [100, n - 100], seed=3, l2=0.1, num_threads=2)
+def test_on_both_sides_of_the_parallel_threshold(kind: Case, n: int) -> None:
+    check(kind, EACH_ALONE_AND_ALL["all"], [100, n - 100], seed=3, l2=0.1, num_threads=2)
 
 
 positive = st.floats(1e-3, 1e3)
@@ -147,7 +147,7 @@ positive = st.floats(1e-3, 1e3)
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    case=st.sampled_from(CASES),
+    kind=st.sampled_from(KINDS),
     options=st.builds(
         Options,
         accumulate=st.sampled_from([1, 1, 2, 3, 5]),
@@ -163,22 +163,22 @@ positive = st.floats(1e-3, 1e3)
     isa=st.sampled_from(fo.available_isas()),
     seed=st.integers(0, 1000),
 )
-def test_any_combination(case: Case, options: Options, sizes: list[int], l2: float, isa: str, seed: int) -> None:
+def test_any_combination(kind: Case, options: Options, sizes: list[int], l2: float, isa: str, seed: int) -> None:
     with fo.use_isa(isa):
-        check(case, options, sizes, seed, l2)
+        check(kind, options, sizes, seed, l2)
 
 
-def test_signs_of_zero(case: Case, isa: str) -> None:
+def test_signs_of_zero(kind: Case, isa: str) -> None:
     """The mean of negative zeros."""
     w = np.full(40, -0.0, np.float32)
-    wanted, g, state = w.copy(), w.copy(), case.new_state(w)
-    optimizer = case.make(w, accumulate=2)
+    wanted, g, state = w.copy(), w.copy(), kind.new_state(w)
+    optimizer = kind.make(w, accumulate=2)
     with fo.use_isa(isa):
         for t in (1, 2):
             optimizer.step(g)
             optimizer.step(g)
             with np.errstate(invalid="ignore"):  # 0 / 0, without eps
-                case.reference(wanted, fo.reference.gradient([g, g], wanted), *state, **case.hyper_at(t))
+                kind.reference(wanted, fo.reference.gradient([g, g], wanted), *state, **kind.hyper_at(t))
             assert_same_bits(w, wanted, f"t={t}")
 
 
@@ -230,12 +230,12 @@ def test_norm_of_very_large_and_very_small_numbers() -> None:
     assert step_norm({}) == 0
 
 
-def test_clipping_to_a_norm_of_gradients_that_are_all_zero(case: Case) -> None:
+def test_clipping_to_a_norm_of_gradients_that_are_all_zero(kind: Case) -> None:
     w = normal(0, 5)
-    wanted, state = w.copy(), case.new_state(w)
-    case.make(w, clip_norm=1.0).step(np.zeros_like(w))
+    wanted, state = w.copy(), kind.new_state(w)
+    kind.make(w, clip_norm=1.0).step(np.zeros_like(w))
     with np.errstate(invalid="ignore"):
-        case.reference(wanted, np.zeros_like(w), *state, **case.hyper_at(1))
+        kind.reference(wanted, np.zeros_like(w), *state, **kind.hyper_at(1))
     assert_same_bits(w, wanted)
 
 
@@ -267,11 +267,11 @@ def test_the_last_norm_is_that_of_the_last_step() -> None:
 # Zeroing
 
 
-def test_gradients_that_are_zeroed_must_be_apart(each: Case) -> None:
+def test_gradients_that_are_zeroed_must_be_apart(kind: Case) -> None:
     """One tensor's step would zero what the next has yet to read."""
     memory = normal(0, 10)
     params = {"a": normal(1, 6), "b": normal(2, 6), "none": normal(3, 0)}
-    optimizer = each.make(params)
+    optimizer = kind.make(params)
     before = memory.tobytes(), params["a"].tobytes(), params["b"].tobytes()
     for a, b in ((memory[:6], memory[:6]), (memory[:6], memory[4:]), (memory[4:], memory[:6])):
         with pytest.raises(ValueError, match=r'^grads\["[ab]"\] and grads\["[ab]"\] share memory'):
@@ -283,10 +283,10 @@ def test_gradients_that_are_zeroed_must_be_apart(each: Case) -> None:
     assert optimizer.t == 1
 
 
-def test_zeroed_gradients_must_be_writeable(each: Case) -> None:
+def test_zeroed_gradients_must_be_writeable(kind: Case) -> None:
     w, g = normal(0, 3), normal(1, 3)
     g.flags.writeable = False
-    optimizer = each.make({"w": w})
+    optimizer = kind.make({"w": w})
     before = w.tobytes()
     with pytest.raises(ValueError, match=r'^grads\["w"\] is read-only'):
         optimizer.step({"w": g}, zero_grads=True)
@@ -297,9 +297,9 @@ def test_zeroed_gradients_must_be_writeable(each: Case) -> None:
 
 
 @pytest.mark.parametrize("scale", [0, -1, 0.0, math.nan, math.inf, -math.inf, 10**400, "1", None, 1j], ids=str)
-def test_grad_scale_outside(each: Case, scale: Any) -> None:
+def test_grad_scale_outside(kind: Case, scale: Any) -> None:
     w = normal(0, 3)
-    optimizer = each.make(w)
+    optimizer = kind.make(w)
     before = w.tobytes()
     for _ in range(2):
         with pytest.raises(ValueError, match=r"^grad_scale must be a finite number > 0, got"):
@@ -307,22 +307,22 @@ def test_grad_scale_outside(each: Case, scale: Any) -> None:
     assert w.tobytes() == before and optimizer.t == 0
 
 
-def test_grad_scale_may_change_between_steps_but_not_within_an_accumulation(each: Case) -> None:
+def test_grad_scale_may_change_between_steps_but_not_within_an_accumulation(kind: Case) -> None:
     w, g = normal(0, 3), normal(1, 3)
-    wanted, state = w.copy(), each.new_state(w)
-    optimizer = each.make(w, accumulate=2)
+    wanted, state = w.copy(), kind.new_state(w)
+    optimizer = kind.make(w, accumulate=2)
     for t, scale in enumerate([4.0, 1.0, 0.5], start=1):
         optimizer.step(g, grad_scale=scale)
         for other in (2.0, 0.25):
             with pytest.raises(ValueError, match=rf"^grad_scale must stay {scale} until .* got {other}"):
                 optimizer.step(g, grad_scale=other)
         optimizer.step(g, grad_scale=scale)
-        each.reference(wanted, fo.reference.gradient([g, g], w, scale=1 / scale), *state, **each.hyper_at(t))
+        kind.reference(wanted, fo.reference.gradient([g, g], w, scale=1 / scale), *state, **kind.hyper_at(t))
         assert_same_bits(w, wanted, f"t={t}")
 
 
-def test_a_refused_step_does_not_set_the_scale(each: Case) -> None:
-    optimizer = each.make(normal(0, 3), accumulate=2)
+def test_a_refused_step_does_not_set_the_scale(kind: Case) -> None:
+    optimizer = kind.make(normal(0, 3), accumulate=2)
     with pytest.raises(TypeError, match="grads"):
         optimizer.step(1.0, grad_scale=8.0)
     optimizer.step(normal(1, 3))

@@ -37,9 +37,9 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("order", [KEYS, KEYS[::-1]], ids=["forward", "backward"])
-def test_all_updates_are_one_step(case: Case, options: str, order: list[Any]) -> None:
+def test_all_updates_are_one_step(kind: Case, options: str, order: list[Any]) -> None:
     common, keywords = OPTIONS[options]
-    optimizer, whole = case.make(nest(), **common), case.make(nest(), **common)
+    optimizer, whole = kind.make(nest(), **common), kind.make(nest(), **common)
     for t in (1, 2, 3):
         grads, same = gradients(nest(), t), gradients(nest(), t)
         with optimizer.stepping():
@@ -52,10 +52,10 @@ def test_all_updates_are_one_step(case: Case, options: str, order: list[Any]) ->
         assert keywords.get("zero_grads", False) != any(g.any() for g in arrays(grads))
 
 
-def test_groups(each: Case) -> None:
+def test_groups(kind: Case) -> None:
     def make() -> fo.Optimizer:
         rate = fo.schedules.exponential(0.5, 0.5)
-        return each.make([{"params": nest()}, {"params": normal(5, 9), "lr": rate}])
+        return kind.make([{"params": nest()}, {"params": normal(5, 9), "lr": rate}])
 
     optimizer, whole = make(), make()
     for t in (1, 2):
@@ -69,16 +69,16 @@ def test_groups(each: Case) -> None:
         assert snapshot(optimizer) == snapshot(whole)
 
 
-def test_a_single_array_has_the_empty_key(case: Case) -> None:
-    optimizer, whole = case.make(normal(0, 9)), case.make(normal(0, 9))
+def test_a_single_array_has_the_empty_key(kind: Case) -> None:
+    optimizer, whole = kind.make(normal(0, 9)), kind.make(normal(0, 9))
     with optimizer.stepping():
         optimizer.update((), normal(1, 9))
     whole.step(normal(1, 9))
     assert snapshot(optimizer) == snapshot(whole)
 
 
-def test_steps_and_updates_in_turns(each: Case) -> None:
-    optimizer, whole = each.make(nest()), each.make(nest())
+def test_steps_and_updates_in_turns(kind: Case) -> None:
+    optimizer, whole = kind.make(nest()), kind.make(nest())
     for t in range(1, 6):
         grads = gradients(nest(), t)
         whole.step(grads)
@@ -91,8 +91,8 @@ def test_steps_and_updates_in_turns(each: Case) -> None:
         assert snapshot(optimizer) == snapshot(whole)
 
 
-def test_a_parameter_left_out_keeps_its_weight_and_state(case: Case) -> None:
-    optimizer = case.make(nest(), ema=0.5)
+def test_a_parameter_left_out_keeps_its_weight_and_state(kind: Case) -> None:
+    optimizer = kind.make(nest(), ema=0.5)
     optimizer.step(gradients(nest(), 1))
     rest = [nest["layers"] for nest in (optimizer.params, *optimizer.state.values())]
     before, old = bits(*rest), bits(optimizer.params["w"])
@@ -102,17 +102,17 @@ def test_a_parameter_left_out_keeps_its_weight_and_state(case: Case) -> None:
     assert bits(*rest) == before and bits(optimizer.params["w"]) != old
 
 
-def test_a_block_without_updates_is_no_step(each: Case) -> None:
-    optimizer = each.make(nest())
+def test_a_block_without_updates_is_no_step(kind: Case) -> None:
+    optimizer = kind.make(nest())
     before = snapshot(optimizer)
     with optimizer.stepping():
         pass
     assert snapshot(optimizer) == before
 
 
-def test_an_exception_inside_the_block(each: Case) -> None:
+def test_an_exception_inside_the_block(kind: Case) -> None:
     """Counts the step if a parameter has had it; the next one begins afresh."""
-    optimizer = each.make(nest())
+    optimizer = kind.make(nest())
     with pytest.raises(ZeroDivisionError), optimizer.stepping():
         raise ZeroDivisionError
     assert optimizer.t == 0
@@ -134,8 +134,8 @@ def test_an_exception_inside_the_block(each: Case) -> None:
 # What is refused
 
 
-def test_twice_in_one_step(each: Case) -> None:
-    optimizer = each.make(nest())
+def test_twice_in_one_step(kind: Case) -> None:
+    optimizer = kind.make(nest())
     with optimizer.stepping():
         optimizer.update("w", normal(9, 3, 4))
         before = bits(optimizer.params)
@@ -145,8 +145,8 @@ def test_twice_in_one_step(each: Case) -> None:
     assert optimizer.t == 1
 
 
-def test_outside_of_a_step(each: Case) -> None:
-    optimizer = each.make(nest(), ema=0.5)
+def test_outside_of_a_step(kind: Case) -> None:
+    optimizer = kind.make(nest(), ema=0.5)
     before = snapshot(optimizer)
     with pytest.raises(RuntimeError, match=r"^update\(\) works inside `with opt.stepping\(\):`"):
         optimizer.update("w", normal(9, 3, 4))
@@ -155,9 +155,9 @@ def test_outside_of_a_step(each: Case) -> None:
     assert snapshot(optimizer) == before
 
 
-def test_frozen_and_unknown_parameters(each: Case) -> None:
+def test_frozen_and_unknown_parameters(kind: Case) -> None:
     """And one behind a frozen one is still the one it is."""
-    optimizer, whole = each.make(nest()), each.make(nest())
+    optimizer, whole = kind.make(nest()), kind.make(nest())
     for one in (optimizer, whole):
         one.freeze("w")
     grads = gradients(nest(), 1)
@@ -185,8 +185,8 @@ REFUSED_INSIDE: dict[str, Callable[[fo.Optimizer, dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("block", ["stepping", "using_ema"])
 @pytest.mark.parametrize("what", REFUSED_INSIDE)
-def test_what_is_refused_inside(each: Case, what: str, block: str) -> None:
-    optimizer = each.make(nest(), ema=0.5)
+def test_what_is_refused_inside(kind: Case, what: str, block: str) -> None:
+    optimizer = kind.make(nest(), ema=0.5)
     saved = optimizer.state_dict()
     before = snapshot(optimizer)
     with (
@@ -201,15 +201,15 @@ def test_what_is_refused_inside(each: Case, what: str, block: str) -> None:
 @pytest.mark.parametrize(
     "options", [{"clip_norm": 1.0}, {"nonfinite": "skip"}, {"nonfinite": "raise"}, {"accumulate": 2}], ids=str
 )
-def test_what_needs_all_gradients_at_once(each: Case, options: dict[str, Any]) -> None:
-    optimizer = each.make(nest(), **options)
+def test_what_needs_all_gradients_at_once(kind: Case, options: dict[str, Any]) -> None:
+    optimizer = kind.make(nest(), **options)
     with pytest.raises(ValueError, match=r"^clip_norm, nonfinite and accumulate need all"), optimizer.stepping():
         raise AssertionError
     optimizer.step(gradients(nest(), 1))
 
 
-def test_a_bad_gradient_changes_nothing_and_can_be_given_again(each: Case) -> None:
-    optimizer, whole = each.make(nest()), each.make(nest())
+def test_a_bad_gradient_changes_nothing_and_can_be_given_again(kind: Case) -> None:
+    optimizer, whole = kind.make(nest()), kind.make(nest())
     grads = gradients(nest(), 1)
     read_only = grads["w"].copy()
     read_only.flags.writeable = False

@@ -128,11 +128,11 @@ def test_little_work_starts_no_threads() -> None:
     printed(code)
 
 
-def test_more_threads_than_anyone_has(each: Case) -> None:
+def test_more_threads_than_anyone_has(kind: Case) -> None:
     w = np.random.default_rng(0).normal(size=PARALLEL)
     wanted, g = w.copy(), w[::-1].copy()
-    each.make(w, num_threads=10**30).step(g)
-    each.make(wanted, num_threads=1).step(g)
+    kind.make(w, num_threads=10**30).step(g)
+    kind.make(wanted, num_threads=1).step(g)
     assert_same_bits(w, wanted)
 
 

@@ -1,5 +1,6 @@
 """State dicts that go to torch and come back: training goes on there, or here, along the same path."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,15 @@ from .cases import CASES, Case
 torch = pytest.importorskip("torch", reason="torch, with which to exchange state dicts, is not installed")
 
 SHAPES = [(6, 5), (7,)]
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    """torch keeps NAdam's product of momenta in its default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 def gradients(seed: int, steps: int) -> list[list[np.ndarray]]:

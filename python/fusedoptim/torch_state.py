@@ -28,16 +28,52 @@ class Counterpart:
     fixed: dict[str, Any] = field(default_factory=dict)  # theirs, that make it this rule
     absent: dict[str, Any] = field(default_factory=dict)  # ours, and the value that torch means
     counts: bool = True  # whether it counts its steps
+    begun: bool = False  # whether it has states before its first step
 
 
 ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
+AMSGRAD = ADAM | {"v_max": "max_exp_avg_sq"}
 NO_ROOT = {"eps_root": 0.0, "bias_correction": True}
+BUFFER = {"m": "momentum_buffer"}
+SQUARE = {"v": "square_avg"}
+ALPHA = {"beta": "alpha"}
 
 COUNTERPARTS = {
     "sgd": Counterpart("SGD", {}, fixed={"momentum": 0.0}, counts=False),
-    "rmsprop": Counterpart("RMSprop", {"v": "square_avg"}, {"beta": "alpha"}, absent={"eps_root": 0.0}),
+    "heavy_ball": Counterpart("SGD", BUFFER, fixed={"nesterov": False}, counts=False),
+    "nesterov_momentum": Counterpart("SGD", BUFFER, fixed={"nesterov": True}, counts=False),
+    "rprop": Counterpart("Rprop", {"prev": "prev", "step": "step_size"}),
+    "adagrad": Counterpart("Adagrad", {"v": "sum"}, absent={"eps_root": 0.0}, begun=True),
+    "adadelta": Counterpart("Adadelta", {"v": "square_avg", "d": "acc_delta"}),
+    "rmsprop": Counterpart(
+        "RMSprop", SQUARE, ALPHA, fixed={"centered": False, "momentum": 0.0}, absent={"eps_root": 0.0}
+    ),
+    "rmsprop_centered": Counterpart(
+        "RMSprop",
+        SQUARE | {"m": "grad_avg"},
+        ALPHA,
+        fixed={"centered": True, "momentum": 0.0},
+        absent={"eps_root": 0.0},
+    ),
+    "rmsprop_momentum": Counterpart(
+        "RMSprop", SQUARE | {"b": "momentum_buffer"}, ALPHA, fixed={"centered": False}, absent={"eps_root": 0.0}
+    ),
+    "rmsprop_centered_momentum": Counterpart(
+        "RMSprop",
+        SQUARE | {"m": "grad_avg", "b": "momentum_buffer"},
+        ALPHA,
+        fixed={"centered": True},
+        absent={"eps_root": 0.0},
+    ),
     "adam": Counterpart("Adam", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
     "adamw": Counterpart("AdamW", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
+    "adam_amsgrad": Counterpart("Adam", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
+    "adamw_amsgrad": Counterpart("AdamW", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
+    "adamax": Counterpart("Adamax", {"m": "exp_avg", "u": "exp_inf"}),
+    "nadam": Counterpart("NAdam", ADAM, fixed={"decoupled_weight_decay": False}),
+    "nadam_decoupled": Counterpart("NAdam", ADAM, fixed={"decoupled_weight_decay": True}),
+    "radam": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": False}),
+    "radam_decoupled": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": True}),
 }
 
 
@@ -58,12 +94,10 @@ def save(opt: "Optimizer") -> dict[str, Any]:
         (theirs,) = getattr(torch.optim, other.name)([torch.zeros(1, 1)], **_arguments(opt, group, other)).param_groups
         groups.append({name: value for name, value in theirs.items() if name != "params"} | {"params": members})
     states: dict[int, dict[str, Any]] = {}
-    for k, tensor in enumerate(opt._tensors):
+    for k, tensor in enumerate(opt._tensors if opt.t > 0 or other.begun else []):
         states[k] = {theirs: torch.from_numpy(tensor.states[ours].copy()) for ours, theirs in other.states.items()}
         if other.counts:
             states[k]["step"] = torch.tensor(float(opt.t))
-        elif opt.t == 0:
-            states[k] = {}
         for name in opt.carried or ():
             states[k][name] = torch.tensor(opt.groups[tensor.group]._carried[name])
     return {"state": states, "param_groups": groups}

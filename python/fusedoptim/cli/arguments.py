@@ -12,6 +12,10 @@ def info(parser: ArgumentParser) -> None:
     """Print what was found on this machine, and what was chosen."""
 
 
+# All but the rule whose step is mostly NumPy's matrix products.
+BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
+
+
 def demo(parser: ArgumentParser) -> None:
     """Train a network that reads handwritten digits with each optimizer, beside the NumPy reference."""
     parser.add_argument("--epochs", type=positive, default=30, metavar="N", help="default: %(default)s")
@@ -25,9 +29,7 @@ def demo(parser: ArgumentParser) -> None:
 def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
     rules = ["sgd", "momentum", "rmsprop", "adam"]
-    parser.add_argument(
-        "--rules", nargs="+", choices=list(_core.rule_states), default=rules, help="default: %(default)s"
-    )
+    parser.add_argument("--rules", nargs="+", choices=BENCHED, default=rules, help="default: %(default)s")
     parser.add_argument(
         "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
     )
