@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   using namespace fusedoptim;
   const Table& table = table_avx2;
   if (argc < 3) {
-    for (std::size_t i = 0; i < table.n_rows; ++i) std::puts(table.rows[i].signature.name);
+    for (std::size_t i = 0; i < table.n_rows; ++i)
+      if (table.rows[i].update[0] != nullptr) std::puts(table.rows[i].signature.name);  // no rule of matrices
     std::puts("full_adam\nsquare_sum");
     return 0;
   }
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
       settings.hyper[k] = row.signature.hyper[k].domain == Domain::rows ? window : row.signature.hyper[k].fallback;
     if (row.measure[0] != nullptr) {
       Sums sums;
-      for (std::size_t i = 0; i < n; i += chunk) sums = row.measure[0](span, i, chunk);
+      for (std::size_t at = 0; at < n; at += chunk) sums = row.measure[0](span, at, chunk);
       row.settle[0](span, sums);
     }
     row.update[0](&span, {0, n});

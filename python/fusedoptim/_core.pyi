@@ -11,27 +11,68 @@ __all__: list[str] = [
     "Options",
     "Plan",
     "accumulate",
+    "adabelief",
+    "adadelta",
+    "adafactor",
+    "adagrad",
     "adam",
+    "adam_amsgrad",
+    "adamax",
+    "adamaxw",
     "adamw",
+    "adamw_amsgrad",
+    "adan",
+    "ademamix",
+    "adopt",
+    "amsgrad",
+    "asgd",
     "available_isas",
+    "cautious_adam",
+    "cautious_adamw",
+    "cautious_lion",
     "check_hyper",
     "check_weight",
+    "fromage",
+    "grams",
     "has_openmp",
+    "heavy_ball",
     "isa",
     "lamb",
+    "lars",
+    "lion",
     "measured_rules",
     "momentum",
     "muon",
+    "nadam",
+    "nadam_decoupled",
+    "nadamw",
+    "nesterov",
+    "nesterov_lars",
+    "nesterov_momentum",
+    "noisy_sgd",
+    "novograd",
     "num_threads",
+    "optimistic_gradient_descent",
     "parallel_threshold",
+    "radam",
+    "radam_decoupled",
     "rmsprop",
+    "rmsprop_centered",
+    "rmsprop_centered_momentum",
+    "rmsprop_momentum",
+    "rprop",
     "rule_hypers",
     "rule_passes",
     "rule_states",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "set_cpu_quota",
     "set_default_threads",
     "set_isa",
     "sgd",
+    "sign_sgd",
+    "signum",
+    "sm3",
     "traffic0",
     "traffic1",
     "traffic2",
@@ -40,6 +81,7 @@ __all__: list[str] = [
     "traffic_read",
     "version",
     "window_sgd",
+    "yogi",
 ]
 
 class Options:
@@ -86,6 +128,7 @@ class Plan:
     ) -> None: ...
     def bind(self, grads: list) -> None: ...
     def finish(self) -> None: ...
+    def norm(self, grads: typing.Any, options: Options) -> float: ...
     def step(
         self, grads: typing.Any, values: list, t: typing.SupportsFloat | typing.SupportsIndex, options: Options
     ) -> typing.Any: ...
@@ -101,6 +144,54 @@ class Plan:
     def bound(self) -> typing.Any: ...
 
 def accumulate(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
+def adabelief(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    s: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-16,
+    eps_root: float = 1e-16,
+    t: float = 1.0,
+) -> None: ...
+def adadelta(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    d: numpy.ndarray,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-06,
+) -> None: ...
+def adafactor(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    row_var: numpy.ndarray,
+    col_var: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta2_decay: float = -0.8,
+    eps1: float = ...,
+    eps2: float = 0.001,
+    d: float = 1.0,
+    weight_decay: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
+def adagrad(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    lr_decay: float = 0.0,
+    eps: float = 1e-10,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
 def adam(
     w: numpy.ndarray,
     g: numpy.ndarray,
@@ -111,8 +202,47 @@ def adam(
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-08,
-    eps_root: float = 0,
-    t: float = 1,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
+def adam_amsgrad(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    v_max: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
+def adamax(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    u: numpy.ndarray,
+    *,
+    lr: float = 0.002,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1.0,
+) -> None: ...
+def adamaxw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    u: numpy.ndarray,
+    *,
+    lr: float = 0.002,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1.0,
+    weight_decay: float = 0.0001,
 ) -> None: ...
 def adamw(
     w: numpy.ndarray,
@@ -124,14 +254,162 @@ def adamw(
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-08,
-    eps_root: float = 0,
-    t: float = 1,
+    eps_root: float = 0.0,
+    t: float = 1.0,
     weight_decay: float = 0.01,
 ) -> None: ...
+def adamw_amsgrad(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    v_max: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.01,
+) -> None: ...
+def adan(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    n: numpy.ndarray,
+    prev: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.98,
+    beta2: float = 0.92,
+    beta3: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def ademamix(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    m_slow: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    beta3: float = 0.9999,
+    alpha: float = 5.0,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def adopt(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.9999,
+    eps: float = 1e-06,
+    clip: float = 1.0,
+    t: float = 1.0,
+) -> None: ...
+def amsgrad(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    v_max: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
+def asgd(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    ax: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    lambd: float = 0.0001,
+    slowdown: float = 1.0,
+    mu: float = 1.0,
+) -> None: ...
 def available_isas() -> list[str]: ...
+def cautious_adam(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
+def cautious_adamw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.01,
+) -> None: ...
+def cautious_lion(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.0001,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None: ...
 def check_hyper(rule: str, name: str, value: typing.Any) -> None: ...
 def check_weight(weight: typing.Any, path: str) -> None: ...
+def fromage(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, min_norm: float = 1e-06) -> None: ...
+def grams(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-06,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
 def has_openmp() -> bool: ...
+def heavy_ball(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    dampening: float = 0.0,
+    t: float = 1.0,
+) -> None: ...
 def isa() -> str: ...
 def lamb(
     w: numpy.ndarray,
@@ -143,9 +421,30 @@ def lamb(
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-06,
-    eps_root: float = 0,
-    t: float = 1,
-    weight_decay: float = 0,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def lars(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    trust_coefficient: float = 0.001,
+    eps: float = 0.0,
+) -> None: ...
+def lion(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.0001,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
 ) -> None: ...
 def momentum(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
 def muon(
@@ -158,7 +457,117 @@ def muon(
     momentum: float = 0.95,
     weight_decay: float = 0.1,
 ) -> None: ...
+def nadam(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.002,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    mu_decay: float = 0.9998367253526753,
+    mu_product: float = 1.0,
+    t: float = 1.0,
+) -> None: ...
+def nadam_decoupled(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.002,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    mu_decay: float = 0.9998367253526753,
+    mu_product: float = 1.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def nadamw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0001,
+) -> None: ...
+def nesterov(w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, beta: float = 0.9) -> None: ...
+def nesterov_lars(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    trust_coefficient: float = 0.001,
+    eps: float = 0.0,
+) -> None: ...
+def nesterov_momentum(
+    w: numpy.ndarray, g: numpy.ndarray, m: numpy.ndarray, *, lr: float = 0.01, momentum: float = 0.9
+) -> None: ...
+def noisy_sgd(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    noise: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    eta: float = 0.01,
+    gamma: float = 0.55,
+    t: float = 1.0,
+) -> None: ...
+def novograd(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.25,
+    eps: float = 1e-06,
+    eps_root: float = 0.0,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
+def optimistic_gradient_descent(
+    w: numpy.ndarray, g: numpy.ndarray, prev: numpy.ndarray, *, lr: float = 0.01, optimism: float = 1.0, t: float = 1.0
+) -> None: ...
+def radam(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1.0,
+) -> None: ...
+def radam_decoupled(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
 def rmsprop(
     w: numpy.ndarray,
     g: numpy.ndarray,
@@ -167,12 +576,103 @@ def rmsprop(
     lr: float = 0.01,
     beta: float = 0.99,
     eps: float = 1e-08,
-    eps_root: float = 0,
+    eps_root: float = 0.0,
+) -> None: ...
+def rmsprop_centered(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+) -> None: ...
+def rmsprop_centered_momentum(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    m: numpy.ndarray,
+    b: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    momentum: float = 0.9,
+) -> None: ...
+def rmsprop_momentum(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    v: numpy.ndarray,
+    b: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta: float = 0.99,
+    eps: float = 1e-08,
+    eps_root: float = 0.0,
+    momentum: float = 0.9,
+) -> None: ...
+def rprop(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    prev: numpy.ndarray,
+    step: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    eta_minus: float = 0.5,
+    eta_plus: float = 1.2,
+    step_min: float = 1e-06,
+    step_max: float = 50.0,
+) -> None: ...
+def schedule_free_adamw(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    z: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.0025,
+    beta1: float = 0.9,
+    z_weight: float = 1.0,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    t: float = 1.0,
+    weight_decay: float = 0.0,
+) -> None: ...
+def schedule_free_sgd(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    z: numpy.ndarray,
+    *,
+    lr: float = 1.0,
+    momentum: float = 0.9,
+    z_weight: float = 1.0,
 ) -> None: ...
 def set_cpu_quota(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_default_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 def set_isa(name: str) -> bool: ...
-def sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, weight_decay: float = 0) -> None: ...
+def sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.01, weight_decay: float = 0.0) -> None: ...
+def sign_sgd(w: numpy.ndarray, g: numpy.ndarray, *, lr: float = 0.001, weight_decay: float = 0.0) -> None: ...
+def signum(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    *,
+    lr: float = 0.001,
+    beta: float = 0.9,
+    weight_decay: float = 0.0,
+) -> None: ...
+def sm3(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    eps_root: float = 1e-08,
+) -> None: ...
 def traffic0(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
 def traffic1(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray) -> None: ...
 def traffic2(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray) -> None: ...
@@ -181,9 +681,34 @@ def traffic4(
     w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray, d: numpy.ndarray
 ) -> None: ...
 def traffic_read(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
-def window_sgd(w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1) -> None: ...
+def window_sgd(
+    w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1.0
+) -> None: ...
+def yogi(
+    w: numpy.ndarray,
+    g: numpy.ndarray,
+    m: numpy.ndarray,
+    v: numpy.ndarray,
+    *,
+    lr: float = 0.01,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 0.001,
+    t: float = 1.0,
+) -> None: ...
 
-measured_rules: list = ["lamb"]
+measured_rules: list = [
+    "cautious_adam",
+    "cautious_adamw",
+    "cautious_lion",
+    "fromage",
+    "lars",
+    "nesterov_lars",
+    "lamb",
+    "novograd",
+    "sm3",
+    "adafactor",
+]
 parallel_threshold: int = 32768
 rule_hypers: dict = ...
 rule_passes: dict = ...
