@@ -26,6 +26,7 @@ PAGE = """\
 .. autoclass:: fusedoptim.{name}
    :members:
    :exclude-members: carry, hyper, initial
+{inherited}
 ```
 
 ## The code
@@ -93,11 +94,21 @@ def pages() -> Iterator[tuple[str, str]]:
             cls.__name__,
             PAGE.format(
                 name=cls.__name__,
+                inherited="".join(f"\n   .. automethod:: {name}\n" for name in inherited(cls)),
                 references="\n\n".join(REFERENCE.format(rule=rule) for rule in rules),
                 kernels="\n\n".join(KERNEL.format(path=path) for path in sources),
                 moved="\n\n".join(f"{f'`{rule}`: ' if cls.variants else ''}{moved(rule)}" for rule in rules),
             ),
         )
+
+
+def inherited(cls: type[fo.Optimizer]) -> list[str]:
+    """The methods it has from a class between it and Optimizer."""
+    return [
+        name
+        for name, _ in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_") and name not in vars(cls) and not hasattr(fo.Optimizer, name)
+    ]
 
 
 def source(rule: str) -> Path:

@@ -52,7 +52,7 @@ class ScheduleFree(Optimizer):
         Raises
         ------
         RuntimeError
-            within :meth:`stepping`.
+            within :meth:`Optimizer.stepping`.
         """
         with self._inside("averaged", "use the averaged weights"):
             kept = [tensor.weight.copy() for tensor in self._tensors]
@@ -75,7 +75,7 @@ class ScheduleFreeSGD(ScheduleFree):
         x &\leftarrow (1 - c)\, x + c\, z \\
         w &\leftarrow (1 - momentum)\, z + momentum\, x
 
-    The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`averaged`; of
+    The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeSGD.averaged`; of
     the three only :math:`w` and ``state["z"]`` are kept.
 
     Parameters
@@ -103,11 +103,11 @@ class ScheduleFreeSGD(ScheduleFree):
     Notes
     -----
     Layers that keep averages of their inputs, as batch normalization does, have those of :math:`w`: run some training data
-    through them within :meth:`averaged` before evaluating. A state dict goes with the weights outside of it. `t` is that
+    through them within :meth:`~ScheduleFreeSGD.averaged` before evaluating. A state dict goes with the weights outside of it. `t` is that
     of the optimizer also for a group that is added later; its average begins there.
 
     *Deviations.* The authors' optimizer is switched by `train()` and `eval()`, which move the weights back and forth with
-    rounding; :meth:`averaged` puts back the very weights.
+    rounding; :meth:`~ScheduleFreeSGD.averaged` puts back the very weights.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class ScheduleFreeAdamW(ScheduleFree):
         x &\leftarrow (1 - c)\, x + c\, z \\
         w &\leftarrow (1 - \beta_1)\, z + \beta_1\, x
 
-    The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`averaged`; of
+    The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeAdamW.averaged`; of
     the three only :math:`w` and ``state["z"]`` are kept.
 
     Parameters
