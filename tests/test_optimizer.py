@@ -85,6 +85,21 @@ def test_state_has_the_names_of_the_rule(case: Case) -> None:
             assert not first.any()
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "keywords", "first"),
+    [
+        (fo.Adagrad, {"initial_accumulator_value": 0.5}, {"v": 0.5}),
+        (fo.Yogi, {}, {"m": 1e-6, "v": 1e-6}),
+        (fo.ScheduleFreeSGD, {}, {"z": 2.0}),
+    ],
+)
+def test_states_that_do_not_begin_at_zero(
+    optimizer: type[fo.Optimizer], keywords: dict[str, Any], first: dict[str, float]
+) -> None:
+    state = optimizer(np.full(3, 2.0), **keywords).state
+    assert {name: array.tolist() for name, array in state.items()} == {name: [x] * 3 for name, x in first.items()}
+
+
 def test_grads_may_be_another_kind_of_sequence_or_order() -> None:
     w = [np.ones(2), np.ones(3)]
     fo.SGD(w, lr=1.0).step((np.ones(2), np.zeros(3)))
