@@ -32,7 +32,7 @@ enum class Shape {
   weight,  // each element of the weight
   ring,    // the same, for each of several past steps
   tensor,  // the weight as a whole: an array without axes
-  row,     // each index of the weight's first axis
+  row,     // each index of the weight's first axis; one number where it has none
 };
 
 struct State {

@@ -24,6 +24,8 @@
 #include "rules/math.hpp"
 #include "rules/momentum.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rowwise_adagrad.hpp"
+#include "rules/rowwise_adam.hpp"
 #include "rules/sgd.hpp"
 #include "rules/traffic.hpp"
 #include "rules/window_sgd.hpp"
@@ -38,7 +40,7 @@ using Rules = List<
     // helpers
     Accumulate, Traffic0, Traffic1, Traffic2,
     // optimizers
-    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB>;
+    SGD, WindowSGD, Momentum, RMSProp, Adam, AdamW, LAMB, RowWiseAdagrad, RowWiseAdam>;
 // clang-format on
 
 }  // namespace

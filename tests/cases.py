@@ -13,7 +13,7 @@ import numpy as np
 
 import fusedoptim as fo
 
-from .elsewhere import Elsewhere, like_optax, like_torch
+from .elsewhere import Elsewhere, like_optax, like_rowwise_adagrad, like_rowwise_adam, like_torch
 
 DTYPES = (np.float32, np.float64)
 
@@ -107,6 +107,15 @@ CASES = [
     ),
     Case(fo.LAMB, {"lr": decay, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-6, "weight_decay": 0.3}),
     Case(fo.LAMB, {"bias_correction": False}),
+    Case(fo.RowWiseAdagrad, like=[like_rowwise_adagrad(lr=1e-2)]),
+    Case(fo.RowWiseAdagrad, {"lr": 0.3, "eps": 1e-2}, like=[like_rowwise_adagrad(lr=0.3, eps=1e-2)]),
+    Case(fo.RowWiseAdam, like=[like_rowwise_adam()]),
+    Case(
+        fo.RowWiseAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_rowwise_adam(lr=0.03, beta1=0.7, beta2=0.95, eps=1e-4, weight_decay=0.3)],
+    ),
+    Case(fo.RowWiseAdam, {"lr": decay, "bias_correction": False}),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer

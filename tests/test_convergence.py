@@ -13,7 +13,7 @@ import fusedoptim as fo
 
 from .cases import Case
 
-RATES = [1e-3, 1e-2, 1e-1]
+RATES = [1e-3, 1e-2, 1e-1, 1.0]
 
 
 def parabola(w: np.ndarray) -> tuple[float, np.ndarray]:

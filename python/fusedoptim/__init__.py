@@ -12,7 +12,11 @@ from fusedoptim.lamb import LAMB
 from fusedoptim.momentum import Momentum
 from fusedoptim.optimizer import Optimizer
 from fusedoptim.rmsprop import RMSProp
+from fusedoptim.row_grad import RowGrad
+from fusedoptim.rowwise_adagrad import RowWiseAdagrad
+from fusedoptim.rowwise_adam import RowWiseAdam
 from fusedoptim.sgd import SGD
+from fusedoptim.sparse_adam import SparseAdam
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
 
@@ -26,6 +30,10 @@ __all__ = [
     "Momentum",
     "Optimizer",
     "RMSProp",
+    "RowGrad",
+    "RowWiseAdagrad",
+    "RowWiseAdam",
+    "SparseAdam",
     "WindowSGD",
     "arena",
     "available_isas",

@@ -65,6 +65,7 @@ class Group:
         Any
     ]  # what a step takes: the hyper-parameters of the rule, in order, and the L2 penalty; None means t
     _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
+    _given: list[Any]  # the values as the arguments mean them, before carry() has set any
     _carried: dict[str, float]  # of the last step
     _next: dict[str, float]  # of the step that is being taken
     _moves: bool  # whether the values change from step to step, besides t
@@ -77,7 +78,7 @@ class Group:
         arguments: dict[str, Any],
         carried: dict[str, float] | None = None,
     ) -> None:
-        carried = dict(optimizer.carried if carried is None else carried)
+        carried = dict((optimizer.carried or {}) if carried is None else carried)
         vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried=carried, _next=carried)
         self._take(arguments)
 
@@ -108,9 +109,11 @@ class Group:
         """Takes what step t brings: the learning rate of a schedule, and numbers that follow from those before."""
         if self._lr_at is not None:
             self._values[self._lr_at] = self._arguments["lr"](t)
-        if self._carried:
+        if self._optimizer.carried is not None:
             names = _core.rule_hypers[self._rule]
-            hyper = dict(zip(names, self._values, strict=False))
+            hyper = dict(zip(names, self._given, strict=False))
+            if self._lr_at is not None:
+                hyper["lr"] = self._values[self._lr_at]
             _core.check_hyper(self._rule, "lr", hyper["lr"])
             given, carried = self._optimizer.carry(t, hyper, self._carried)
             for name, value in given.items():
@@ -133,4 +136,5 @@ class Group:
         if "t" in names and "t" not in hyper:
             values[names.index("t")] = None
         self._values[:] = values
-        vars(self).update(_arguments=arguments, _lr_at=lr_at, _moves=lr_at is not None or bool(self._carried))
+        moves = lr_at is not None or self._optimizer.carried is not None
+        vars(self).update(_arguments=arguments, _given=values, _lr_at=lr_at, _moves=moves)

@@ -12,11 +12,13 @@ array([0.95, 2.05])
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fusedoptim import _core
 
 Array = NDArray[np.floating[Any]]
 
@@ -90,6 +92,72 @@ def lamb(
     w[...] = w - lr * trust_ratio(w, u) * u
 
 
+def rowwise_adagrad(w: Array, g: Array, v: Array, *, lr: float = 1e-2, eps: float = 1e-8) -> None:
+    v[...] = in_double(v) + mean_square(g)
+    w[...] = w - of_rows(lr / (np.sqrt(in_double(v)) + eps), w) * g
+
+
+def rowwise_adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * in_double(v) + (1 - beta2) * mean_square(g)
+    step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    w[...] = (1 - lr * weight_decay) * w - of_rows(step / (np.sqrt(unbias * in_double(v)) + eps), w) * m
+
+
+# Rows of a table.
+
+
+def rows(rule: Callable[..., None]) -> Callable[..., None]:
+    """`rule` on the rows of a table that a gradient touches. The gradients of one row are added in order of appearance."""
+
+    def on_rows(w: Array, rows: NDArray[np.integer[Any]], g_rows: Array, *state: Array, **hyper: float) -> None:
+        touched, first, place = np.unique(rows, return_index=True, return_inverse=True)
+        g = g_rows[first]
+        for k in np.setdiff1d(np.arange(len(rows)), first):
+            g[place[k], ...] = g[place[k], ...] + g_rows[k]
+        tables = [w, *state]
+        parts = [table[touched] for table in tables]
+        rule(parts[0], g, *parts[1:], **hyper)
+        for table, part in zip(tables, parts, strict=True):
+            table[touched] = part
+
+    return on_rows
+
+
+globals().update({f"{rule}_rows": rows(globals()[rule]) for rule in _core.rules_of_rows})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., None]: ...
+
+
+def mean_square(g: Array) -> NDArray[np.float64]:
+    """Of each row; of a row without elements 0."""
+    n = math.prod(g.shape[1:])
+    return np.asarray(square_sum(g.reshape(*g.shape[:1], n)) / max(1, n))
+
+
+def in_double(x: Array) -> NDArray[np.float64]:
+    return np.asarray(x, np.float64)
+
+
+def of_rows(factor: NDArray[np.float64], w: Array) -> Array:
+    """A factor of each row of `w`, rounded once."""
+    return factor.astype(w.dtype).reshape((*w.shape[:1], *(1,) * (w.ndim - 1)))
+
+
 # What a step does around the rule.
 
 
@@ -103,19 +171,27 @@ def gradient(
 
 
 def norm(gs: Sequence[Array]) -> float:
-    """The norm of several gradients together, of those in float32 first.
-
-    In float64 and in a fixed order: 32 lanes over each chunk of 4096 elements, folded in halves, then chunk after chunk.
-    """
+    """The norm of several gradients together, of those in float32 first, each chunk after chunk."""
     total = 0.0
     for g in sorted(gs, key=lambda g: g.dtype.itemsize):
         for begin in range(0, g.size, 4096):
-            squares = np.square(np.asarray(g).ravel()[begin : begin + 4096], dtype=np.float64)
-            lanes = np.add.reduce(np.pad(squares, (0, -squares.size % 32)).reshape(-1, 32), axis=0)
-            while lanes.size > 1:
-                lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
-            total += float(lanes[0])
+            total += square_sum(g.ravel()[begin : begin + 4096])
     return math.sqrt(total)
+
+
+def square_sum(x: Array) -> Any:
+    """The sum of squares along the last axis, in float64 and in a fixed order: 32 lanes over each chunk of 4096 elements,
+    folded in halves, then chunk after chunk.
+    """
+    total = 0.0
+    for begin in range(0, x.shape[-1], 4096):
+        squares = np.square(np.asarray(x)[..., begin : begin + 4096], dtype=np.float64)
+        padded = np.pad(squares, [(0, 0)] * (x.ndim - 1) + [(0, -squares.shape[-1] % 32)])
+        lanes = np.add.reduce(padded.reshape(*x.shape[:-1], padded.shape[-1] // 32, 32), axis=-2)
+        while lanes.shape[-1] > 1:
+            lanes = lanes[..., : lanes.shape[-1] // 2] + lanes[..., lanes.shape[-1] // 2 :]
+        total = total + lanes[..., 0]
+    return total
 
 
 def trust_ratio(w: Array, u: Array) -> float:
