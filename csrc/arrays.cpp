@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numeric>
 
 namespace fusedoptim {
@@ -10,6 +11,8 @@ namespace {
 
 using py::detail::array_proxy;
 using py::detail::npy_api;
+
+constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
 
 bool is_plain_array(py::handle object) {
   if (Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_) return true;
@@ -41,7 +44,7 @@ bool has_shape(py::handle object, py::handle like, Shape shape) {
   const bool vector = model->nd < 2;
   switch (shape) {
     case Shape::tensor: return array->nd == 0;
-    case Shape::row: return array->nd == 1 && model->nd > 0 && axes[0] == first[0];
+    case Shape::row: return array->nd == std::min(model->nd, 1) && std::equal(axes, axes + array->nd, first);
     case Shape::rows: return has_one_at(array, model, vector ? 0 : 1);
     case Shape::columns: return vector ? array->nd == 0 : has_one_at(array, model, 2);
     case Shape::axes:
@@ -71,7 +74,6 @@ bool contains(Domain domain, double x) {
 }  // namespace
 
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, Shape shape) {
-  constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
   if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
   const auto* array = array_proxy(object.ptr());
   const int dtype = dtype_index(array->descr);
@@ -94,6 +96,23 @@ std::vector<std::size_t> axes_of(const Buffer& array) {
 std::size_t row_of(const Buffer& array) {
   const auto* proxy = array_proxy(array.array.ptr());
   return proxy->nd == 0 || proxy->dimensions[0] == 0 ? 1 : array.n / std::size_t(proxy->dimensions[0]);
+}
+
+bool has_rows_of(py::handle object, py::handle table, std::size_t n) {
+  const auto *array = array_proxy(object.ptr()), *model = array_proxy(table.ptr());
+  return model->nd > 0 && array->nd == model->nd && std::size_t(array->dimensions[0]) == n &&
+         std::equal(model->dimensions + 1, model->dimensions + model->nd, array->dimensions + 1);
+}
+
+Indices indices(Name name, py::handle object) {
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
+  const auto* array = array_proxy(object.ptr());
+  const py::handle dtype = array->descr;
+  const bool is_int64 = dtype.equal(py::dtype::of<std::int64_t>());
+  if (!is_int64 && !dtype.equal(py::dtype::of<std::int32_t>())) refuse("wrong_index_dtype", name.str(), object);
+  if (array->nd != 1) refuse("wrong_index_shape", name.str(), object);
+  if ((array->flags & layout) != layout) refuse("wrong_layout", name.str(), object, false);
+  return {array->data, std::size_t(array->dimensions[0]), is_int64};
 }
 
 double hyper_value(const Hyper& hyper, py::handle value) {

@@ -32,7 +32,8 @@ struct Buffer {
   char* begin;
   std::size_t n;
   int dtype;
-  char* end() const { return begin + n * (dtype == 0 ? sizeof(float) : sizeof(double)); }
+  std::size_t item() const { return dtype == 0 ? sizeof(float) : sizeof(double); }
+  char* end() const { return begin + n * item(); }
 };
 
 enum class Access { read, write };
@@ -45,6 +46,18 @@ std::vector<std::size_t> axes_of(const Buffer& array);
 
 // Elements of one index of an array's first axis.
 std::size_t row_of(const Buffer& array);
+
+// Whether an array is n rows such as `table` has.
+bool has_rows_of(py::handle array, py::handle table, std::size_t n);
+
+struct Indices {
+  const void* data;
+  std::size_t n;
+  bool is_int64;  // else int32
+};
+
+// Refuses all but a plain C-contiguous aligned array of native int32 or int64 with one axis.
+Indices indices(Name name, py::handle object);
 
 constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
 

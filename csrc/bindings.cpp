@@ -9,6 +9,7 @@
 #include "dispatch.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
+#include "rows.hpp"
 
 namespace fusedoptim {
 
@@ -16,56 +17,81 @@ namespace {
 
 constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "rows", "columns", "axes", "scratch"};
 
-int n_arrays(const Row& row) { return 2 + row.n_state; }
+// What is called from Python: a rule on a tensor, kernel(w, g, *state, **hyper), or on the rows of one that a gradient
+// touches, kernel(w, rows, g_rows, *state, **hyper).
+struct Kernel {
+  std::size_t rule;
+  bool by_rows;
 
-const char* array_name(const Row& row, int k) { return k == 0 ? "w" : k == 1 ? "g" : row.signature.state[k - 2].name; }
+  const Row& row() const { return active_table().rows[rule]; }
+  std::string name() const { return row().signature.name + std::string(by_rows ? "_rows" : ""); }
+  int n_before_state() const { return by_rows ? 3 : 2; }
+  int n_arrays() const { return n_before_state() + row().n_state; }
+  const char* array_name(int k) const {
+    constexpr const char* names[2][3] = {{"w", "g"}, {"w", "rows", "g_rows"}};
+    return k < n_before_state() ? names[by_rows][k] : row().signature.state[k - n_before_state()].name;
+  }
 
-// As pybind11 would write it, for help() and the type stubs.
-std::string signature(const Row& row) {
-  std::ostringstream out;
-  out << row.signature.name << "(";
-  for (int k = 0; k < n_arrays(row); ++k) out << (k ? ", " : "") << array_name(row, k) << ": numpy.ndarray";
-  for (const Hyper* hyper = row.signature.hyper; hyper->name && hyper->domain != Domain::rows; ++hyper)
-    out << (hyper == row.signature.hyper ? ", *, " : ", ") << hyper->name
-        << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
-  out << ") -> None";
-  return out.str();
-}
+  // As pybind11 would write it, for help() and the type stubs.
+  std::string signature() const {
+    std::ostringstream out;
+    out << name() << "(";
+    for (int k = 0; k < n_arrays(); ++k) out << (k ? ", " : "") << array_name(k) << ": numpy.ndarray";
+    const Hyper* const first = row().signature.hyper;
+    for (const Hyper* hyper = first; hyper->name && hyper->domain != Domain::rows; ++hyper)
+      out << (hyper == first ? ", *, " : ", ") << hyper->name
+          << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
+    out << ") -> None";
+    return out.str();
+  }
+};
 
-// kernel(w, g, *state, **hyper) on one tensor; an array may also be given by its name.
-void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
-  const Row& row = active_table().rows[rule];
-  py::handle arrays[2 + max_state];
+struct Arguments {
+  py::handle arrays[3 + max_state];
   Settings settings;
-  double* const hyper = settings.hyper;
+};
+
+// An array may also be given by its name.
+Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
+  Arguments given;
+  const Row& row = kernel.row();
+  double* const hyper = given.settings.hyper;
   const auto take = [&](const char* name, py::handle value) {
     for (int k = 0; k < row.n_hyper; ++k)
       if (std::strcmp(name, row.signature.hyper[k].name) == 0)
         return void(hyper[k] = hyper_value(row.signature.hyper[k], value));
-    for (int k = 0; k < n_arrays(row); ++k)
-      if (!arrays[k] && std::strcmp(name, array_name(row, k)) == 0) return void(arrays[k] = value);
-    refuse("unknown_keyword", signature(row), name);
+    for (int k = 0; k < kernel.n_arrays(); ++k)
+      if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
+    refuse("unknown_keyword", kernel.signature(), name);
   };
-  if (int(args.size()) > n_arrays(row)) refuse("too_many_arrays", signature(row), args.size());
-  for (std::size_t k = 0; k < args.size(); ++k) arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
+  if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
+  for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
   for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature.hyper[k].fallback;
   for (const auto& [key, value] : kwargs) {
     const char* name = PyUnicode_AsUTF8(key.ptr());
     if (!name) throw py::error_already_set();  // a lone surrogate
     take(name, value);
   }
+  for (int k = 0; k < kernel.n_arrays(); ++k)
+    if (!given.arrays[k]) refuse("missing_array", kernel.signature(), kernel.array_name(k));
+  return given;
+}
 
-  Buffer buffers[2 + max_state];
+void call(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
+  const Row& row = kernel.row();
+  Arguments given = arguments(kernel, args, kwargs);
+  Buffer buffers[2 + max_state];  // w, the gradient, the state
   Span span = {};
-  for (int k = 0; k < n_arrays(row); ++k) {
-    const Name name = {array_name(row, k)};
+  for (int k = 0; k < 2 + row.n_state; ++k) {
+    const int argument = k + (kernel.by_rows && k > 0);
+    const Name name = {kernel.array_name(argument)};
     const Shape shape = k < 2 ? Shape::weight : row.signature.state[k - 2].shape;
-    if (!arrays[k]) refuse("missing_array", signature(row), name.str());
-    buffers[k] = buffer(name, arrays[k], k == 1 ? Access::read : Access::write, k == 0 ? nullptr : buffers, shape);
+    const Buffer* like = k == 0 || (kernel.by_rows && k == 1) ? nullptr : buffers;
+    buffers[k] = buffer(name, given.arrays[argument], k == 1 ? Access::read : Access::write, like, shape);
     for (int j = 0; j < k; ++j)
       if (buffers[j].begin < buffers[k].end() && buffers[k].begin < buffers[j].end())
         refuse("overlap", name.str(), buffers[j].name.str());
-    if (shape == Shape::ring) hyper[row.n_hyper - 1] = double(py::len(arrays[k]));
+    if (shape == Shape::ring) given.settings.hyper[row.n_hyper - 1] = double(py::len(buffers[k].array));
     span.arrays[k] = buffers[k].begin;
   }
   span.n = buffers[0].n;
@@ -74,30 +100,36 @@ void call(std::size_t rule, const py::args& args, const py::kwargs& kwargs) {
   if (row.n_passes > 0) axes = axes_of(buffers[0]);
   span.axes = axes.data();
   span.n_axes = axes.size();
-  span.settings = &settings;
+  span.settings = &given.settings;
   Work works[n_dtypes];
-  works[buffers[0].dtype].add(span);
+  Work& work = works[buffers[0].dtype];
+  if (kernel.by_rows)
+    add_rows(work, span, row, row_grad({"rows"}, given.arrays[1], buffers[1], buffers[0]));
+  else
+    work.add(span);
   const py::gil_scoped_release release;
   run(works, row, nullptr, 0);
 }
 
 // The names of those arrays whose bits are set.
-py::list array_names(const Row& row, unsigned bits) {
+py::list array_names(const Kernel& kernel, unsigned bits) {
   py::list names;
-  for (int k = 0; k < n_arrays(row); ++k)
-    if (bits >> k & 1) names.append(array_name(row, k));
+  for (int k = 0; k < kernel.n_arrays(); ++k)
+    if (bits >> k & 1) names.append(kernel.array_name(k));
   return names;
 }
 
 // {rule: [(name of a state array, its shape)]}, {rule: [name of a hyper-parameter]}, and {rule: [(arrays that a pass
 // reads, arrays that it writes)]}, in order.
-void describe(const Row& row, py::dict& states, py::dict& hypers, py::dict& passes) {
+void describe(const Kernel& kernel, py::dict& states, py::dict& hypers, py::dict& passes) {
+  const Row& row = kernel.row();
   py::list state, hyper, per_pass;
   for (const State* s = row.signature.state; s->name; ++s)
     if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
   for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   for (const Moved& moved : row.moved)
-    if (moved.reads) per_pass.append(py::make_tuple(array_names(row, moved.reads), array_names(row, moved.writes)));
+    if (moved.reads)
+      per_pass.append(py::make_tuple(array_names(kernel, moved.reads), array_names(kernel, moved.writes)));
   passes[row.signature.name] = per_pass;
   states[row.signature.name] = state;
   hypers[row.signature.name] = hyper;
@@ -123,21 +155,29 @@ PYBIND11_MODULE(_core, m) {
   m.attr("version") = FUSEDOPTIM_VERSION;
 
   py::dict states, hypers, passes;
-  py::list measured;
-  for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
-    const Row& row = active_table().rows[rule];
+  py::list measured, of_rows;
+  const auto define = [&m](const Kernel& kernel) {
     py::options options;
     options.disable_function_signatures();
-    const auto kernel = [rule](const py::args& args, const py::kwargs& kwargs) { call(rule, args, kwargs); };
-    m.def(row.signature.name, kernel, signature(row).c_str());
+    const auto function = [kernel](const py::args& args, const py::kwargs& kwargs) { call(kernel, args, kwargs); };
+    m.def(kernel.name().c_str(), function, kernel.signature().c_str());
+  };
+  for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
+    const Row& row = active_table().rows[rule];
+    const Kernel kernel = {rule, false};
+    define(kernel);
     if (row.n_hyper == 0) continue;
-    describe(row, states, hypers, passes);
+    describe(kernel, states, hypers, passes);
     if (row.measure[0] != nullptr || row.by_row || row.n_passes > 0) measured.append(row.signature.name);
+    if (!takes_rows(row)) continue;
+    define({rule, true});
+    of_rows.append(row.signature.name);
   }
   m.attr("rule_states") = states;
   m.attr("rule_hypers") = hypers;
   m.attr("rule_passes") = passes;
   m.attr("measured_rules") = measured;
+  m.attr("rules_of_rows") = of_rows;
 
   const auto check_weight = [](const py::object& weight, const std::string& path) {
     buffer({"params", path.c_str()}, weight, Access::write);

@@ -35,7 +35,7 @@ enum class Shape {
   weight,   // each element of the weight
   ring,     // the same, for each of several past steps
   tensor,   // the weight as a whole: an array without axes
-  row,      // each index of the weight's first axis
+  row,      // each index of the weight's first axis; one number where it has none
   rows,     // each row of the last axis: the weight's shape with 1 in its place; a vector's own
   columns,  // each column of the last two axes: 1 in the place of the last but one; without axes for a vector
   axes,     // each index of each axis, one axis after the other; one number if there is no axis

@@ -214,7 +214,7 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
 
 // Calls pass(gradient) for n elements, of which there is at most a tile if the gradient is prepared.
 template <class Storage, class Pass>
-void with_gradient(const Span& span, std::size_t offset, std::size_t n, bool last, Pass pass) {
+void with_gradient(const Span& span, std::size_t offset, std::size_t n, bool last, const Pass& pass) {
   using T = typename Storage::Value;
   auto* g = at<typename Storage::Stored>(span.arrays[1], offset);
   const T scale = T(span.settings->scale);
@@ -363,10 +363,24 @@ template <class Storage, class Rule>
 double row_factor(const Rule& rule, const Span& span, std::size_t offset) {
   Sums sums;
   for (std::size_t i = 0; i < span.row; i += chunk) {
-    const Sums part = measure_part<Storage>(rule, span, offset + i, span.row - i < chunk ? span.row - i : chunk);
+    const Sums part = measure_part<Storage>(rule, span, offset + i, smaller(span.row - i, chunk));
     for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
   }
   return settled<Storage>(rule, span, offset, span.row, sums);
+}
+
+// Asks for the arrays of a span, as far as the processor would not see by itself what comes next. Inlined, since GCC 12
+// drops calls of a function that does nothing else.
+template <class Storage, class Rule>
+inline __attribute__((always_inline)) void fetch(const Span& span) {
+  constexpr std::size_t line = 64, most = 512;
+  for (int k = 0; k < 2 + n_state<Rule>; ++k) {
+    const std::size_t n = k - 2 == own_state<Rule>() ? 1 : span.n, bytes = n * sizeof(typename Storage::Stored);
+    const std::size_t end = smaller(bytes, most);
+    auto* array = static_cast<char*>(span.arrays[k]);
+    for (std::size_t i = 0; i < end; i += line) __builtin_prefetch(array + i, 1);
+    __builtin_prefetch(array + end - 1, 1);
+  }
 }
 
 template <class Storage, class Rule>
@@ -378,10 +392,13 @@ void update(const Span* span, Share share) {
   const auto update_n = [&](std::size_t offset, std::size_t n) {
     update_part<Storage>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, offset, n);
   };
+  const Span* ahead = span + 1;
+  std::size_t unseen = share.n - smaller(share.n, span->n - share.offset);
   for (; share.n > 0; ++span, share.offset = 0) {
+    for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
+      if (ahead->n == ahead->row) fetch<Storage, Rule>(*ahead);  // rows of a table lie far apart
     if (span->settings != settings) rule = make<Rule>(*(settings = span->settings));
-    const std::size_t left = span->n - share.offset;
-    const std::size_t n = left < share.n ? left : share.n;
+    const std::size_t n = smaller(share.n, span->n - share.offset);
     if constexpr (is_by_row<Rule>()) {
       for (std::size_t offset = share.offset; offset < share.offset + n; offset += span->row) {
         rule.factor = T(row_factor<Storage>(rule, *span, offset));

@@ -69,6 +69,20 @@ void update_share(const Work& work, const Row& row, Update update, std::size_t k
   update(&work.spans[first], {begin - work.starts[first], end - begin});
 }
 
+// Share k of `count` of the sums begins with the first part of one.
+std::size_t cut(const std::vector<Span>& repeats, std::size_t k, std::size_t count) {
+  std::size_t at = even(repeats.size(), k, count);
+  while (at > 0 && at < repeats.size() && repeats[at].arrays[0] == repeats[at - 1].arrays[0]) --at;
+  return at;
+}
+
+void sum_share(const Work& work, Update add, std::size_t k, std::size_t count) {
+  const std::size_t begin = cut(work.repeats, k, count), end = cut(work.repeats, k + 1, count);
+  std::size_t n = 0;
+  for (std::size_t at = begin; at < end; ++at) n += work.repeats[at].n;
+  if (n > 0) add(&work.repeats[begin], {0, n});
+}
+
 void measure_share(const Work& work, Measure measure, Sums* sums, std::size_t k, std::size_t count) {
   const std::size_t total = work.chunks.back();
   for (std::size_t c = even(total, k, count); c < even(total, k + 1, count); ++c) {
@@ -145,6 +159,23 @@ void Work::add(const Span& span) {
   chunks.push_back(chunks.back() + (span.n + chunk - 1) / chunk);
 }
 
+void Work::add_repeat(void* sum, void* g, std::size_t n) {
+  static const Settings plain = {};
+  repeats.push_back({{sum, g}, n, &plain});
+  n_repeats += n;
+}
+
+char* Work::new_sums(std::size_t bytes) {
+  sums.emplace_back(new char[bytes]);  // not made zero: most of it may stay unused
+  return sums.back().get();
+}
+
+void Work::reserve(std::size_t more_spans) {
+  spans.reserve(spans.size() + more_spans);
+  starts.reserve(starts.size() + more_spans);
+  chunks.reserve(chunks.size() + more_spans);
+}
+
 #ifdef _OPENMP
 
 bool has_openmp() { return true; }
@@ -171,8 +202,9 @@ static int omp_get_num_threads() { return 1; }
 #endif
 
 void run(Work* works, const Row& row, const std::function<bool(double)>& decide, int requested) {
-  const std::size_t n = works[0].starts.back() + works[1].starts.back();
-  const int team = n < parallel_threshold ? 1 : num_threads(requested);
+  std::size_t n = 0, n_repeats = 0;
+  for (int d = 0; d < n_dtypes; ++d) n += works[d].starts.back(), n_repeats += works[d].n_repeats;
+  const int team = n + n_repeats < parallel_threshold ? 1 : num_threads(requested);
   // As many shares as threads were wanted, so that one machine cuts the work as a larger one would.
   const auto shares = std::size_t(team == 1 ? 1 : (wanted_threads(requested) + team - 1) / team * team);
   const bool measured = row.measure[0] != nullptr;
@@ -180,6 +212,10 @@ void run(Work* works, const Row& row, const std::function<bool(double)>& decide,
   for (int d = 0; (decide || measured) && d < n_dtypes; ++d) sums[d].resize(works[d].chunks.back());
   bool go = true;
 
+  const auto add_up = [&](std::size_t k) {
+    const Row& sum = active_table().rows[row_index("accumulate")];
+    for (int d = 0; d < n_dtypes; ++d) sum_share(works[d], sum.update[d], k, shares);
+  };
   const auto measure = [&](const Measure* measures, std::size_t k) {
     for (int d = 0; d < n_dtypes; ++d) measure_share(works[d], measures[d], sums[d].data(), k, shares);
   };
@@ -205,6 +241,7 @@ void run(Work* works, const Row& row, const std::function<bool(double)>& decide,
   };
 
   if (team == 1) {
+    if (n_repeats > 0) add_up(0);
     if (decide) measure(active_table().square_sum, 0), choose();
     if (go && measured) measure(row.measure, 0), settle();
     if (go && row.n_passes == 0) update(0);
@@ -214,6 +251,10 @@ void run(Work* works, const Row& row, const std::function<bool(double)>& decide,
 #pragma omp parallel num_threads(team)
   {
     const auto first = std::size_t(omp_get_thread_num()), threads = std::size_t(omp_get_num_threads());
+    if (n_repeats > 0) {
+      for (std::size_t k = first; k < shares; k += threads) add_up(k);
+#pragma omp barrier
+    }
     if (decide) {
       for (std::size_t k = first; k < shares; k += threads) measure(active_table().square_sum, k);
 #pragma omp barrier

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "kernel.hpp"
@@ -14,11 +15,18 @@ struct Work {
   std::vector<Span> spans;
   std::vector<std::size_t> starts = {0};
   std::vector<std::size_t> chunks = {0};
+  std::vector<Span> repeats;  // sum <- sum + g, of gradients that come in parts; those of one sum lie together
+  std::size_t n_repeats = 0;  // elements of them
+  std::vector<std::unique_ptr<char[]>> sums;
+
   void add(const Span& span);
+  void add_repeat(void* sum, void* g, std::size_t n);
+  char* new_sums(std::size_t bytes);
+  void reserve(std::size_t more_spans);
 };
 
-// Updates all tensors. If there is a `decide`, it gets the sum of the squares of all gradients first, may still change
-// the settings, and tells whether to update.
+// Adds up the gradients that come in parts, and updates all tensors. If there is a `decide`, it gets the sum of the
+// squares of all gradients first, may still change the settings, and tells whether to update.
 void run(Work* works, const Row& row, const std::function<bool(double)>& decide, int requested_threads);
 
 // Less work than this runs on the calling thread: starting a region would cost more than it saves.

@@ -40,31 +40,77 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
 
 void Plan::finish() { sort_apart(written); }
 
-void Plan::take_grad(Tensor& tensor, py::handle grad, bool zeroed) {
+void Plan::refuse_overlap(const Buffer& g) {
+  // Sorted and apart from each other, so their ends are sorted too.
+  const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
+                                      [](const char* begin, const Buffer& b) { return begin < b.end(); });
+  if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
+}
+
+void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
-  const Buffer now = buffer(w.name, w.array, Access::write);
-  if (now.begin != w.begin || now.n != w.n) refuse("moved", w.name.str());
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
   void*& known = span_of(tensor).arrays[1];
-  if (known != g.begin && g.n > 0) {  // an address that was taken before has been checked
-    // Sorted and apart from each other, so their ends are sorted too.
-    const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
-                                        [](const char* begin, const Buffer& b) { return begin < b.end(); });
-    if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
-  }
+  if (known != g.begin && g.n > 0) refuse_overlap(g);  // an address that was taken before has been checked
   known = g.begin;
 }
 
-void Plan::take_grads(const py::object& grads, bool zeroed) {
+static bool is_row_grad(py::handle grad) {
+  static const py::handle type = py::object(py::module_::import("fusedoptim.row_grad").attr("RowGrad")).release();
+  return PyObject_TypeCheck(grad.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
+}
+
+Plan::Touched Plan::take_rows(const Tensor& tensor, py::handle grad, bool zeroed) {
+  const Span& span = span_of(tensor);
+  const std::string path = tensor.w.name.path, rows_path = path + ".rows", values_path = path + ".values";
+  const auto refuse_with = [&](bool given, const char* what) {
+    if (given) refuse("row_grad_with", "grads" + path, what);
+  };
+  if (!takes_rows(row())) refuse("needs_all_rows", "grads" + path, row().signature.name);
+  refuse_with(zeroed, "zero_grads or bind()");
+  refuse_with(span.grad_sum != nullptr, "accumulate");
+  refuse_with(span.ema != nullptr, "ema");
+  refuse_with(span.settings->l2 != 0, "the L2 penalty weight_decay");
+  const py::object rows = grad.attr("rows"), values = grad.attr("values");
+  const Buffer g = buffer({"grads", values_path.c_str()}, values, Access::read);
+  const RowGrad checked = row_grad({"grads", rows_path.c_str()}, rows, g, tensor.w);
+  if (g.n > 0) refuse_overlap(g);
+  return {&tensor, rows, values, checked};
+}
+
+void Plan::take_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched) {
+  const Buffer now = buffer(tensor.w.name, tensor.w.array, Access::write);
+  if (now.begin != tensor.w.begin || now.n != tensor.w.n) refuse("moved", tensor.w.name.str());
+  if (is_row_grad(grad))
+    touched.push_back(take_rows(tensor, grad, zeroed));
+  else
+    take_array(tensor, grad, zeroed);
+}
+
+std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed) {
+  std::vector<Touched> touched;
   if (grads.is_none()) {
     if (bound.is_none()) refuse("not_bound");
-    return;
+    return touched;
   }
   if (py::len(grads) != tensors.size()) throw std::invalid_argument("as many gradients as tensors");
   bound = py::none();
   std::size_t i = 0;
-  for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed);
+  for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed, touched);
   if (zeroed) refuse_shared();
+  return touched;
+}
+
+// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all.
+std::vector<Work> Plan::with_rows(const std::vector<Touched>& touched) {
+  std::vector<Work> expanded(n_dtypes);
+  auto next = touched.begin();
+  for (const Tensor& tensor : tensors)
+    if (next != touched.end() && next->tensor == &tensor)
+      add_rows(expanded[tensor.w.dtype], span_of(tensor), row(), next++->grad);
+    else
+      expanded[tensor.w.dtype].add(span_of(tensor));
+  return expanded;
 }
 
 // A gradient that is set to zero must not be one that is still to be read.
@@ -116,7 +162,10 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
 
 py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options) {
   take_values(values, t, options);
-  take_grads(grads, options.zero_grads);
+  const std::vector<Touched> touched = take_grads(grads, options.zero_grads);
+  std::vector<Work> expanded;
+  if (!touched.empty()) expanded = with_rows(touched);
+  Work* const todo = touched.empty() ? works : expanded.data();
   double norm = 0;
   const auto decide = [&](double square_sum) {
     norm = std::sqrt(square_sum) / std::fabs(options.grad_scale);
@@ -129,9 +178,9 @@ py::object Plan::step(const py::object& grads, const py::list& values, double t,
   {
     const py::gil_scoped_release release;
     if (needs_norm)
-      run(works, row(), decide, options.num_threads);
+      run(todo, row(), decide, options.num_threads);
     else
-      run(works, row(), nullptr, options.num_threads);
+      run(todo, row(), nullptr, options.num_threads);
   }
   return needs_norm ? py::object(py::float_(norm)) : py::none();
 }
@@ -140,9 +189,13 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   bound = py::none();
   Tensor& tensor = tensors.at(i);
   take_values(values, t, options);
-  take_grad(tensor, grad, options.zero_grads);
+  std::vector<Touched> touched;
+  take_grad(tensor, grad, options.zero_grads, touched);
   Work one[n_dtypes];
-  one[tensor.w.dtype].add(span_of(tensor));
+  if (touched.empty())
+    one[tensor.w.dtype].add(span_of(tensor));
+  else
+    add_rows(one[tensor.w.dtype], span_of(tensor), row(), touched[0].grad);
   const py::gil_scoped_release release;
   run(one, row(), nullptr, options.num_threads);
 }

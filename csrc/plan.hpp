@@ -9,6 +9,7 @@
 #include "arrays.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
+#include "rows.hpp"
 
 namespace fusedoptim {
 
@@ -39,9 +40,9 @@ class Plan {
   // Checks gradients once and keeps them, for steps that are given None, until a step is given others.
   void bind(const py::list& grads);
 
-  // Updates all tensors in place, or raises before anything has changed. `values` has a list for each group: the rule's
-  // hyper-parameters in order, where None stands for t, then the L2 penalty. Returns the norm of the gradients if it
-  // had to be computed.
+  // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
+  // before anything has changed. `values` has a list for each group: the rule's hyper-parameters in order, where None
+  // stands for t, then the L2 penalty. Returns the norm of the gradients if it had to be computed.
   py::object step(const py::object& grads, const py::list& values, double t, const Options& options);
 
   // The same for one tensor alone.
@@ -65,9 +66,20 @@ class Plan {
     std::vector<std::size_t> axes;
   };
 
+  // A tensor whose gradient is of some rows; the others' are in their spans.
+  struct Touched {
+    const Tensor* tensor;
+    py::object rows, values;  // kept alive
+    RowGrad grad;
+  };
+
   Span& span_of(const Tensor& tensor) { return works[tensor.w.dtype].spans[tensor.span]; }
-  void take_grad(Tensor& tensor, py::handle grad, bool zeroed);
-  void take_grads(const py::object& grads, bool zeroed);
+  void refuse_overlap(const Buffer& g);
+  void take_array(Tensor& tensor, py::handle grad, bool zeroed);
+  Touched take_rows(const Tensor& tensor, py::handle grad, bool zeroed);
+  void take_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched);
+  std::vector<Touched> take_grads(const py::object& grads, bool zeroed);
+  std::vector<Work> with_rows(const std::vector<Touched>& touched);
   void refuse_shared();
   void take_values(const py::list& values, double t, const Options& options);
   const Row& row() const { return active_table().rows[rule]; }

@@ -54,6 +54,8 @@
 #include "rules/optimistic_gradient_descent.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rowwise_adagrad.hpp"
+#include "rules/rowwise_adam.hpp"
 #include "rules/rprop.hpp"
 #include "rules/schedule_free.hpp"
 #include "rules/sgd.hpp"
@@ -128,6 +130,8 @@ using Rules = List<
     NesterovLARS,
     LAMB,
     NovoGrad,
+    RowWiseAdagrad,
+    RowWiseAdam,
     SM3,
     Adafactor,
     Muon

@@ -13,7 +13,15 @@ import numpy as np
 
 import fusedoptim as fo
 
-from .elsewhere import Elsewhere, like_cautious, like_optax, like_optax_chain, like_torch
+from .elsewhere import (
+    Elsewhere,
+    like_cautious,
+    like_optax,
+    like_optax_chain,
+    like_rowwise_adagrad,
+    like_rowwise_adam,
+    like_torch,
+)
 
 DTYPES = (np.float32, np.float64)
 
@@ -583,6 +591,15 @@ CASES = [
         like=[like_torch("Adafactor", lr=0.3, beta2_decay=-0.6, eps=(0.01, 6.0), d=1.1, weight_decay=0.3)],
     ),
     Case(fo.Adafactor, {"lr": decay, "d": 0.5}),
+    Case(fo.RowWiseAdagrad, like=[like_rowwise_adagrad(lr=1e-2)]),
+    Case(fo.RowWiseAdagrad, {"lr": 0.3, "eps": 1e-2}, like=[like_rowwise_adagrad(lr=0.3, eps=1e-2)]),
+    Case(fo.RowWiseAdam, like=[like_rowwise_adam()]),
+    Case(
+        fo.RowWiseAdam,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
+        like=[like_rowwise_adam(lr=0.03, beta1=0.7, beta2=0.95, eps=1e-4, weight_decay=0.3)],
+    ),
+    Case(fo.RowWiseAdam, {"lr": decay, "bias_correction": False}),
 ]
 
 # Of optimizers for matrices alone, which the tests that draw vectors cannot run: test_muon.py does.

@@ -95,3 +95,44 @@ def like_optax_chain(*parts: tuple[str, dict[str, Any]], module: str = "optax") 
 
     run.__name__ = ",".join(name for name, _ in parts)
     return run
+
+
+# Nobody else has the row-wise rules in float64: these are their closed forms over all steps at once. test_rows.py has
+# FBGEMM's, in float32.
+
+
+def mean_squares(g: np.ndarray) -> np.ndarray:
+    """Of each row, at each step."""
+    return np.mean(g**2, axis=tuple(range(2, g.ndim)), keepdims=True)
+
+
+def running_average(x: np.ndarray, beta: float) -> np.ndarray:
+    """Σ (1 - beta) beta^(t-s) x_s / (1 - beta^t) over s up to t, for each step t."""
+    ages = np.subtract.outer(np.arange(len(x)), np.arange(len(x)))
+    weights = np.where(ages >= 0, beta ** np.maximum(ages, 0.0), 0)
+    return np.tensordot(weights / weights.sum(axis=1, keepdims=True), x, axes=1)
+
+
+def like_rowwise_adagrad(*, lr: float, eps: float = 1e-8) -> Elsewhere:
+    def run(start: Arrays, steps: list[Arrays]) -> Arrays:
+        each = [np.array(gs) for gs in zip(*steps, strict=True)]
+        moves = [(lr * g / (np.sqrt(np.cumsum(mean_squares(g), axis=0)) + eps)).sum(axis=0) for g in each]
+        return [w - move for w, move in zip(start, moves, strict=True)]
+
+    run.__name__ = "closed form"
+    return run
+
+
+def like_rowwise_adam(
+    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0
+) -> Elsewhere:
+    def run(start: Arrays, steps: list[Arrays]) -> Arrays:
+        each = [np.array(gs) for gs in zip(*steps, strict=True)]
+        keep = (1 - lr * weight_decay) ** np.arange(len(steps) + 1.0)[::-1]
+        moves = [
+            lr * running_average(g, beta1) / (np.sqrt(running_average(mean_squares(g), beta2)) + eps) for g in each
+        ]
+        return [keep[0] * w - np.tensordot(keep[1:], move, axes=1) for w, move in zip(start, moves, strict=True)]
+
+    run.__name__ = "closed form"
+    return run

@@ -70,6 +70,10 @@ ROLES = {
     "g": BAD_ARRAYS | BAD_LISTS | BAD_BESIDE_W,
     "state": BAD_ARRAYS | BAD_LISTS | BAD_WRITTEN | BAD_BESIDE_W,
 }
+NEED_TWO_AXES = {"Fortran order", "fewer rows", "transposed", "flat"}  # to be bad
+ROLES["state of rows"] = {bad: made for bad, made in ROLES["state"].items() if bad not in NEED_TWO_AXES} | {
+    "a row less": (lambda a: a[:-1].copy(), ValueError, "got", "shape")
+}
 
 
 # How many axes an array must have to be spoiled in this way; others take none.
@@ -109,7 +113,8 @@ def kernel_arrays(case: Case, dtype: Any = np.float32) -> dict[str, np.ndarray]:
 
 def roles(case: Case) -> Iterator[tuple[str, str]]:
     """Each array of a kernel, and its role."""
-    return ((name, name if name in ("w", "g") else "state") for name in kernel_arrays(case))
+    kinds = {name: "state of rows" if kind == "row" else "state" for name, kind in fo._core.rule_states[case.rule]}
+    return ((name, kinds.get(name, name)) for name in kernel_arrays(case))
 
 
 @contextmanager
@@ -348,7 +353,7 @@ def test_grads_that_are_weights_or_state(kind: Case, accumulate: int) -> None:
         f'{name}["{key}"]': [s.reshape(-1)[:12].reshape(SHAPE), s.reshape(-1)[-12:].reshape(SHAPE)]
         for name, nest in optimizer.state.items()
         for key, s in nest.items()
-        if s.size >= 12  # not one number of a tensor
+        if s.size >= 12  # a gradient does not fit into less
     }
     before = memory.tobytes(), pickle.dumps(optimizer.state_dict())
     for what, arrays in overlapping.items():

@@ -20,16 +20,16 @@ struct Adan {
                                           {hyper::lr(1e-3), hyper::beta1(0.98), hyper::beta2(0.92), hyper::beta3(0.99),
                                            hyper::eps(), hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
   T lr_m, lr_v, beta1, rest1, beta2, rest2, beta3, rest3, eps, eps_root, unbias, shrink;
-  bool first;
+  T first;  // 1 at the first step, else 0: by a bool, GCC would not choose in vectors
 
   Adan(double lr, double beta1, double beta2, double beta3, double eps, double eps_root, double t, double weight_decay)
       : lr_m(T(lr / (1 - power(beta1, t)))), lr_v(T(lr * beta2 / (1 - power(beta2, t)))), beta1(T(beta1)),
         rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), beta3(T(beta3)), rest3(T(1 - beta3)), eps(T(eps)),
         eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta3, t)))), shrink(T(1 / (1 + lr * weight_decay))),
-        first(t == 1) {}
+        first(T(t == 1)) {}
 
   void operator()(T& w, T g, T& m, T& v, T& n, T& prev) const {
-    const T d = first ? T(0) : g - prev;
+    const T d = first > 0 ? T(0) : g - prev;
     const T ahead = g + beta2 * d;
     m = beta1 * m + rest1 * g;
     v = beta2 * v + rest2 * d;

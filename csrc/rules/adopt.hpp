@@ -23,7 +23,7 @@ struct ADOPT {
         eps(T(eps)), limit(T(t > 1 ? clip * sqrt(sqrt(t - 1)) : 0)) {}
 
   void operator()(T& w, T g, T& m, T& v) const {
-    const T u = clipped(g / larger(root(v), eps), limit);
+    const T u = clipped(g / larger(root(v), eps), -limit, limit);
     m = beta1 * m + rest1 * u;
     v = beta2 * v + rest2 * (g * g);
     w = w - lr * m;

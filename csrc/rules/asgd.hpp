@@ -16,14 +16,14 @@ struct ASGD {
                                            {"slowdown", 1, Domain::non_negative},
                                            {"mu", 1, Domain::non_negative}}};
   T eta, keep, mu;
-  bool averages;  // from the first step on ax is a copy, even where it was infinite
+  T averages;  // 1; 0 where ax is a copy of w, even where it was infinite. By a bool GCC would not choose in vectors
 
   ASGD(double lr, double lambd, double slowdown, double mu)
-      : eta(T(lr * slowdown)), keep(T(1 - lambd * (lr * slowdown))), mu(T(mu)), averages(mu != 1) {}
+      : eta(T(lr * slowdown)), keep(T(1 - lambd * (lr * slowdown))), mu(T(mu)), averages(T(mu != 1)) {}
 
   void operator()(T& w, T g, T& ax) const {
     w = keep * w - eta * g;
-    ax = averages ? ax + mu * (w - ax) : w;
+    ax = averages > 0 ? ax + mu * (w - ax) : w;
   }
 };
 

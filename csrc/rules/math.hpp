@@ -63,10 +63,11 @@ inline double power(double base, double exponent) {
   return result;
 }
 
-// x within [-limit, limit]; NaN stays.
+// x within [low, high]; NaN stays.
 template <class T>
-T clipped(T x, T limit) {
-  return x > limit ? limit : x < -limit ? -limit : x;
+T clipped(T x, T low, T high) {
+  const T raised = x < low ? low : x;
+  return raised > high ? high : raised;
 }
 
 // coefficient |x_0| / (|x_1| + eps) with norms of at least min_norm, or 1 where either is 0.

@@ -12,12 +12,13 @@ struct OptimisticGradientDescent {
   static constexpr Signature signature = {
       "optimistic_gradient_descent", {{"prev"}}, {hyper::lr(1e-2), {"optimism", 1, Domain::non_negative}, hyper::t}};
   T lr, optimism;
-  bool first;
+  T first;  // 1 at the first step, else 0: by a bool, GCC would not choose in vectors
 
-  OptimisticGradientDescent(double lr, double optimism, double t) : lr(T(lr)), optimism(T(optimism)), first(t == 1) {}
+  OptimisticGradientDescent(double lr, double optimism, double t)
+      : lr(T(lr)), optimism(T(optimism)), first(T(t == 1)) {}
 
   void operator()(T& w, T g, T& prev) const {
-    const T d = first ? T(0) : g - prev;
+    const T d = first > 0 ? T(0) : g - prev;
     w = w - lr * (g + optimism * d);
     prev = g;
   }

@@ -23,18 +23,18 @@ struct RAdam {
       "radam",
       {{"m"}, {"v"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), {"t", 1, Domain::count}}};
-  bool rectified;
+  T rectified;  // 1 or 0: by a bool, GCC would not choose in vectors
   T lr, beta1, rest1, beta2, rest2, eps;
 
   RAdam(double lr, double beta1, double beta2, double eps, double t)
-      : rectified(rectification(beta2, t) > 0),
-        lr(T(lr / (1 - power(beta1, t)) * (rectified ? rectification(beta2, t) : 1))), beta1(T(beta1)),
+      : rectified(T(rectification(beta2, t) > 0)),
+        lr(T(lr / (1 - power(beta1, t)) * (rectified > 0 ? rectification(beta2, t) : 1))), beta1(T(beta1)),
         rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)) {}
 
   void operator()(T& w, T g, T& m, T& v) const {
     m = beta1 * m + rest1 * g;
     v = beta2 * v + rest2 * (g * g);
-    w = w - (rectified ? lr * m / (root(v) + eps) : lr * m);
+    w = w - (rectified > 0 ? lr * m / (root(v) + eps) : lr * m);
   }
 };
 

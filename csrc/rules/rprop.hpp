@@ -27,9 +27,8 @@ struct Rprop {
   void operator()(T& w, T g, T& prev, T& step) const {
     const T agree = sign(g) * sign(prev);
     step = step == 0 ? lr : step;
-    step = agree > 0 ? eta_plus * step : agree < 0 ? eta_minus * step : step;
-    step = smaller(larger(step, step_min), step_max);
-    prev = agree < 0 ? 0 : g;
+    step = clipped((agree > 0 ? eta_plus : agree < 0 ? eta_minus : T(1)) * step, step_min, step_max);
+    prev = agree < 0 ? T(0) : g;
     w = w - step * sign(prev);
   }
 };

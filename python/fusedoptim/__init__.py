@@ -36,12 +36,16 @@ from fusedoptim.optimizer import Optimizer
 from fusedoptim.polyak_sgd import PolyakSGD
 from fusedoptim.radam import RAdam
 from fusedoptim.rmsprop import RMSProp
+from fusedoptim.row_grad import RowGrad
+from fusedoptim.rowwise_adagrad import RowWiseAdagrad
+from fusedoptim.rowwise_adam import RowWiseAdam
 from fusedoptim.rprop import Rprop
 from fusedoptim.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from fusedoptim.sgd import SGD
 from fusedoptim.sign_sgd import SignSGD
 from fusedoptim.signum import Signum
 from fusedoptim.sm3 import SM3
+from fusedoptim.sparse_adam import SparseAdam
 from fusedoptim.threads import get_num_threads, set_num_threads
 from fusedoptim.window_sgd import WindowSGD
 from fusedoptim.yogi import Yogi
@@ -81,11 +85,15 @@ __all__ = [
     "PolyakSGD",
     "RAdam",
     "RMSProp",
+    "RowGrad",
+    "RowWiseAdagrad",
+    "RowWiseAdam",
     "Rprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "SignSGD",
     "Signum",
+    "SparseAdam",
     "WindowSGD",
     "Yogi",
     "arena",

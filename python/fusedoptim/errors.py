@@ -61,6 +61,32 @@ def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, sh
     raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
 
 
+def wrong_index_dtype(name: str, got: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name} must be int32 or int64, got {got.dtype}; convert it: {name}.astype(np.int64)")
+
+
+def wrong_index_shape(name: str, got: np.ndarray) -> NoReturn:
+    raise ValueError(f"{name} must have one axis, got the shape {got.shape}; pass {name}.ravel()")
+
+
+def other_rows(name: str, got: np.ndarray, like_name: str, like: np.ndarray, n: int) -> NoReturn:
+    if like.ndim == 0:
+        raise ValueError(f"{like_name} has no rows, so {name} can have none; pass a gradient of its shape ()")
+    raise ValueError(f"{name} must have the shape {(n, *like.shape[1:])}, {n} rows of {like_name}, got {got.shape}")
+
+
+def no_such_row(name: str, k: int, row: int, n_rows: int) -> NoReturn:
+    raise IndexError(f"{name}[{k}] must be a row, in [0, {n_rows}), got {row}")
+
+
+def needs_all_rows(name: str, rule: str) -> NoReturn:
+    raise ValueError(f"{name} is a RowGrad, but {rule} cannot leave out rows; pass an array with the gradient of all")
+
+
+def row_grad_with(name: str, what: str) -> NoReturn:
+    raise ValueError(f"{name} is a RowGrad, which does not go with {what}; pass an array with the gradient of all rows")
+
+
 def overlap(name: str, other: str) -> NoReturn:
     raise ValueError(f"{name} and {other} share memory; pass each array once, or a copy: {name}.copy()")
 

@@ -13,6 +13,7 @@ import numpy as np
 from fusedoptim import _core, errors, state_dict, torch_state, tree
 from fusedoptim.group import Group, Hyper, to_hyper
 from fusedoptim.options import Common, check_grad_scale, make_options
+from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout
 from fusedoptim.turn import Turn
@@ -269,13 +270,14 @@ class Optimizer:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def step(self, grads: Nest | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+    def step(self, grads: Nest | RowGrad | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Updates the parameters with their gradients.
 
         Parameters
         ----------
         grads : nest as `params`, or None for the gradients given to :meth:`bind`
-            They are only read, unless `zero_grads`.
+            They are only read, unless `zero_grads`. A :class:`~fusedoptim.RowGrad` in place of an array touches some rows
+            alone.
         grad_scale : float, default 1
             Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
             one update (`accumulate`).
@@ -413,7 +415,7 @@ class Optimizer:
                     self._taken()
                 self._pending.clear()
 
-    def update(self, key: Any, grad: Array, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+    def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
 
         Parameters
@@ -421,7 +423,7 @@ class Optimizer:
         key
             Its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()`` for a
             single array. With groups it begins with the number of the group: ``(1, "w1")``.
-        grad : array
+        grad : array or RowGrad
             As for :meth:`step`.
         grad_scale, zero_grads
             As for :meth:`step`.
@@ -439,7 +441,7 @@ class Optimizer:
         with self._turn:
             self._update(key, grad, grad_scale, zero_grads)
 
-    def _update(self, key: Any, grad: Array, grad_scale: float, zero_grads: bool) -> None:
+    def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:
         if self._block != "stepping":
             raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
         index = self._find(key)
@@ -453,7 +455,7 @@ class Optimizer:
         self._plan.step_one(unfrozen, grad, self._values_at(self.t + 1), self.t + 1, self._options)
         self._pending.add(index)
 
-    def _unfrozen(self, grads: Nest) -> list[Any]:
+    def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
         leaves = tree.leaves(self._skeleton, grads, "grads")
         if self._any_frozen:
             return [leaf for leaf, tensor in zip(leaves, self._tensors, strict=True) if not tensor.frozen]
@@ -479,7 +481,7 @@ class Optimizer:
             bad = (
                 f"grads{tensor.path} is not finite"
                 for tensor, leaf in zip(tensors, leaves, strict=True)
-                if not np.isfinite(leaf + tensor.states.get("grad_sum", 0)).all()
+                if not np.isfinite(_values(leaf) + tensor.states.get("grad_sum", 0)).all()
             )
             what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
         self.skipped += 1
@@ -649,6 +651,10 @@ class Optimizer:
         with self._turn:
             self._refuse_amid("load a state")
             torch_state.load(self, saved)
+
+
+def _values(leaf: Array | RowGrad) -> Array:
+    return leaf.values if isinstance(leaf, RowGrad) else leaf
 
 
 def _is_group(spec: Any) -> bool:

@@ -13,12 +13,13 @@ array([0.95, 2.05])
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusedoptim import _core
 from fusedoptim.newton_schulz import COEFFICIENTS, newton_schulz, size
 
 Array = NDArray[np.floating[Any]]
@@ -713,6 +714,57 @@ def schedule_free_adamw(
     schedule_free_sgd(w, u, z, lr=lr, momentum=beta1, z_weight=z_weight)
 
 
+def rowwise_adagrad(w: Array, g: Array, v: Array, *, lr: float = 1e-2, eps: float = 1e-8) -> None:
+    v[...] = in_double(v) + mean_square(g)
+    w[...] = w - of_rows(lr / (np.sqrt(in_double(v)) + eps), w) * g
+
+
+def rowwise_adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    t: float = 1,
+    weight_decay: float = 0.0,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * in_double(v) + (1 - beta2) * mean_square(g)
+    step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
+    w[...] = (1 - lr * weight_decay) * w - of_rows(step / (np.sqrt(unbias * in_double(v)) + eps), w) * m
+
+
+# Rows of a table.
+
+
+def rows(rule: Callable[..., None]) -> Callable[..., None]:
+    """`rule` on the rows of a table that a gradient touches. The gradients of one row are added in order of appearance."""
+
+    def on_rows(w: Array, rows: NDArray[np.integer[Any]], g_rows: Array, *state: Array, **hyper: float) -> None:
+        touched, first, place = np.unique(rows, return_index=True, return_inverse=True)
+        g = g_rows[first]
+        for k in np.setdiff1d(np.arange(len(rows)), first):
+            g[place[k], ...] = g[place[k], ...] + g_rows[k]
+        tables = [w, *state]
+        parts = [table[touched] for table in tables]
+        rule(parts[0], g, *parts[1:], **hyper)
+        for table, part in zip(tables, parts, strict=True):
+            table[touched] = part
+
+    return on_rows
+
+
+globals().update({f"{rule}_rows": rows(globals()[rule]) for rule in _core.rules_of_rows})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., None]: ...
+
+
 # What a step does around the rule.
 
 
@@ -775,6 +827,21 @@ def in_order(x: Array, axis: int) -> Array:
 
 def rms(x: Array) -> float:
     return math.sqrt(float(in_order(row_square_sums(x).ravel(), axis=0)[0]) / x.size)
+
+
+def mean_square(g: Array) -> NDArray[np.float64]:
+    """Of each index of the first axis; 0 where it has no elements."""
+    n = math.prod(g.shape[1:])
+    return (row_square_sums(g.reshape(*g.shape[:1], n)) / max(1, n)).reshape(g.shape[:1])
+
+
+def in_double(x: Array) -> NDArray[np.float64]:
+    return np.asarray(x, np.float64)
+
+
+def of_rows(factor: NDArray[np.float64], w: Array) -> Array:
+    """A factor of each row of `w`, rounded once."""
+    return factor.astype(w.dtype).reshape((*w.shape[:1], *(1,) * (w.ndim - 1)))
 
 
 def of_axes(v: Array, shape: tuple[int, ...]) -> list[Array]:

@@ -1,0 +1,37 @@
+// Row-wise Adam: one v for each row of an embedding table, of the mean square of its gradient. As PARTIAL_ROWWISE_ADAM
+// of FBGEMM (Khudia et al. 2021, arXiv:2101.05615); Adam: Kingma & Ba 2015, arXiv:1412.6980.
+//   m <- beta1 m + (1 - beta1) g
+//   v <- beta2 v + (1 - beta2) mean(g^2)
+//   w <- (1 - lr weight_decay) w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+#pragma once
+#include "math.hpp"
+
+namespace {
+
+template <class T>
+struct RowWiseAdam {
+  static constexpr Signature signature = {
+      "rowwise_adam",
+      {{"m"}, {"v", Shape::row}},
+      {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t, hyper::weight_decay(0)}};
+  double lr, beta2, eps, unbias;
+  T beta1, rest1, keep, factor = 0;
+
+  RowWiseAdam(double lr, double beta1, double beta2, double eps, double t, double weight_decay)
+      : lr(lr / (1 - power(beta1, t))), beta2(beta2), eps(eps), unbias(1 / (1 - power(beta2, t))), beta1(T(beta1)),
+        rest1(T(1 - beta1)), keep(T(1 - lr * weight_decay)) {}
+
+  Terms<T, 1> measure(T, T g, T, Own) const { return {g}; }
+
+  double settle(const Sums& sums, double n, T* v) const {
+    *v = T(beta2 * double(*v) + (1 - beta2) * (sums.x[0] / n));
+    return lr / (sqrt(unbias * double(*v)) + eps);
+  }
+
+  void operator()(T& w, T g, T& m, Own) const {
+    m = beta1 * m + rest1 * g;
+    w = keep * w - factor * m;
+  }
+};
+
+}  // namespace
