@@ -1,7 +1,9 @@
 """The digests of tests/digests.json on every instruction set, and with threads; and that they would tell a difference."""
 
 import math
+import re
 from decimal import Decimal, localcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from .cases import DTYPES
 from .digests import FILE, MANY, OF_MANY, OMITTED, OPTIONS, STEPS, canonical, committed, digest, numbers, options, rules
 
 COMMITTED = committed()
+PAGE = Path(__file__).parents[1] / "docs" / "determinism.md"
 
 
 def test_every_rule_has_its_digests() -> None:
@@ -105,3 +108,11 @@ def clearness(base: float, exponent: float) -> float:
         exact = (Decimal(base).ln() * Decimal(exponent)).exp()
         unit = Decimal(math.ulp(float(exact)))
         return float(abs(exact / unit % 1 - Decimal("0.5")))
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason=f"{PAGE} is not there")
+def test_the_page_names_tests_that_there_are() -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE.read_text())
+    assert len(named) > 5
+    for file, test in named:
+        assert f"\ndef {test}(" in Path(__file__).with_name(file).read_text(), f"{file} has no {test}"
