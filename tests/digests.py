@@ -1,7 +1,7 @@
 """What a hundred steps of every rule come to, as digests: the bits that docs/determinism.md promises.
 
 ``python -m tests.digests`` adds those that digests.json lacks. ``--replace`` makes all of them anew, which breaks the promise
-to every run that was begun before: only with a new major version.
+to every run that was begun before.
 """
 
 import hashlib

@@ -70,7 +70,7 @@ def fork() -> Finding:
         return failed(f"a forked child was not done with a step after {PATIENCE} s", how)
     if code != 0:
         return failed(f"a forked child does another step than its parent, or none (exit code {code})", REINSTALL)
-    return ok("a child steps after a parallel step of its parent, on one thread, with the same bits")
+    return ok("a child steps after a parallel step of its parent, with the same bits")
 
 
 def exit_code(program: str, seconds: float) -> int | None:
