@@ -157,7 +157,7 @@ def test_checkpoints_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -
         raise ModuleNotFoundError("no safetensors")
 
     monkeypatch.setattr(fo.Optimizer, "save", save, raising=False)
-    told = "no safetensors", "pip install 'fusedoptim[checkpoint]'"
+    told = "cannot save files", "pip install 'fusedoptim[checkpoint]'"
     assert_told(correctness.checkpoint(), Verdict.WARNING, *told)
 
 

@@ -141,8 +141,8 @@ def checkpoint() -> Finding:
     try:
         with TemporaryDirectory() as folder:
             (through_file if hasattr(Optimizer, "save") else through_dict)(went_on, loaded, Path(folder))
-    except ModuleNotFoundError as missing:
-        return warning(f"it cannot save files: {missing}", "pip install 'fusedoptim[checkpoint]'")
+    except ModuleNotFoundError:
+        return warning("it cannot save files, for a package is missing", "pip install 'fusedoptim[checkpoint]'")
     for optimizer in (went_on, loaded):
         step(optimizer, seeds=(5, 6, 7))
     results = [bits(optimizer.params, *optimizer.state.values()) for optimizer in (went_on, loaded)]
