@@ -60,14 +60,17 @@ class Muon(Optimizer):
 
     Notes
     -----
-    *Deviations.* torch computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight,
-    and agree with torch's to the last digits where that is made to compute in float64. torch and this divide by
-    :math:`\max(\|u\|, eps)`, optax by :math:`\|u\| + eps`; a weight is (outputs, inputs) here and (inputs, outputs) there,
-    which turns the default :math:`s` round; and with Nesterov's momentum optax corrects :math:`g` and :math:`m` for their
-    bias, which tilts the first directions. The author's code sums instead of averaging, which has the
-    same direction.
-
     Besides ``state["m"]`` there is one more array for each weight, for the direction, which is no part of the state.
+
+    *Deviations.*
+
+    - torch: computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight, and
+      agree with torch's to the last digits where that is made to compute in float64.
+    - optax: divides by :math:`\|u\| + eps`, torch and this by :math:`\max(\|u\|, eps)`.
+    - optax: a weight is (inputs, outputs) there and (outputs, inputs) here, which turns the default :math:`s` round.
+    - optax: with Nesterov's momentum it corrects :math:`g` and :math:`m` for their bias, which tilts the first
+      directions.
+    - the author's code: sums instead of averaging, which has the same direction.
 
     Examples
     --------

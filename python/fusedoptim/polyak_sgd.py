@@ -22,9 +22,6 @@ class PolyakSGD(Optimizer):
 
     Failing to set `f_min` where the loss cannot reach 0 gives steps that are too long.
 
-    *Deviations:* a loss below `f_min` makes no step, as optax's ``variant="sps+"``; its default goes up the gradient then. Its
-    ``scaling`` is our `lr`, but scales the gradient before its norm is taken, so that the step of ``scaling=0.5`` is longer.
-
     Parameters
     ----------
     params : nest of arrays
@@ -44,6 +41,15 @@ class PolyakSGD(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: goes up the gradient where the loss is below `f_min`; here there is no step then, as with its
+      ``variant="sps+"``.
+    - optax: ``scaling`` is our `lr`, but scales the gradient before its norm is taken, so that the step of
+      ``scaling=0.5`` is longer.
 
     Examples
     --------

@@ -12,6 +12,10 @@ def info(parser: ArgumentParser) -> None:
     """Print what was found on this machine, and what was chosen."""
 
 
+def doctor(parser: ArgumentParser) -> None:
+    """Check that it works on this machine, and tell what to do where it does not."""
+
+
 # All but the rule whose step is mostly NumPy's matrix products.
 BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
 
