@@ -101,8 +101,10 @@ std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed
   return touched;
 }
 
-// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all.
+// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all. Empty where
+// that is `works`.
 std::vector<Work> Plan::with_rows(const std::vector<Touched>& touched) {
+  if (touched.empty()) return {};
   std::vector<Work> expanded(n_dtypes);
   auto next = touched.begin();
   for (const Tensor& tensor : tensors)
@@ -163,8 +165,7 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
 py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options) {
   take_values(values, t, options);
   const std::vector<Touched> touched = take_grads(grads, options.zero_grads);
-  std::vector<Work> expanded;
-  if (!touched.empty()) expanded = with_rows(touched);
+  std::vector<Work> expanded = with_rows(touched);
   Work* const todo = touched.empty() ? works : expanded.data();
   double norm = 0;
   const auto decide = [&](double square_sum) {
@@ -214,7 +215,8 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
 }
 
 double Plan::norm(const py::object& grads, const Options& options) {
-  take_grads(grads, false);
+  const std::vector<Touched> touched = take_grads(grads, false);
+  std::vector<Work> expanded = with_rows(touched);
   for (Settings& s : settings) s.count = options.accumulate;
   double norm = 0;
   const auto decide = [&](double square_sum) {
@@ -222,7 +224,7 @@ double Plan::norm(const py::object& grads, const Options& options) {
     return false;
   };
   const py::gil_scoped_release release;
-  run(works, row(), decide, options.num_threads);
+  run(touched.empty() ? works : expanded.data(), row(), decide, options.num_threads);
   return norm;
 }
 

@@ -348,7 +348,12 @@ CASES = [
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.3},
         like=[like_timm("Lion", "lion", caution=True, lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
     ),
-    Case(fo.Adam, {"cautious": True}, {}, like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=1e-3, weight_decay=0.0)]),
+    Case(
+        fo.Adam,
+        {"cautious": True},
+        {},
+        like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=1e-3, weight_decay=0.0)],
+    ),
     Case(
         fo.AdamW,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "cautious": True},

@@ -361,14 +361,14 @@ FBGEMM_RTOL = 1e-5  # of float32 over a hundred steps, whose errors add up
 
 def test_rowwise_adagrad_is_fbgemms() -> None:
     torch = package("torch")
-    tbe = package("fbgemm_gpu.split_table_batched_embeddings_ops_training")
+    bags = package("fbgemm_gpu.split_table_batched_embeddings_ops_training")
     n_rows, width = 50, 8
     rng = np.random.default_rng(0)
     start = rng.uniform(5, 6, (n_rows, width)).astype(np.float32)
-    theirs = tbe.SplitTableBatchedEmbeddingBagsCodegen(
-        [(n_rows, width, tbe.EmbeddingLocation.HOST, tbe.ComputeDevice.CPU)],
-        optimizer=tbe.OptimType.EXACT_ROWWISE_ADAGRAD,
-        pooling_mode=tbe.PoolingMode.NONE,
+    theirs = bags.SplitTableBatchedEmbeddingBagsCodegen(
+        [(n_rows, width, bags.EmbeddingLocation.HOST, bags.ComputeDevice.CPU)],
+        optimizer=bags.OptimType.EXACT_ROWWISE_ADAGRAD,
+        pooling_mode=bags.PoolingMode.NONE,
         learning_rate=0.1,
         eps=1e-3,
     )

@@ -5,6 +5,7 @@ import numpy as np
 
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common, check_grad_scale, number_or_nan
+from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
 from fusedoptim.turn import Turn
 
@@ -86,7 +87,7 @@ class PolyakSGD(Optimizer):
 
     def step(
         self,
-        grads: Nest | None = None,
+        grads: Nest | RowGrad | None = None,
         *,
         value: float | None = None,
         grad_scale: float = 1.0,
@@ -123,7 +124,7 @@ class PolyakSGD(Optimizer):
         """
         raise ValueError("PolyakSGD needs all gradients at once; call step() instead")
 
-    def _polyak(self, grads: Nest | None, value: float | None, grad_scale: float) -> float:
+    def _polyak(self, grads: Nest | RowGrad | None, value: float | None, grad_scale: float) -> float:
         check_grad_scale("grad_scale", grad_scale)
         leaves = None if grads is None else self._unfrozen(grads)
         norm = self._plan.norm(leaves, self._options) / grad_scale

@@ -28,7 +28,9 @@ class Counterpart:
 
     name: str
     states: dict[str, str]
-    of_vectors: dict[str, str] | None = None  # state arrays of a parameter with less than two axes, where they are others
+    of_vectors: dict[str, str] | None = (
+        None  # state arrays of a parameter with less than two axes, where they are others
+    )
     carried: dict[str, str] = field(default_factory=dict)  # numbers of a group, which torch keeps for each parameter
     derived: Callable[[Mapping[str, Any], int], dict[str, float]] | None = None  # what torch keeps besides
     arguments: dict[str, str] = field(default_factory=dict)  # those with another name
@@ -90,7 +92,11 @@ COUNTERPARTS = {
         absent={"eps_root": 0.0},
     ),
     "rmsprop_momentum": Counterpart(
-        "RMSprop", SQUARE | {"b": "momentum_buffer"}, arguments=ALPHA, fixed={"centered": False}, absent={"eps_root": 0.0}
+        "RMSprop",
+        SQUARE | {"b": "momentum_buffer"},
+        arguments=ALPHA,
+        fixed={"centered": False},
+        absent={"eps_root": 0.0},
     ),
     "rmsprop_centered_momentum": Counterpart(
         "RMSprop",
