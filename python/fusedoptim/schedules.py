@@ -210,6 +210,8 @@ def _polynomial(t: int, lr: float, n: float, power: float, end: float) -> float:
 
 def _restarts(t: int, lr: float, n: float, growth: float, end: float) -> float:
     length = n
+    if growth == 1:
+        t = (t - 1) % math.ceil(n) + 1  # as the loop does, at once
     while t > math.ceil(length):
         t -= math.ceil(length)
         length *= growth
