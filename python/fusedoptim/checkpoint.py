@@ -31,7 +31,7 @@ PathLike = str | os.PathLike[str]
 def save(opt: "Optimizer", path: PathLike, weights: bool) -> None:
     safetensors = _safetensors()
     arrays = {name: np.asarray(array, order="C") for name, array in _arrays(opt, weights).items()}
-    text = _manifest(opt, {name: zlib.crc32(array) for name, array in arrays.items()})
+    text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()})
     with replacement(path) as fresh:
         try:
             safetensors.numpy.save_file(arrays, fresh, {MANIFEST: text, CHECKSUM: _checksum(text)})
@@ -142,7 +142,7 @@ def _read(opt: "Optimizer", path: PathLike) -> tuple[dict[str, Any], dict[str, A
                 raise ValueError(f"{name} must be {array.dtype} of shape {array.shape}, got {got[0]} of {got[1]}")
         arrays = {name: file.get_tensor(name) for name in own}
     for name, array in arrays.items():
-        if zlib.crc32(array) != manifest["crc32"][name]:
+        if zlib.crc32(array.data) != manifest["crc32"][name]:
             raise ValueError(f"{name} is damaged, its checksum differs")
     return manifest, arrays
 
@@ -155,7 +155,7 @@ def _check_manifest(opt: "Optimizer", metadata: Mapping[str, str], own: Mapping[
         raise ValueError(f"its manifest of {len(text)} characters is too long to be of this optimizer")
     if metadata.get(CHECKSUM) != _checksum(text):
         raise ValueError("its manifest is damaged, the checksum differs")
-    manifest = json.loads(text, object_pairs_hook=_unique)
+    manifest: Any = json.loads(text, object_pairs_hook=_unique)
     written = manifest.get("format") if isinstance(manifest, dict) else None
     if written != FORMAT:
         raise ValueError(
@@ -166,7 +166,7 @@ def _check_manifest(opt: "Optimizer", metadata: Mapping[str, str], own: Mapping[
     theirs, ours = (manifest["optimizer"], manifest["rule"]), (type(opt).__name__, opt.rule)
     if theirs != ours:
         raise ValueError("it is of {!r} with the rule {!r}, this optimizer is {!r} with {!r}".format(*theirs, *ours))
-    return manifest
+    return dict(manifest)
 
 
 def _check_names(own: Mapping[str, Array], theirs: Any, what: str) -> None:

@@ -101,7 +101,9 @@ class Group:
 
     def replaced(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters with other numbers."""
-        carried = {name: non_negative(name, numbers[name]) for name in self._carried}
+        carried = {name: numbers[name] for name in self._carried}
+        for name, number in carried.items():
+            non_negative(name, number)
         arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
         return Group(self._optimizer, self._rule, self.params, arguments, carried)
 
