@@ -55,3 +55,8 @@ def step(optimizer: fo.Optimizer, call: int, grads: Any = None) -> None:
 
 def as_rows(grad: np.ndarray) -> fo.RowGrad:
     return fo.RowGrad(np.arange(len(grad) - 1, -1, -1), grad)
+
+
+def arrays_by_name(optimizer: fo.Optimizer) -> dict[str, np.ndarray]:
+    """Weights and states, by their names in a file."""
+    return fo.checkpoint._arrays(optimizer, weights=True)

@@ -289,7 +289,8 @@ def test_schedules_go_along(name: str, path: Path) -> None:
 OF_A_PROGRAM = {
     "lambda": lambda t: 0.5 / t,
     "with an argument that has no name": fo.schedules.warmup(lambda t: 0.5 / t, n=10),
-    "with an array": fo.schedules.constant(np.float32(0.1)),
+    "with a number of NumPy": fo.schedules.constant(np.float32(0.1)),
+    "infinite": fo.schedules.linear(0.5, n=math.inf),
     "too slow to check": fo.schedules.restarts(0.5, n=1, growth=1.00001),
 }
 
@@ -342,6 +343,8 @@ def test_a_plateau_stays_the_one_that_the_program_observes(path: Path) -> None:
         {"name": "join", "schedules": [{"name": "constant", "lr": 1.0}], "boundaries": [1]},
         {"name": "join", "schedules": [{"name": "constant", "lr": 1.0}] * 2, "boundaries": [1.5]},
         {"name": "join", "schedules": 1, "boundaries": []},
+        {"name": "join", "schedules": [{"name": "constant", "lr": [1.0]}, 1.0], "boundaries": [10**14]},
+        {"name": "warmup", "schedule": 1.0, "n": 5},
         {"name": "Plateau", **vars(fo.schedules.Plateau(1.0)), "waited": -1},
     ],
     ids=lambda plain: json.dumps(plain)[:60],

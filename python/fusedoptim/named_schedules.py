@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from fusedoptim import schedules, state_dict
+from fusedoptim.options import number_or_nan
 from fusedoptim.schedules import Plateau, Schedule
 
 MAKERS: dict[str, Callable[..., Schedule]] = {
@@ -17,24 +18,24 @@ WHOLE = {"boundaries", "patience", "waited"}
 
 
 def describe(schedule: Schedule) -> dict[str, Any] | None:
-    """``{"name": …, **arguments}``; None where it has no name, or an argument is no plain number."""
+    """``{"name": …, **arguments}``; None where it has no name, or an argument is none that :func:`make` takes."""
     if type(schedule) is Plateau:
         name, arguments = "Plateau", vars(schedule)
     elif isinstance(schedule, partial) and schedule.func in NAMES:
         name, arguments = NAMES[schedule.func], schedule.keywords
     else:
         return None
-    plain = {key: _describe(value) for key, value in arguments.items()}
+    plain = {key: _describe(key, value) for key, value in arguments.items()}
     return {"name": name} | plain if None not in plain.values() and _quick(name, arguments) else None
 
 
-def _describe(value: Any) -> Any:
+def _describe(key: str, value: Any) -> Any:
     if isinstance(value, tuple):
-        items = [_describe(item) for item in value]
+        items = [_describe(key, item) for item in value]
         return None if None in items else items
     if callable(value):
         return describe(value)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if _fits(key, value) else None
 
 
 def make(plain: Any) -> Schedule:
@@ -50,15 +51,28 @@ def make(plain: Any) -> Schedule:
 
 
 def _make(key: str, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_make(key, item) for item in value]
-    if isinstance(value, dict):
+    if key == "schedule":
         return make(value)
+    if key in ("schedules", "boundaries"):
+        if not isinstance(value, list):
+            raise ValueError(f"{key} must be a list, got {value!r:.99}")
+        return [make(item) if key == "schedules" else _number(key, item) for item in value]
+    return _number(key, value)
+
+
+def _number(key: str, value: Any) -> float:
+    if not _fits(key, value):
+        raise ValueError(f"{key} must be a {'whole' if key in WHOLE else 'finite'} number, got {value!r:.99}")
+    return int(value) if key in WHOLE else float(value)  # a power of whole numbers might fill the memory
+
+
+def _fits(key: str, value: Any) -> bool:
+    """Whether it is a number as a schedule's argument of this name may be in a file."""
     if key in WHOLE:
-        return state_dict.count(key, value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
-        raise ValueError(f"{key} must be a number, got {value!r}")
-    return float(value)  # a power of whole numbers might fill the memory
+        return type(value) is int and 0 <= value < 2**53
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(number_or_nan(value)) or (key == "best" and value == math.inf)
 
 
 def _quick(name: str, arguments: dict[str, Any]) -> bool:
