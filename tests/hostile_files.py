@@ -3,6 +3,7 @@
 A file is refused with an error that names it, and nothing has changed; or it is taken in, and what it says is in order.
 """
 
+import copy
 import json
 import random
 import resource
@@ -122,9 +123,9 @@ def change(rng: random.Random, tree: Any) -> None:
     if isinstance(tree, dict) and rng.random() < 0.1:
         del tree[key]
     elif isinstance(tree, dict) and rng.random() < 0.1:
-        tree[rng.choice(["x", "lr", "t", ""])] = rng.choice(HOSTILE)
+        tree[rng.choice(["x", "lr", "t", ""])] = copy.deepcopy(rng.choice(HOSTILE))
     else:
-        tree[key] = rng.choice(HOSTILE)
+        tree[key] = copy.deepcopy(rng.choice(HOSTILE))
 
 
 def split(raw: bytes) -> tuple[Any, bytes]:

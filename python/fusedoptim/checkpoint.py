@@ -10,13 +10,14 @@ import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fusedoptim import _core, named_schedules, state_dict, tree
 from fusedoptim.atomic import replacement
-from fusedoptim.schedules import Plateau
+from fusedoptim.group import Group
+from fusedoptim.schedules import Plateau, Schedule
 from fusedoptim.tensors import Array
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PathLike = str | os.PathLike[str]
 
 def save(opt: "Optimizer", path: PathLike, weights: bool) -> None:
     safetensors = _safetensors()
-    arrays = {name: np.asarray(array, order="C") for name, array in _arrays(opt, weights).items()}
+    arrays = _arrays(opt, weights)  # all C-contiguous, as a plan has them; others would be written in a wrong order
     text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()})
     with replacement(path) as fresh:
         try:
@@ -43,13 +44,16 @@ def load(opt: "Optimizer", path: PathLike) -> None:
     """Reads and checks everything, then changes the optimizer."""
     with _about(path):
         manifest, arrays = _read(opt, path)
-        groups, plateaus = _groups(opt, manifest)
-        nests = {name: _nest(opt, name, arrays) for name in opt.state}
+        rates = [group.lr for group in opt.groups]
         saved = {name: manifest[name] for name in ("rule", "t", "accumulated", "grad_scale", "skipped")}
+        saved["groups"] = _groups(opt, manifest)
+        saved["state"] = {name: _nest(opt, name, arrays) for name in opt.state}
         weights = _nest(opt, "params", arrays) if _has_weights(arrays) else None
-        state_dict.load(opt, saved | {"groups": groups, "state": nests}, weights)
-    for plateau, now in plateaus:
-        vars(plateau).update(vars(now))
+        state_dict.load(opt, saved, weights)
+    for group, before in zip(opt.groups, rates, strict=True):
+        if isinstance(before, Plateau) and isinstance(group.lr, Plateau):
+            vars(before).update(vars(group.lr))  # stays the object that it is: the program tells it the metric
+            group.lr = before
 
 
 def _safetensors() -> Any:
@@ -192,29 +196,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 
-def _groups(opt: "Optimizer", manifest: Mapping[str, Any]) -> tuple[Any, list[tuple[Plateau, Plateau]]]:
-    """The numbers of the groups, with schedules; and the present Plateaus that go on, each with what it will be.
-
-    A Plateau stays the object that it is, because the program that loads tells it the metric.
-    """
-    groups, t = manifest["groups"], manifest["t"]
-    plateaus = []
+def _groups(opt: "Optimizer", manifest: Mapping[str, Any]) -> Any:
+    """What a state dict has of the groups, and the schedules; that it is of the right form is not known yet."""
+    groups = manifest["groups"]
     for group, numbers in zip(opt.groups, groups if isinstance(groups, list) else [], strict=False):
-        if not isinstance(numbers, dict):
-            continue  # state_dict.load refuses it
-        numbers |= {name: tuple(value) for name, value in numbers.items() if isinstance(value, list)}
-        if not isinstance(lr := numbers.get("lr"), dict):
-            continue
-        state_dict.same_keys("a learning rate", lr, ("schedule",))
-        if lr["schedule"] is None:
-            if not callable(group.lr):
-                raise ValueError("its learning rate is a function that has no name; set opt.lr to it, then load")
-            del numbers["lr"]
-            continue
-        now = named_schedules.make(lr["schedule"])
-        _core.check_hyper(opt.rule, "lr", now(state_dict.count("t", t) + 1))
-        numbers["lr"] = now
-        if isinstance(now, Plateau) and isinstance(group.lr, Plateau):
-            plateaus.append((group.lr, now))
-            numbers["lr"] = group.lr
-    return groups, plateaus
+        if isinstance(numbers, dict):
+            numbers |= {name: tuple(value) for name, value in numbers.items() if isinstance(value, list)}
+            if isinstance(lr := numbers.get("lr"), dict):
+                numbers["lr"] = _schedule(opt.rule, group, lr, state_dict.count('"t"', manifest["t"]))
+    return groups
+
+
+def _schedule(rule: str, group: Group, lr: dict[str, Any], t: int) -> Schedule:
+    """The one of a file; where that has no name, the present one."""
+    state_dict.same_keys("a learning rate", lr, ("schedule",))
+    if lr["schedule"] is not None:
+        schedule = named_schedules.make(lr["schedule"])
+        _core.check_hyper(rule, "lr", schedule(t + 1))
+        return schedule
+    if callable(present := group.lr):
+        return cast(Schedule, present)
+    raise ValueError("its learning rate is a function that has no name; set opt.lr to it, then load")
