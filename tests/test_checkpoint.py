@@ -790,7 +790,8 @@ def test_killed_while_it_saves(path: Path) -> None:
         assert all(entry.name.startswith(".fusedoptim-") for entry in litter)
         littered = len(litter)
     print(f"{KILLS} kills, {littered} of them inside a save, {saved} saves returned")
-    assert littered > 0, "no kill met a save; let them come later"
+    if LONG:  # a few may all come between two saves
+        assert littered > KILLS / 2, "let the kills come at other moments"
 
 
 # Hostile files

@@ -106,6 +106,11 @@ def test_a_copy_is_refused_inside_a_block_and_during_a_step(way: str) -> None:
     COPIES[way](optimizer).step(np.ones(2))
 
 
+def test_a_shallow_copy_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"call copy\.deepcopy"):
+        copy.copy(fo.SGD(np.ones(2)))
+
+
 def test_a_plateau_is_copied_with_it() -> None:
     optimizer = fo.SGD(np.ones(1), lr=fo.schedules.Plateau(1.0, factor=0.5, patience=0))
     other = copy.deepcopy(optimizer)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -702,6 +702,9 @@ class Optimizer:
             checkpoint.load(self, path)
 
     # For copy.deepcopy and pickle: all but what is compiled.
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("two optimizers cannot share weights and state; call copy.deepcopy")
 
     def __getstate__(self) -> dict[str, Any]:
         with self._turn:
