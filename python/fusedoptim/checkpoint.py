@@ -132,11 +132,12 @@ def _read(opt: "Optimizer", path: PathLike) -> tuple[dict[str, Any], dict[str, A
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
         raise ValueError("it is not a regular file")
+    header = _header(opt, path)
     # By read() and not by mapping it: a file that is cut off meanwhile is an error then, not a signal.
     with _safetensors().safe_open(path, framework="numpy", backend="pread") as file:
-        _refuse_duplicates(path)
+        json.loads(header, object_pairs_hook=_unique)  # of two tensors of a name, safetensors takes the last
         own = _arrays(opt, _has_weights(dict.fromkeys(file.keys())))
-        manifest = _check_manifest(opt, file.metadata() or {}, own)
+        manifest = _check_manifest(opt, file.metadata() or {})
         _check_names(own, file.keys(), "its tensors")
         _check_names(own, manifest["crc32"], "its checksums")
         for name, array in own.items():
@@ -151,12 +152,19 @@ def _read(opt: "Optimizer", path: PathLike) -> tuple[dict[str, Any], dict[str, A
     return manifest, arrays
 
 
-def _check_manifest(opt: "Optimizer", metadata: Mapping[str, str], own: Mapping[str, Array]) -> dict[str, Any]:
-    text = metadata.get(MANIFEST, "")
-    if not text:
+def _header(opt: "Optimizer", path: PathLike) -> bytes:
+    """Refuses one that is far longer than that of this optimizer: parsed, it takes 30 times its size of memory."""
+    ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, weights=True), 0)))
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > 16 * ours + 2**20:  # of each tensor it has up to ten times as much as the manifest
+            raise ValueError(f"its header of {size} bytes is too long to be of this optimizer")
+        return file.read(size)
+
+
+def _check_manifest(opt: "Optimizer", metadata: Mapping[str, str]) -> dict[str, Any]:
+    if not (text := metadata.get(MANIFEST)):
         raise ValueError("it was not written by Optimizer.save")
-    if len(text) > 4 * len(_manifest(opt, dict.fromkeys(own, 0))) + 2**20:  # parsed, it may take 20 times the memory
-        raise ValueError(f"its manifest of {len(text)} characters is too long to be of this optimizer")
     if metadata.get(CHECKSUM) != _checksum(text):
         raise ValueError("its manifest is damaged, the checksum differs")
     manifest: Any = json.loads(text, object_pairs_hook=_unique)
@@ -177,13 +185,6 @@ def _check_names(own: Mapping[str, Array], theirs: Any, what: str) -> None:
     if set(own) != set(theirs):
         lacks, has = (sorted(some)[:3] for some in (set(own) - set(theirs), set(theirs) - set(own)))
         raise ValueError(f"{what} are others: it lacks {lacks}, and has {has} that this optimizer does not have")
-
-
-def _refuse_duplicates(path: PathLike) -> None:
-    """Of two tensors of a name, safetensors takes the last."""
-    with open(path, "rb") as file:
-        header = file.read(int.from_bytes(file.read(8), "little"))
-    json.loads(header, object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
