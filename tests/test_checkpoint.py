@@ -797,9 +797,9 @@ def test_killed_while_it_saves(path: Path) -> None:
         litter = [entry for entry in path.parent.iterdir() if entry != path]
         assert all(entry.name.startswith(".fusedoptim-") for entry in litter)
         littered = len(litter)
-    print(f"{KILLS} kills, {littered} of them inside a save, {saved} saves returned")
+    print(f"{KILLS} kills, {littered} of them with a new file begun, {saved} saves returned")
     if LONG:  # a few may all come between two saves
-        assert littered > KILLS / 2, "let the kills come at other moments"
+        assert littered > KILLS / 10, "let the kills come at other moments"
 
 
 # Hostile files
