@@ -238,9 +238,9 @@ def test_the_file_is_one_that_safetensors_reads(path: Path) -> None:
     assert found['params["a"]'].tobytes() == w["a"].tobytes() and found['params["z"]'].shape == ()
 
 
-@pytest.mark.parametrize("block", ["stepping", "using_ema"])
+@pytest.mark.parametrize("block", ["stepping", "using_ema", "averaged"])
 def test_refused_inside_a_block(path: Path, block: str) -> None:
-    optimizer = fo.SGD(np.ones(2), ema=0.5)
+    optimizer = fo.ScheduleFreeSGD(np.ones(2), ema=0.5)
     optimizer.save(path)
     with getattr(optimizer, block)():
         with pytest.raises(RuntimeError, match=r"^cannot save a state inside"):
