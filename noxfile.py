@@ -91,3 +91,10 @@ def instructions(session: nox.Session) -> None:
     """Counts the instructions of each kernel; -- --write records them."""
     session.install("cmake", "ninja", "pybind11")
     session.run("python", "bench/instructions.py", *(session.posargs or ["--check"]))
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The long runs of the tests of checkpoints: 500 kills, 100,000 hostile files."""
+    session.install(".[test]")
+    session.run("pytest", "-rP", "tests/test_checkpoint.py", *session.posargs, env={"FUSEDOPTIM_NIGHTLY": "1"})

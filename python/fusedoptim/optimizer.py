@@ -2,20 +2,21 @@
 
 import inspect
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from fusedoptim import _core, errors, state_dict, torch_state, tree
+from fusedoptim import _core, checkpoint, errors, state_dict, torch_state, tree
 from fusedoptim.group import Group, Hyper, to_hyper
-from fusedoptim.options import Common, check_grad_scale, make_options
+from fusedoptim.options import Common, check_grad_scale, flag, make_options, options_from_dict, options_to_dict
 from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
-from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout
+from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout
 from fusedoptim.turn import Turn
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
@@ -236,8 +237,11 @@ class Optimizer:
         self._values = [group._values for group in groups]
         self.params: Any = [group.params for group in groups] if grouped else groups[0].params
         self._skeleton = tree.skeleton(self.params)
+        self._nest_states()
+
+    def _nest_states(self) -> None:
         self.state: dict[str, Any] = {
-            name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors]))
+            name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in self._tensors]))
             for name, _ in self._layout
         }
 
@@ -619,6 +623,100 @@ class Optimizer:
         with self._turn:
             self._refuse_amid("load a state")
             state_dict.load(self, saved)
+
+    def save(self, path: str | os.PathLike[str], *, weights: bool = True) -> None:
+        """Writes all that a later run needs into a safetensors file. Needs the package safetensors.
+
+        Whenever the process is killed or the machine stops, there is the old file or the new one, whole.
+
+        Parameters
+        ----------
+        path : path
+            A file there is replaced; of a link, the one that it leads to. The mode is that of any new file.
+        weights : bool, default True
+            Whether the weights are in it, besides what :meth:`state_dict` has and the schedules of
+            :mod:`fusedoptim.schedules`.
+
+        Raises
+        ------
+        OSError
+            where the system refuses, or there is something else than a file; what was there stays.
+        ValueError
+            where two keys of `params` print alike, for a file has tensors by name.
+        RuntimeError
+            within :meth:`stepping`, :meth:`using_ema` and the like.
+        ModuleNotFoundError
+            without safetensors.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
+        >>> w = np.zeros(2)
+        >>> opt = fo.Momentum(w, lr=fo.schedules.cosine(0.5, n=100))
+        >>> opt.step(np.ones(2))
+        >>> opt.save(path)
+        >>> again = fo.Momentum(np.zeros(2))
+        >>> again.load(path)
+        >>> again.t, again.lr == 0.5, np.array_equal(again.params, w)
+        (1, False, True)
+        """
+        with self._turn:
+            self._refuse_amid("save a state")
+            checkpoint.save(self, path, flag("weights", weights))
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Goes on where :meth:`save` was called, with the same bits.
+
+        The optimizer is made in the same way before; a file has no keywords of :class:`~fusedoptim.options.Common`, no other
+        arguments that are not a group's, as the `seed` of :class:`NoisySGD`, and not what is frozen. Weights in it are
+        written into the arrays of `params`; a file without leaves them. The file is read as a whole first, which takes memory
+        of its size.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        ValueError
+            where the file is damaged, or not of such an optimizer over parameters like these, or of another format.
+            Nothing has changed then.
+        OSError
+            where the system refuses.
+        RuntimeError
+            as :meth:`save`.
+        ModuleNotFoundError
+            without safetensors.
+
+        Notes
+        -----
+        The learning rate in the file replaces the present one. A function that is not of :mod:`fusedoptim.schedules` cannot be
+        named in a file: the present one is kept then, and must be a function too. A present
+        :class:`~fusedoptim.schedules.Plateau` stays the object that it is, and takes over the numbers of that in the file.
+        """
+        with self._turn:
+            self._refuse_amid("load a state")
+            checkpoint.load(self, path)
+
+    # For copy.deepcopy and pickle: all but what is compiled.
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("two optimizers cannot share weights and state; call copy.deepcopy")
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._turn:
+            self._refuse_amid("copy an optimizer")
+            return vars(self) | {"_options": options_to_dict(self._options), "_plan": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._options = options_from_dict(state["_options"])
+        lay_out(self._tensors, [name for name, _ in self._layout])
+        self._nest_states()
+        self._plan = self._make_plan(len(self.groups), self._tensors)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
         """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.

@@ -17,3 +17,6 @@ class Turn:
 
     def __exit__(self, *_: object) -> None:
         self.lock.release()
+
+    def __reduce__(self) -> tuple[type["Turn"], tuple[()]]:
+        return Turn, ()  # a copy is another's
