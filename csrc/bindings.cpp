@@ -215,6 +215,7 @@ PYBIND11_MODULE(_core, m) {
 
   m.def("num_threads", &num_threads, py::arg("requested") = 0);
   m.def("threads_set_by", &threads_set_by);
+  m.def("num_cpus", &num_cpus);
   m.def("set_default_threads", &set_default_threads, py::arg("n"));
   m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
   m.def("has_openmp", &has_openmp);

@@ -201,7 +201,7 @@ Limit granted(int requested) {
   if (forked_child) return {1, "fork"};
   if (omp_in_parallel()) return {1, "nested"};
   Limit least = wanted(requested);
-  for (const Limit& limit : {Limit{omp_get_num_procs(), "affinity"}, Limit{cpu_quota, "cgroup_quota"},
+  for (const Limit& limit : {Limit{num_cpus(), "affinity"}, Limit{cpu_quota, "cgroup_quota"},
                              Limit{omp_get_thread_limit(), "OMP_THREAD_LIMIT"}})
     if (limit.n > 0 && limit.n < least.n) least = limit;
   return least;
@@ -239,6 +239,7 @@ int team_of(int requested) {
 
 int num_threads(int requested) { return granted(requested).n; }
 const char* threads_set_by() { return granted(0).name; }
+int num_cpus() { return omp_get_num_procs(); }
 
 #else
 
@@ -247,6 +248,7 @@ static int wanted_threads(int) { return 1; }
 static int team_of(int) { return 1; }
 int num_threads(int) { return 1; }
 const char* threads_set_by() { return "no openmp"; }
+int num_cpus() { return 1; }
 static int omp_get_thread_num() { return 0; }
 static int omp_get_num_threads() { return 1; }
 

@@ -75,6 +75,7 @@ __all__: list[str] = [
     "noisy_sgd",
     "noisy_sgd_rows",
     "novograd",
+    "num_cpus",
     "num_threads",
     "optimistic_gradient_descent",
     "optimistic_gradient_descent_rows",
@@ -910,6 +911,7 @@ def novograd(
     t: float = 1.0,
     weight_decay: float = 0.0,
 ) -> None: ...
+def num_cpus() -> int: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
 def optimistic_gradient_descent(
     w: numpy.ndarray, g: numpy.ndarray, prev: numpy.ndarray, *, lr: float = 0.01, optimism: float = 1.0, t: float = 1.0

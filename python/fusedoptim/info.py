@@ -25,7 +25,7 @@ class Info(TypedDict):
     num_threads: int
     threads_set_by: str
     cpus: int | None
-    affinity: int | None
+    affinity: int
     cgroup_quota: int | None
     forked_child: bool
     parallel_threshold: int
@@ -40,7 +40,8 @@ def info() -> Info:
     -------
     dict
         ``"num_threads"`` is what a large step would use now, in this thread, and ``"threads_set_by"`` tells which of
-        the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs), the control group
+        the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs
+        that OpenMP sees), the control group
         (``"cgroup_quota"``, in CPUs; None without one), a fork, or another. ``"openmp_runtimes"`` has the paths of the
         OpenMP libraries in the process; ``"warnings"`` a sentence for each thing that has lowered the number of threads.
 
@@ -62,7 +63,7 @@ def info() -> Info:
         "num_threads": threads.get_num_threads(),
         "threads_set_by": threads.set_by(),
         "cpus": os.cpu_count(),
-        "affinity": threads.affinity(),
+        "affinity": _core.num_cpus(),
         "cgroup_quota": threads.cgroup_quota(),
         "forked_child": _core.threads_set_by() == "fork",
         "parallel_threshold": _core.parallel_threshold,

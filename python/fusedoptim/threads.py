@@ -49,26 +49,23 @@ def _openmp_default() -> str:
     if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip() == n:
         return "OMP_NUM_THREADS"
     return (
-        "all CPUs of the affinity mask" if n == str(affinity()) else "OpenMP's default: threadpool_limits or the like"
+        "all CPUs of the affinity mask"
+        if n == str(_core.num_cpus())
+        else "OpenMP's default: threadpool_limits or the like"
     )
-
-
-def affinity() -> int | None:
-    """The CPUs of the affinity mask of this thread, where the system has one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def openmp_runtimes(maps: Path = Path("/proc/self/maps")) -> list[str]:
     """The OpenMP libraries that are loaded into this process, where the system tells. Each has threads of its own."""
     try:
-        return sorted(set(re.findall(r"(/\S*/lib(?:gomp|omp|iomp)[^/\s]*)$", maps.read_text(), re.MULTILINE)))
+        return sorted(set(re.findall(r"(/.*/lib(?:gomp|omp|iomp)[^/]*)$", maps.read_text(), re.MULTILINE)))
     except OSError:
         return []
 
 
 def warnings() -> list[str]:
     """What has lowered the number of threads without having been asked for it."""
-    mask, cpus = affinity() or 1, os.cpu_count() or 1
+    mask, cpus = _core.num_cpus(), os.cpu_count() or 1
     found = []
     if _core.threads_set_by() == "fork":
         found.append("this is a forked child: its steps run on one thread; start workers by spawn or forkserver")
