@@ -183,16 +183,24 @@ class MuonPlan(_core.Plan):
         super().finish()
         self._write.finish()
 
-    def step(self, grads: Any, values: list[Any], t: Any, options: _core.Options) -> float | None:
-        norm: float | None = super().step(grads, values, t, options)
-        if norm is None or math.isfinite(norm) or not options.require_finite:
+    def step(
+        self, grads: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> float | None:
+        averaged: list[bool | None] = [None]
+        norm: float | None = super().step(grads, values, t, options, averaged)
+        if averaged[0]:
             directions = [self._direction(m, u) for m, u in self._matrices]
-            self._write.step(directions, rates(values), t, alone(options))
+            self._write.step(directions, rates(values), t, alone(options), outcome)
+        else:
+            outcome[0] = False
         return norm
 
-    def step_one(self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options) -> None:
-        super().step_one(tensor, grad, values, t, options)
-        self._write.step_one(tensor, self._direction(*self._matrices[tensor]), rates(values), t, alone(options))
+    def step_one(
+        self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> None:
+        super().step_one(tensor, grad, values, t, options, [None])
+        direction = self._direction(*self._matrices[tensor])
+        self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
 
 
 def rates(values: list[Any]) -> list[list[Any]]:

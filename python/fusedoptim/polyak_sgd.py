@@ -110,7 +110,7 @@ class PolyakSGD(Optimizer):
         FloatingPointError, RuntimeError
             as there.
         """
-        with self._whole:
+        with self._whole():
             if self._accumulated + 1 == self._accumulate:
                 self._size = self._polyak(grads, value, grad_scale)
             super().step(grads, grad_scale=grad_scale, zero_grads=zero_grads)
