@@ -247,7 +247,7 @@ def test_refused_inside_a_block(path: Path, block: str) -> None:
             optimizer.save(path)
         with pytest.raises(RuntimeError, match=r"^cannot load a state inside"):
             optimizer.load(path)
-    with optimizer._turn, pytest.raises(RuntimeError, match=r"^another thread is inside"):
+    with optimizer._turn(), pytest.raises(RuntimeError, match=r"^another thread is inside"):
         optimizer.save(path)
 
 

@@ -101,7 +101,7 @@ def test_a_copy_is_refused_inside_a_block_and_during_a_step(way: str) -> None:
     optimizer = fo.SGD(np.ones(2), ema=0.5)
     with optimizer.using_ema(), pytest.raises(RuntimeError, match=r"^cannot copy an optimizer inside"):
         COPIES[way](optimizer)
-    with optimizer._turn, pytest.raises(RuntimeError, match=r"^another thread is inside"):
+    with optimizer._turn(), pytest.raises(RuntimeError, match=r"^another thread is inside"):
         COPIES[way](optimizer)
     COPIES[way](optimizer).step(np.ones(2))
 
