@@ -35,6 +35,9 @@ def bench(parser: ArgumentParser) -> None:
     rules = ["sgd", "momentum", "rmsprop", "adam"]
     parser.add_argument("--rules", nargs="+", choices=BENCHED, default=rules, help="default: %(default)s")
     parser.add_argument(
+        "--min-exponent", type=exponent, default=SMALLEST, metavar="K", help="smallest array: 2^K; default: %(default)s"
+    )
+    parser.add_argument(
         "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
     )
     parser.add_argument(

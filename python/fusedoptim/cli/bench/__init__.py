@@ -27,7 +27,7 @@ def run(args: Namespace, exponents: Iterable[int] = (4, 10, 14, 18, 22, 26)) -> 
         machine = report.machine()  # its load is that before the measurement
         console = Console()
         console.print("{cpu}, {isa}, {num_threads} threads, load {load:.1f}".format_map(machine), highlight=False)
-        exponents = [k for k in exponents if k <= args.max_exponent]
+        exponents = [k for k in exponents if args.min_exponent <= k <= args.max_exponent]
         total = len(args.rules) * len(exponents)
         try:
             climbing = climb(args.rules, exponents, args.repetitions)
