@@ -50,17 +50,20 @@ def initialisers(module: Path) -> list[int]:
 def main() -> int:
     module = Path(fusedoptim._core.__file__)
     ranges = wide_ranges(Path(sys.argv[1]).read_text())
+
+    def is_chosen(address: int) -> bool:
+        return any(address in part for part in ranges)
+
     wide = list(wide_instructions(module))
-    inside = [each for each in wide if any(each[0] in part for part in ranges)]
-    outside = [each for each in wide if each not in set(inside)]
+    outside = [each for each in wide if not is_chosen(each[0])]
     first = initialisers(module)
-    print(f"{len(inside)} wide instructions in {len(ranges)} pieces of code, {len(first)} initialisers")
-    if len(inside) < 1000 or not first:
+    misplaced = [address for address in first if is_chosen(address)]
+    print(f"{len(wide)} wide instructions in {len(ranges)} pieces of code, {len(first)} initialisers")
+    if len(wide) < 1000 or not first:
         print("the map, the listing or the sections were misread")
         return 1
     for address, text in outside:
         print(f"{address:x}: {text}")
-    misplaced = [address for address in first if any(address in part for part in ranges)]
     for address in misplaced:
         print(f"{address:x}: runs at import")
     return int(bool(outside or misplaced))
