@@ -13,6 +13,10 @@ from pathlib import Path
 
 import fusedoptim._core
 
+# Encoded with VEX or EVEX, which a CPU without AVX does not know.
+WIDE_NAMES = re.compile(
+    r"(v[a-z]\w*|k[a-z]+[bwdq]|(andn|bextr|blsi|blsmsk|blsr|bzhi|mulx|pdep|pext|rorx|s[ah][rl]x)[lq]?) "
+)
 WIDE = ("kernels_avx2.dir", "kernels_avx512.dir")
 
 
@@ -24,15 +28,13 @@ def wide_ranges(link_map: str) -> list[range]:
 
 
 def wide_instructions(module: Path) -> Iterator[tuple[int, str]]:
-    """Those that a CPU without AVX does not have: all that are encoded with VEX or EVEX."""
+    """Where they are, and what."""
     listing = subprocess.run(
         ["objdump", "--disassemble", "--no-show-raw-insn", module], capture_output=True, text=True, check=True
     ).stdout
     for line in listing.splitlines():
         address, _, text = line.partition(":\t")
-        if re.match(
-            r"v[a-z]+[a-z0-9]* |k[a-z]+[bwdq] |(andn|bextr|bls\w+|bzhi|mulx|pdep|pext|rorx|s[ah][rl]x)\w* ", text
-        ):
+        if WIDE_NAMES.match(text):
             yield int(address, 16), text.strip()
 
 
