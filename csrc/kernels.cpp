@@ -332,7 +332,8 @@ constexpr bool is_measured<Rule, std::void_t<decltype(&Rule::measure)>> = true;
 // A rule that measures row by row makes both passes over a row while it is in cache.
 template <class Rule>
 constexpr bool is_by_row() {
-  return own_state<Rule>() >= 0 && Rule::signature.state[own_state<Rule>()].shape == Shape::row;
+  constexpr int own = own_state<Rule>();
+  return own >= 0 && Rule::signature.state[own < 0 ? 0 : own].shape == Shape::row;
 }
 
 template <class Rule, std::size_t... I>

@@ -1,6 +1,8 @@
 #include "parallel.hpp"
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -20,7 +22,9 @@ std::atomic<int> cpu_quota{0};
 
 // GNU OpenMP's worker threads do not survive a fork: a region in the child would wait for them for ever.
 bool forked_child = false;
+#ifndef _WIN32
 const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked_child = true; });
+#endif
 
 std::size_t span_at(const std::vector<std::size_t>& starts, std::size_t element) {
   return std::size_t(std::upper_bound(starts.begin(), starts.end() - 1, element) - starts.begin()) - 1;

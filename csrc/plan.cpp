@@ -109,9 +109,9 @@ std::vector<Work> Plan::with_rows(const std::vector<Touched>& touched) {
   auto next = touched.begin();
   for (const Tensor& tensor : tensors)
     if (next != touched.end() && next->tensor == &tensor)
-      add_rows(expanded[tensor.w.dtype], span_of(tensor), row(), next++->grad);
+      add_rows(expanded[std::size_t(tensor.w.dtype)], span_of(tensor), row(), next++->grad);
     else
-      expanded[tensor.w.dtype].add(span_of(tensor));
+      expanded[std::size_t(tensor.w.dtype)].add(span_of(tensor));
   return expanded;
 }
 

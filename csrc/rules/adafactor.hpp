@@ -25,7 +25,7 @@ struct Adafactor {
                                            hyper::weight_decay(0),
                                            {"t", 1, Domain::count}}};
   static constexpr int n_passes = 3;
-  static constexpr Moved moved[] = {{0b11, 0}, {0b10, 0}, {0b11, 0b01}};
+  static constexpr Moved moved[n_passes] = {{0b11, 0}, {0b10, 0}, {0b11, 0b01}};
   double lr, eps1, eps2, d;
   T beta2, rest2, floor, keep;
 

@@ -42,11 +42,11 @@ inline double absolute(double x) { return fabs(x); }
 // As NumPy's maximum, minimum and sign, of NaN too.
 template <class T>
 T larger(T a, T b) {
-  return (a >= b) | (a != a) ? a : b;
+  return ((a >= b) | (a != a)) ? a : b;
 }
 template <class T>
 T smaller(T a, T b) {
-  return (a <= b) | (a != a) ? a : b;
+  return ((a <= b) | (a != a)) ? a : b;
 }
 template <class T>
 T sign(T x) {

@@ -15,7 +15,7 @@ struct SM3 {
   static constexpr Signature signature = {
       "sm3", {{"m"}, {"v", Shape::axes}}, {hyper::lr(0.1), hyper::momentum(0.9), hyper::eps_root(1e-8)}};
   static constexpr int n_passes = 1;
-  static constexpr Moved moved[] = {{0b111, 0b101}};
+  static constexpr Moved moved[n_passes] = {{0b111, 0b101}};
   T lr, momentum, rest, eps_root;
 
   SM3(double lr, double momentum, double eps_root)

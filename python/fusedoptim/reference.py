@@ -796,7 +796,7 @@ def chunk_square_sums(rows: Array) -> Iterator[Array]:
     for begin in range(0, rows.shape[1], 4096):
         squares = np.square(rows[:, begin : begin + 4096], dtype=np.float64)
         padded = np.pad(squares, ((0, 0), (0, -squares.shape[1] % 32)))
-        lanes = np.add.reduce(padded.reshape(len(rows), -1, 32), axis=1)
+        lanes = np.add.reduce(padded.reshape(len(rows), padded.shape[1] // 32, 32), axis=1)
         while lanes.shape[1] > 1:
             lanes = lanes[:, : lanes.shape[1] // 2] + lanes[:, lanes.shape[1] // 2 :]
         yield lanes[:, 0]
