@@ -91,3 +91,69 @@ def instructions(session: nox.Session) -> None:
     """Counts the instructions of each kernel; -- --write records them."""
     session.install("cmake", "ninja", "pybind11")
     session.run("python", "bench/instructions.py", *(session.posargs or ["--check"]))
+
+
+def instrumented(session: nox.Session, flags: str, **compilers: str) -> None:
+    """Installs a build with these flags, which keeps a tree of its own."""
+    session.install(".[test]", "scikit-build-core", "pybind11")
+    session.install(
+        "--no-deps",
+        "--force-reinstall",
+        f"-Cbuild-dir=build/{session.name}",
+        "-Ccmake.build-type=RelWithDebInfo",
+        "-Cinstall.strip=false",
+        ".",
+        env={"CXXFLAGS": f"{flags} -g -fno-omit-frame-pointer", "LDFLAGS": flags, **compilers},
+    )
+
+
+def library(session: nox.Session, compiler: str, name: str) -> str:
+    found = session.run(compiler, f"-print-file-name={name}", external=True, silent=True)
+    return str(found).strip()
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """The tests under AddressSanitizer and UndefinedBehaviorSanitizer; takes an hour. Arguments after -- go to pytest."""
+    instrumented(session, "-fsanitize=address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS")
+    env = {
+        # The interpreter is not instrumented, so the library has to be there first; with it that of C++, or it would not
+        # see exceptions being thrown.
+        "LD_PRELOAD": " ".join(library(session, "g++", name) for name in ("libasan.so", "libstdc++.so")),
+        # Else small objects of Python's would lie in blocks that the sanitizer takes for one.
+        "PYTHONMALLOC": "malloc",
+        # CPython leaves to the end of the process what it allocates once, so that leaks cannot be told from it.
+        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=3",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    # Under it address space is reserved by the terabyte, and cannot be limited; the other compiles kernels.cpp by itself.
+    left_out = ["--ignore=tests/test_out_of_memory.py", "--ignore=tests/test_symbols.py"]
+    session.run("pytest", *left_out, *session.posargs, env=env)
+
+
+THREADED = ["tests/test_concurrency.py", "tests/test_threads.py", "tests/test_step.py", "tests/test_matrices.py"]
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """The threaded tests under ThreadSanitizer; needs clang and libomp-dev. Arguments after -- go to pytest."""
+    # GCC's OpenMP is not instrumented, and its barriers would be taken for races. Clang's tells the sanitizer of them
+    # through archer, which comes with libomp.
+    instrumented(session, "-fsanitize=thread", CC="clang", CXX="clang++")
+    env = {
+        "LD_PRELOAD": library(session, "clang", "libclang_rt.tsan-x86_64.so"),
+        "OMP_TOOL_LIBRARIES": str(Path(library(session, "clang", "")).parents[1] / "libarcher.so"),
+        # Of what is not instrumented, CPython and NumPy, neither accesses nor locks are seen.
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1 report_signal_unsafe=0",
+        "OMP_NUM_THREADS": "4",
+    }
+    # A forked child of a process with threads has no working sanitizer.
+    session.run("pytest", "-k", "not fork", *(session.posargs or THREADED), env=env)
+
+
+@nox.session
+def valgrind(session: nox.Session) -> None:
+    """Every kernel once under memcheck; needs valgrind, which hides AVX-512."""
+    session.install(".[test]")
+    command = ["valgrind", "--quiet", "--error-exitcode=9", "--suppressions=tests/sanitizers/valgrind.supp"]
+    session.run(*command, "python", "tests/sanitizers/every_kernel.py", external=True, env={"PYTHONMALLOC": "malloc"})
