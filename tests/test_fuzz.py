@@ -43,7 +43,7 @@ REFUSALS = (TypeError, ValueError, IndexError, KeyError, RuntimeError, FloatingP
 def spoiled(rng: random.Random, array: np.ndarray) -> Any:
     try:
         return rng.choice(SPOILS)(array.copy())
-    except (ValueError, IndexError, np.exceptions.AxisError):  # not of so few axes
+    except (ValueError, IndexError, KeyError):  # not of so few axes, or of another dtype already
         return None
 
 
