@@ -108,8 +108,9 @@ def instructions(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """The long runs of the tests of checkpoints: 500 kills, 100,000 hostile files."""
+    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps."""
     session.install(".[test]")
+    session.run("pytest", "-rP", "-m", "nightly", *session.posargs)
     session.run("pytest", "-rP", "tests/test_checkpoint.py", *session.posargs, env={"FUSEDOPTIM_NIGHTLY": "1"})
 
 
@@ -244,6 +245,74 @@ def review(session: nox.Session) -> None:
     session.run("repo-review", ".")
     for platform in ("linux", "macos", "windows"):
         session.run("cibuildwheel", "--print-build-identifiers", "--platform", platform)
+
+
+def instrumented(session: nox.Session, flags: str, **compilers: str) -> None:
+    """Installs a build with these flags, which keeps a tree of its own."""
+    session.install(".[test]", "scikit-build-core", "pybind11")
+    session.install(
+        "--no-deps",
+        "--force-reinstall",
+        f"-Cbuild-dir=build/{session.name}",
+        "-Ccmake.build-type=RelWithDebInfo",
+        "-Cinstall.strip=false",
+        ".",
+        env={"CXXFLAGS": f"{flags} -g -fno-omit-frame-pointer", "LDFLAGS": flags, **compilers},
+    )
+
+
+def library(session: nox.Session, compiler: str, name: str) -> str:
+    found = session.run(compiler, f"-print-file-name={name}", external=True, silent=True)
+    return str(found).strip()
+
+
+@nox.session(default=False)
+def asan(session: nox.Session) -> None:
+    """The tests under AddressSanitizer and UndefinedBehaviorSanitizer; takes an hour. Arguments after -- go to pytest."""
+    instrumented(session, "-fsanitize=address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS")
+    env = {
+        # The interpreter is not instrumented, so the library has to be there first; with it that of C++, or it would not
+        # see exceptions being thrown.
+        "LD_PRELOAD": " ".join(library(session, "g++", name) for name in ("libasan.so", "libstdc++.so")),
+        # Else small objects of Python's would lie in blocks that the sanitizer takes for one.
+        "PYTHONMALLOC": "malloc",
+        # CPython leaves to the end of the process what it allocates once, so that leaks cannot be told from it.
+        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=3",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    # Under it address space is reserved by the terabyte, and cannot be limited; the other compiles kernels.cpp by itself.
+    left_out = ["--ignore=tests/test_out_of_memory.py", "--ignore=tests/test_symbols.py"]
+    session.run("pytest", *left_out, *session.posargs, env=env)
+
+
+THREADED = ["tests/test_concurrency.py", "tests/test_threads.py", "tests/test_step.py", "tests/test_matrices.py"]
+
+
+@nox.session(default=False)
+def tsan(session: nox.Session) -> None:
+    """The threaded tests under ThreadSanitizer; needs clang and libomp-dev. Arguments after -- go to pytest."""
+    # GCC's OpenMP is not instrumented, and its barriers would be taken for races. Clang's tells the sanitizer of them
+    # through archer, which comes with libomp. The sanitizer is GCC's, which has the same interface: Clang 14's as a library
+    # does not start. It needs addresses that are not drawn at random from all there are (setarch).
+    instrumented(session, "-fsanitize=thread", CC="clang", CXX="clang++")
+    env = {
+        "OMP_TOOL_LIBRARIES": str(Path(library(session, "clang", "")).parents[1] / "libarcher.so"),
+        # Of what is not instrumented, CPython and NumPy, neither accesses nor locks are seen.
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1 report_signal_unsafe=0",
+        "OMP_NUM_THREADS": "4",
+    }
+    # A forked child of a process with threads has no working sanitizer.
+    preload = f"LD_PRELOAD={library(session, 'g++', 'libtsan.so')}"
+    tests = ["pytest", "-k", "not fork", *(session.posargs or THREADED)]
+    session.run("setarch", "-R", "env", preload, *tests, external=True, env=env)
+
+
+@nox.session(default=False)
+def valgrind(session: nox.Session) -> None:
+    """Every kernel once under memcheck; needs valgrind, which hides AVX-512."""
+    session.install(".[test]")
+    command = ["valgrind", "--quiet", "--error-exitcode=9", "--suppressions=tests/sanitizers/valgrind.supp"]
+    session.run(*command, "python", "tests/sanitizers/every_kernel.py", external=True, env={"PYTHONMALLOC": "malloc"})
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def test_openmp_runtimes(tmp_path: Path) -> None:
     assert fo.threads.openmp_runtimes(maps) == []
     line = "7f0-7f1 r-xp 0 fe:00 1     {}\n"
     libraries = ["/usr/lib/libgomp.so.1.0.0", "/a b/torch/lib/libgomp-a34b.so.1", "/x/libiomp5.so", "/x/libomp.so.5"]
-    others = ["/usr/lib/libm.so.6", "[heap]", "/x/libcompiler.so"]
-    maps.write_text("".join(line.format(path) for path in [*libraries, *libraries, *others]))
+    others = ["/usr/lib/libm.so.6", "[heap]", "/x/libcompiler.so", ""]
+    maps.write_text("".join(line.format(path) for each in libraries for path in [each, each, *others]))
     assert fo.threads.openmp_runtimes(maps) == sorted(libraries)
 
 

@@ -83,8 +83,10 @@ def nest() -> list[np.ndarray]:
 @pytest.mark.parametrize("way", STEPS)
 def test_interrupted_step(way: str, interrupt_after: Callable[[float], object]) -> None:
     optimizer, twin = STEPS[way](nest()), STEPS[way](nest())
-    rng, inside, begin = np.random.default_rng(0), 0, time.perf_counter()
-    for call in range(25):
+    rng, inside = np.random.default_rng(0), 0
+    for call in range(500):
+        if call >= 25 and inside > 3:  # on a busy machine the signal is late, and few calls are interrupted
+            break
         grads = gradients(nest(), call)
         if call % 5 == 4 and "skipped" in way:
             grads[1][3] = np.nan
@@ -99,7 +101,7 @@ def test_interrupted_step(way: str, interrupt_after: Callable[[float], object]) 
             optimizer.step(grads)
         assert counters(optimizer) == counters(twin)
         assert snapshot(optimizer) == snapshot(twin), "counted, and not as after a step"
-    assert inside > 0, f"no call was interrupted in {time.perf_counter() - begin} s"
+    assert inside > 0
 
 
 def of_each(optimizer: fo.Optimizer) -> list[list[bytes]]:
@@ -119,7 +121,9 @@ def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[
             for key, g in enumerate(grads):
                 which.update(key, g)
 
-    for call in range(25):
+    for call in range(500):
+        if call >= 25 and inside > 3:
+            break
         grads = gradients(nest(), call)
         before, counted = of_each(twin), counters(twin)
         start = time.perf_counter()

@@ -58,7 +58,7 @@ def _openmp_default() -> str:
 def openmp_runtimes(maps: Path = Path("/proc/self/maps")) -> list[str]:
     """The OpenMP libraries that are loaded into this process, where the system tells. Each has threads of its own."""
     try:
-        return sorted(set(re.findall(r"(/.*/lib(?:gomp|omp|iomp)[^/]*)$", maps.read_text(), re.MULTILINE)))
+        return sorted(set(re.findall(r"(/.*/lib(?:gomp|omp|iomp)[^/\n]*)$", maps.read_text(), re.MULTILINE)))
     except OSError:
         return []
 
