@@ -106,6 +106,13 @@ def instructions(session: nox.Session) -> None:
     session.run("python", "bench/instructions.py", *(session.posargs or ["--check"]))
 
 
+@nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """The long runs of the tests of checkpoints: 500 kills, 100,000 hostile files."""
+    session.install(".[test]")
+    session.run("pytest", "-rP", "tests/test_checkpoint.py", *session.posargs, env={"FUSEDOPTIM_NIGHTLY": "1"})
+
+
 def temporary(session: nox.Session, name: str) -> Path:
     """An empty folder."""
     folder = Path(session.create_tmp()).resolve() / name
@@ -204,7 +211,11 @@ def old_cpu(session: nox.Session) -> None:
     session.env["OPENBLAS_CORETYPE"] = "NEHALEM"  # NumPy's BLAS misreads the emulated CPU, and dies at import
     python = ("qemu-x86_64", "-cpu", "Nehalem", str(Path(session.bin).resolve() / "python"))
     session.run(*python, "-c", "import fusedoptim as fo; assert fo.available_isas() == ('baseline',)", external=True)
-    kernels = ("tests/test_bits.py", "-k", "nan_stays_nan or mode_is_restored or (equals_reference and moderate)")
+    kernels = (
+        "tests/test_bits.py",
+        "-k",
+        "nan_stays_nan or mode_is_restored or (equals_reference and moderate and defaults and float32)",
+    )
     session.run(*python, "-m", "pytest", "-q", *kernels, external=True)
 
 

@@ -23,4 +23,4 @@ if __name__ == "__main__":
     )
     args = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    raise SystemExit(bench.run(args, range(arguments.SMALLEST, args.max_exponent + 1)))
+    raise SystemExit(bench.run(args, range(arguments.SMALLEST, arguments.LARGEST + 1)))

@@ -202,10 +202,11 @@ PYBIND11_MODULE(_core, m) {
       .def("finish", &Plan::finish)
       .def("bind", &Plan::bind, py::arg("grads"))
       .def_readonly("bound", &Plan::bound)
-      .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("t"), py::arg("options"))
+      .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("t"), py::arg("options"),
+           py::arg("outcome"))
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("t"),
-           py::arg("options"))
-      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"))
+           py::arg("options"), py::arg("outcome"))
+      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"), py::arg("outcome"))
       .def("norm", &Plan::norm, py::arg("grads"), py::arg("options"));
 
   m.def("isa", [] { return active_table().isa; });
@@ -213,6 +214,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("set_isa", &use_isa, py::arg("name"));
 
   m.def("num_threads", &num_threads, py::arg("requested") = 0);
+  m.def("threads_set_by", &threads_set_by);
+  m.def("num_cpus", &num_cpus);
   m.def("set_default_threads", &set_default_threads, py::arg("n"));
   m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
   m.def("has_openmp", &has_openmp);

@@ -101,24 +101,36 @@ struct Stream<Storage, Unused> : Stream<Storage, Own> {
   using Stream<Storage, Own>::Stream;
 };
 
-// A ring of rows of past gradients: summed row by row before a tile begins.
+// A ring of rows of past gradients: summed before a tile begins, oldest first, some rows at a time for the memory's
+// sake.
 template <class Storage, class T>
 struct Stream<Storage, Past<T>&> {
-  typename Storage::Stored* newest;
+  using Stored = typename Storage::Stored;
+  Stored* newest;
   T sum[tile];
 
-  // Not inlined: inside `loop`, GCC 12 leaves the sum scalar.
   template <class Rule>
-  __attribute__((noinline)) Stream(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t n)
-      : newest(at<typename Storage::Stored>(span.arrays[argument], rule.newest * span.n + offset)) {
+  Stream(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t n) {
+    const auto row = [&](std::size_t age) {
+      const std::size_t k = (rule.newest + rule.window - age) % rule.window;
+      return at<Stored>(span.arrays[argument], k * span.n + offset);
+    };
+    newest = row(0);
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
-    for (std::size_t age = rule.window - 1; age > 0; --age) {
-      const std::size_t row = (rule.newest + rule.window - age) % rule.window;
-      const auto* data = at<typename Storage::Stored>(span.arrays[argument], row * span.n + offset);
-#pragma omp simd
-      for (std::size_t i = 0; i < n; ++i) sum[i] = sum[i] + Storage::load(data[i]);
-    }
+    std::size_t age = rule.window - 1;
+    for (; age >= 4; age -= 4) add(n, row(age), row(age - 1), row(age - 2), row(age - 3));
+    if (age == 3) add(n, row(3), row(2), row(1));
+    if (age == 2) add(n, row(2), row(1));
+    if (age == 1) add(n, row(1));
   }
+
+  // Not inlined: inside `loop`, GCC 12 leaves the sum scalar.
+  template <class... Rows>
+  __attribute__((noinline)) void add(std::size_t n, Rows... rows) {
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) sum[i] = (sum[i] + ... + Storage::load(rows[i]));
+  }
+
   Past<T> load(std::size_t i) const { return {sum[i], 0}; }
   void store(std::size_t i, const Past<T>& past) const { Storage::store(newest[i], past.newest); }
 };

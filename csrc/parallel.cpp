@@ -5,6 +5,7 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 
 #include "dispatch.hpp"
 
@@ -16,8 +17,8 @@ namespace fusedoptim {
 
 namespace {
 
-int default_threads = 0;
-int cpu_quota = 0;
+std::atomic<int> default_threads{0};  // both are set while steps of other threads may run
+std::atomic<int> cpu_quota{0};
 
 // GNU OpenMP's worker threads do not survive a fork: a region in the child would wait for them for ever.
 bool forked_child = false;
@@ -184,22 +185,74 @@ void Work::reserve(std::size_t more_spans) {
 
 bool has_openmp() { return true; }
 
-static int wanted_threads(int requested) {
+namespace {
+
+struct Limit {
+  int n;
+  const char* name;
+};
+
+Limit wanted(int requested) {
   constexpr int most = 1024;  // each of them is a share of the work
-  return std::min(most, requested > 0 ? requested : default_threads > 0 ? default_threads : omp_get_max_threads());
+  if (requested > 0) return {std::min(most, requested), "requested"};
+  if (const int n = default_threads; n > 0) return {std::min(most, n), "default"};
+  return {std::min(most, omp_get_max_threads()), "openmp"};
 }
 
-int num_threads(int requested) {
-  if (forked_child || omp_in_parallel()) return 1;
-  const int cpus = omp_get_num_procs();  // of the affinity mask
-  return std::min(wanted_threads(requested), cpu_quota > 0 ? std::min(cpus, cpu_quota) : cpus);
+int wanted_threads(int requested) { return wanted(requested).n; }
+
+Limit granted(int requested) {
+  if (forked_child) return {1, "fork"};
+  if (omp_in_parallel()) return {1, "nested"};
+  Limit least = wanted(requested);
+  for (const Limit& limit : {Limit{num_cpus(), "affinity"}, Limit{cpu_quota, "cgroup_quota"},
+                             Limit{omp_get_thread_limit(), "OMP_THREAD_LIMIT"}})
+    if (limit.n > 0 && limit.n < least.n) least = limit;
+  return least;
 }
+
+// Whether so many threads can run beside this one. OpenMP would end the process where it cannot start one, for want of
+// memory or by a limit on processes; so they are tried before its first region of so many.
+bool can_start(int n) {
+  std::vector<pthread_t> started;
+  started.reserve(std::size_t(n));
+  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;  // holds them, so that all are there at once
+  const auto wait = [](void* gate) -> void* {
+    pthread_mutex_lock(static_cast<pthread_mutex_t*>(gate));
+    pthread_mutex_unlock(static_cast<pthread_mutex_t*>(gate));
+    return nullptr;
+  };
+  pthread_mutex_lock(&gate);
+  for (pthread_t thread; int(started.size()) < n && pthread_create(&thread, nullptr, wait, &gate) == 0;)
+    started.push_back(thread);
+  pthread_mutex_unlock(&gate);
+  for (const pthread_t thread : started) pthread_join(thread, nullptr);
+  return int(started.size()) == n;
+}
+
+// The team of a region: all that is granted, or this thread alone. OpenMP keeps a team for each thread that begins
+// regions.
+int team_of(int requested) {
+  thread_local int last = 1;
+  const int n = granted(requested).n;
+  if (n > last && !can_start(n - 1)) return 1;
+  return n == 1 ? 1 : last = n;
+}
+
+}  // namespace
+
+int num_threads(int requested) { return granted(requested).n; }
+const char* threads_set_by() { return granted(0).name; }
+int num_cpus() { return omp_get_num_procs(); }
 
 #else
 
 bool has_openmp() { return false; }
 static int wanted_threads(int) { return 1; }
+static int team_of(int) { return 1; }
 int num_threads(int) { return 1; }
+const char* threads_set_by() { return "no openmp"; }
+int num_cpus() { return 1; }
 static int omp_get_thread_num() { return 0; }
 static int omp_get_num_threads() { return 1; }
 
@@ -208,7 +261,7 @@ static int omp_get_num_threads() { return 1; }
 void run(Work* works, const Row& row, const std::function<bool(double)>& decide, int requested) {
   std::size_t n = 0, n_repeats = 0;
   for (int d = 0; d < n_dtypes; ++d) n += works[d].starts.back(), n_repeats += works[d].n_repeats;
-  const int team = n + n_repeats < parallel_threshold ? 1 : num_threads(requested);
+  const int team = n + n_repeats < parallel_threshold ? 1 : team_of(requested);
   // As many shares as threads were wanted, so that one machine cuts the work as a larger one would.
   const auto shares = std::size_t(team == 1 ? 1 : (wanted_threads(requested) + team - 1) / team * team);
   const bool measured = row.measure[0] != nullptr;

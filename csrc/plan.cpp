@@ -101,8 +101,10 @@ std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed
   return touched;
 }
 
-// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all.
+// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all. Empty where
+// that is `works`.
 std::vector<Work> Plan::with_rows(const std::vector<Touched>& touched) {
+  if (touched.empty()) return {};
   std::vector<Work> expanded(n_dtypes);
   auto next = touched.begin();
   for (const Tensor& tensor : tensors)
@@ -160,16 +162,19 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
   }
 }
 
-py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options) {
+static void note(const py::list& outcome, bool taken) { outcome[0] = py::bool_(taken); }
+
+py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options,
+                      const py::list& outcome) {
   take_values(values, t, options);
   const std::vector<Touched> touched = take_grads(grads, options.zero_grads);
-  std::vector<Work> expanded;
-  if (!touched.empty()) expanded = with_rows(touched);
+  std::vector<Work> expanded = with_rows(touched);
   Work* const todo = touched.empty() ? works : expanded.data();
   double norm = 0;
+  bool taken = true;
   const auto decide = [&](double square_sum) {
     norm = std::sqrt(square_sum) / std::fabs(options.grad_scale);
-    if (options.require_finite && !std::isfinite(norm)) return false;
+    if (options.require_finite && !std::isfinite(norm)) return taken = false;
     if (norm > options.clip_norm)
       for (Settings& s : settings) s.scale *= options.clip_norm / norm;
     return true;
@@ -182,10 +187,12 @@ py::object Plan::step(const py::object& grads, const py::list& values, double t,
     else
       run(todo, row(), nullptr, options.num_threads);
   }
+  note(outcome, taken);
   return needs_norm ? py::object(py::float_(norm)) : py::none();
 }
 
-void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, double t, const Options& options) {
+void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, double t, const Options& options,
+                    const py::list& outcome) {
   bound = py::none();
   Tensor& tensor = tensors.at(i);
   take_values(values, t, options);
@@ -196,11 +203,14 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
     one[tensor.w.dtype].add(span_of(tensor));
   else
     add_rows(one[tensor.w.dtype], span_of(tensor), row(), touched[0].grad);
-  const py::gil_scoped_release release;
-  run(one, row(), nullptr, options.num_threads);
+  {
+    const py::gil_scoped_release release;
+    run(one, row(), nullptr, options.num_threads);
+  }
+  note(outcome, true);
 }
 
-void Plan::accumulate(const py::object& grads, const Options& options) {
+void Plan::accumulate(const py::object& grads, const Options& options, const py::list& outcome) {
   take_grads(grads, options.zero_grads);
   Settings settings;
   settings.zero_grads = options.zero_grads;
@@ -209,12 +219,16 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
     const Span& span = span_of(tensor);
     sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings});
   }
-  const py::gil_scoped_release release;
-  run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);
+  {
+    const py::gil_scoped_release release;
+    run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);
+  }
+  note(outcome, true);
 }
 
 double Plan::norm(const py::object& grads, const Options& options) {
-  take_grads(grads, false);
+  const std::vector<Touched> touched = take_grads(grads, false);
+  std::vector<Work> expanded = with_rows(touched);
   for (Settings& s : settings) s.count = options.accumulate;
   double norm = 0;
   const auto decide = [&](double square_sum) {
@@ -222,7 +236,7 @@ double Plan::norm(const py::object& grads, const Options& options) {
     return false;
   };
   const py::gil_scoped_release release;
-  run(works, row(), decide, options.num_threads);
+  run(touched.empty() ? works : expanded.data(), row(), decide, options.num_threads);
   return norm;
 }
 

@@ -42,14 +42,18 @@ class Plan {
 
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
   // before anything has changed. `values` has a list for each group: the rule's hyper-parameters in order, where None
-  // stands for t, then the L2 penalty. Returns the norm of the gradients if it had to be computed.
-  py::object step(const py::object& grads, const py::list& values, double t, const Options& options);
+  // stands for t, then the L2 penalty. Returns the norm of the gradients if it had to be computed. `outcome` is a list
+  // of one, which becomes True where the step is taken and False where it is skipped: a signal that comes during the
+  // step is handled between its end and whatever Python does next, so that what is returned may be lost.
+  py::object step(const py::object& grads, const py::list& values, double t, const Options& options,
+                  const py::list& outcome);
 
   // The same for one tensor alone.
-  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, double t, const Options& options);
+  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, double t, const Options& options,
+                const py::list& outcome);
 
   // Adds the gradients to their sums.
-  void accumulate(const py::object& grads, const Options& options);
+  void accumulate(const py::object& grads, const Options& options, const py::list& outcome);
 
   // The norm of the gradients, unscaled, or of their mean with those of their sums; changes no array.
   double norm(const py::object& grads, const Options& options);

@@ -59,7 +59,8 @@ ONE_NUMBER = {"tensor": "one number for each tensor", "row": "one number for eac
 
 def write() -> None:
     """Writes all pages and tables, and removes those of optimizers that are no more."""
-    files = {f"{name}.md": page for name, page in pages()} | {"table.inc": optimizers(), "kernels.inc": kernels()}
+    tables = {"table.inc": optimizers(), "kernels.inc": kernels(), "deviations.inc": deviations()}
+    files = {f"{name}.md": page for name, page in pages()} | tables
     for path in {*OUT.glob("*.md"), *OUT.glob("*.inc")} - {OUT / "index.md"}:
         if path.name not in files:
             path.unlink()
@@ -173,6 +174,29 @@ def kernels() -> str:
         arrays = ["w", "g", *(name for name, _ in states)]
         rows.append((literal([rule]), literal(arrays), literal(_core.rule_hypers[rule])))
     return table(rows, "25 25 50")
+
+
+def deviations() -> str:
+    """The table of what differs from the papers and from other libraries, and a line of the optimizers of which nothing does."""
+    rows, without = [("optimizer", "from", "what")], []
+    for cls in classes():
+        found = deviations_of(cls)
+        rows += [(f":class:`{cls.__name__}`", who, what) for who, what in found]
+        without += [] if found else [f":class:`{cls.__name__}`"]
+    return f".. currentmodule:: fusedoptim\n\n{table(rows, '18 18 64')}\nNone: {', '.join(without)}.\n"
+
+
+def deviations_of(cls: type[fo.Optimizer]) -> list[tuple[str, str]]:
+    """From whom an optimizer differs, and how, as its docstring lists it or says that there are none."""
+    told = re.search(
+        r"^\*Deviations\.\*(?: None\b.*|\n\n((?:- .+: .+\n(?:  .+\n)*)+))$", str(inspect.getdoc(cls)), re.MULTILINE
+    )
+    if told is None:
+        raise ValueError(
+            f'the notes of {cls.__name__} must have "*Deviations.*" with a list of "- who: what", or "None."'
+        )
+    items = re.findall(r"^- (.+?): (.+(?:\n  .+)*)", told[1] or "", re.MULTILINE)
+    return [(who, " ".join(what.split())) for who, what in items]
 
 
 def table(rows: Iterable[tuple[str, ...]], widths: str) -> str:

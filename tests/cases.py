@@ -15,11 +15,11 @@ import fusedoptim as fo
 
 from .elsewhere import (
     Elsewhere,
-    like_cautious,
     like_optax,
     like_optax_chain,
     like_rowwise_adagrad,
     like_rowwise_adam,
+    like_timm,
     like_torch,
 )
 
@@ -346,14 +346,19 @@ CASES = [
         fo.Lion,
         {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3, "cautious": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.3},
-        like=[like_cautious("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
+        like=[like_timm("Lion", "lion", caution=True, lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
     ),
-    Case(fo.Adam, {"cautious": True}, {}, like=[like_cautious("Adam", lr=1e-3)]),
+    Case(
+        fo.Adam,
+        {"cautious": True},
+        {},
+        like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=1e-3, weight_decay=0.0)],
+    ),
     Case(
         fo.AdamW,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "cautious": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
-        like=[like_cautious("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+        like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
     ),
     Case(
         fo.Nesterov,

@@ -4,8 +4,12 @@ Each is a function of the weights and the gradients of each step, lists of float
 end. A package that is not installed is a skip.
 """
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -46,27 +50,27 @@ def like_torch(
     return run
 
 
-def like_cautious(name: str, module: str = "torch.optim", weight_decay: float = 0.0, **keywords: Any) -> Any:
-    """One of `like_torch` without its decay, whose steps are masked as the authors' of cautious optimizers do."""
+def like_timm(name: str, module: str, **keywords: Any) -> Any:
+    """One of `like_torch` from a file of timm, without timm's models, which need a package that goes with few of torch."""
+    like = like_torch(name, f"timm.optim.{module}", **keywords)
 
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
-        torch = package("torch")
-        package(module.partition(".")[0])
-        params = [torch.tensor(w, requires_grad=True) for w in start]
-        optimizer = getattr(import_module(module), name)(params, weight_decay=0.0, **keywords)
-        for grads in steps:
-            before = [param.detach().clone() for param in params]
-            for param, g in zip(params, grads, strict=True):
-                param.grad = torch.tensor(g)
-            optimizer.step()
-            for param, w in zip(params, before, strict=True):
-                u = w - param.detach()
-                mask = (u * param.grad > 0).to(u.dtype)
-                mask /= mask.mean().clamp(min=1e-3)
-                param.data = (1 - keywords["lr"] * weight_decay) * w - u * mask
-        return [param.detach().numpy() for param in params]
+        package("torch")
+        found = find_spec("timm")
+        if found is None or found.origin is None:
+            pytest.skip("timm, with which to compare, is not installed")
+        with pytest.MonkeyPatch.context() as patch:
+            for bare in ("timm", "timm.optim"):
+                patch.setitem(sys.modules, bare, ModuleType(bare))
+                patch.setattr(
+                    sys.modules[bare],
+                    "__path__",
+                    [str(Path(found.origin).parents[1] / bare.replace(".", "/"))],
+                    raising=False,
+                )
+            return like(start, steps)
 
-    run.__name__ = f"cautious {module}.{name}"
+    run.__name__ = like.__name__
     return run
 
 

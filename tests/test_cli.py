@@ -36,7 +36,7 @@ def test_module_runs() -> None:
         [sys.executable, "-m", "fusedoptim", "--help"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("demo", "bench", "info"))
+    assert all(command in done.stdout for command in ("demo", "bench", "doctor", "info"))
 
 
 def test_import_needs_numpy_alone() -> None:
@@ -159,6 +159,7 @@ def test_missing_extra(command: str, package: str) -> None:
         "bench --isa sse",
         "bench --json /",
         "info --color",
+        "doctor --fast",
     ],
 )
 def test_bad_arguments(args: str) -> None:

@@ -5,6 +5,7 @@ import inspect
 import re
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,20 +85,62 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
         assert not set(SECTIONS) - set(found), "sections are missing"
 
 
-def test_docs_reach_every_public_name() -> None:
-    """By a page that is written by hand, or by one of those that docs/pages.py makes."""
+@pytest.fixture(scope="module")
+def pages() -> Any:
+    """The module that makes pages of the documentation."""
     if not DOCS.is_dir():
         pytest.skip(f"{DOCS} is not there")
     spec = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
     assert spec and spec.loader
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_docs_reach_every_public_name(pages: Any) -> None:
+    """By a page that is written by hand, or by one of those that docs/pages.py makes."""
     made = [page for _, page in pages.pages()]
     written = [path.read_text() for path in (*DOCS.glob("*.md"), DOCS / "optimizers" / "index.md")]
     reached = set(re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)", "\n".join(made + written), re.MULTILINE))
     assert not (lacking := set(PUBLIC) - reached), f"the documentation lacks {sorted(lacking)}"
     table = pages.optimizers()
     assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
+
+
+def test_every_optimizer_tells_its_deviations(pages: Any) -> None:
+    """What differs from papers and other libraries, or that nothing does: of all, and each line of a docstring's list."""
+    table = pages.deviations()
+    for optimizer in pages.classes():
+        listed = inspect.getdoc(optimizer).partition("*Deviations.*")[2].partition("\n\nExamples")[0]
+        assert len(pages.deviations_of(optimizer)) == len(re.findall(r"^- ", listed, re.MULTILINE))
+        assert f":class:`{optimizer.__name__}`" in table
+
+
+@pytest.mark.parametrize(
+    ("told", "deviations"),
+    [
+        ("*Deviations.* None.", []),
+        ("*Deviations.* None from the paper.\n\nMore.", []),
+        (
+            "*Deviations.*\n\n- torch: adds\n  twice: so.\n- optax: none.",
+            [("torch", "adds twice: so."), ("optax", "none.")],
+        ),
+        ("", None),
+        ("*Deviations.*", None),
+        ("*Deviations.* Some.", None),
+        ("*Deviations.*\n\n- torch: adds.\n- without a name", None),
+    ],
+)
+def test_deviations_are_read(pages: Any, told: str, deviations: list[tuple[str, str]] | None) -> None:
+    class Told(fo.SGD):
+        pass
+
+    Told.__doc__ = f"One line.\n\nNotes\n-----\n{told}\n\nExamples\n--------\n"
+    if deviations is None:
+        with pytest.raises(ValueError, match="the notes of Told must have"):
+            pages.deviations_of(Told)
+    else:
+        assert pages.deviations_of(Told) == deviations
 
 
 @pytest.mark.parametrize("optimizer", sorted(set(fo.Optimizer.registry.values()), key=str))

@@ -148,3 +148,14 @@ def test_negative_arguments(name: str) -> None:
 def test_not_parameter_by_parameter() -> None:
     with pytest.raises(ValueError, match="needs all gradients at once"):
         fo.PolyakSGD(np.ones(1)).stepping()
+
+
+def test_rows_of_a_table() -> None:
+    """As the whole gradient, which is zero elsewhere; a row that comes twice has the sum."""
+    table, other = normal(0, 9, 4), normal(0, 9, 4)
+    rows, values, g = np.array([7, 2, 7]), normal(1, 3, 4), np.zeros((9, 4), np.float32)
+    np.add.at(g, rows, values)
+    fo.PolyakSGD({"table": table}).step({"table": fo.RowGrad(rows, values)}, value=2.0)
+    fo.PolyakSGD({"table": other}).step({"table": g}, value=2.0)
+    np.testing.assert_allclose(table, other, rtol=1e-6)
+    assert (table != normal(0, 9, 4)).any(axis=1).tolist() == [k in rows for k in range(9)]

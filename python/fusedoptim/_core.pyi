@@ -75,6 +75,7 @@ __all__: list[str] = [
     "noisy_sgd",
     "noisy_sgd_rows",
     "novograd",
+    "num_cpus",
     "num_threads",
     "optimistic_gradient_descent",
     "optimistic_gradient_descent_rows",
@@ -115,6 +116,7 @@ __all__: list[str] = [
     "signum",
     "signum_rows",
     "sm3",
+    "threads_set_by",
     "traffic0",
     "traffic1",
     "traffic2",
@@ -160,7 +162,7 @@ class Options:
 
 class Plan:
     def __init__(self, rule: str, n_groups: typing.SupportsInt | typing.SupportsIndex) -> None: ...
-    def accumulate(self, grads: typing.Any, options: Options) -> None: ...
+    def accumulate(self, grads: typing.Any, options: Options, outcome: list) -> None: ...
     def add(
         self,
         group: typing.SupportsInt | typing.SupportsIndex,
@@ -173,7 +175,12 @@ class Plan:
     def finish(self) -> None: ...
     def norm(self, grads: typing.Any, options: Options) -> float: ...
     def step(
-        self, grads: typing.Any, values: list, t: typing.SupportsFloat | typing.SupportsIndex, options: Options
+        self,
+        grads: typing.Any,
+        values: list,
+        t: typing.SupportsFloat | typing.SupportsIndex,
+        options: Options,
+        outcome: list,
     ) -> typing.Any: ...
     def step_one(
         self,
@@ -182,6 +189,7 @@ class Plan:
         values: list,
         t: typing.SupportsFloat | typing.SupportsIndex,
         options: Options,
+        outcome: list,
     ) -> None: ...
     @property
     def bound(self) -> typing.Any: ...
@@ -903,6 +911,7 @@ def novograd(
     t: float = 1.0,
     weight_decay: float = 0.0,
 ) -> None: ...
+def num_cpus() -> int: ...
 def num_threads(requested: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
 def optimistic_gradient_descent(
     w: numpy.ndarray, g: numpy.ndarray, prev: numpy.ndarray, *, lr: float = 0.01, optimism: float = 1.0, t: float = 1.0
@@ -1217,6 +1226,7 @@ def sm3(
     momentum: float = 0.9,
     eps_root: float = 1e-08,
 ) -> None: ...
+def threads_set_by() -> str: ...
 def traffic0(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
 def traffic1(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray) -> None: ...
 def traffic2(w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray) -> None: ...

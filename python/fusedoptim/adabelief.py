@@ -39,6 +39,10 @@ class AdaBelief(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.* None from the paper and optax.
+
     Examples
     --------
     >>> import numpy as np

@@ -38,6 +38,12 @@ class Adadelta(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: has no `lr`: it is 1.
+
     Examples
     --------
     >>> import numpy as np

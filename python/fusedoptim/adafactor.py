@@ -51,9 +51,13 @@ class Adafactor(Optimizer):
     ``state["row_var"]`` has the weight's shape but 1 for the last axis, ``state["col_var"]`` 1 for the last but one, as in
     torch. Of a vector, `row_var` is what torch calls `variance`, and `col_var` a zero without axes.
 
-    *Deviations.* None from torch, but that `d` may be below 1, and of several tensors each takes the epsilon of its own
-    dtype, where torch's loop keeps that of the first. There is no momentum. Paper and optax add :math:`eps_1` to
-    :math:`g^2` instead, and other libraries differ in `lr`.
+    *Deviations.*
+
+    - torch: refuses a `d` below 1.
+    - torch: takes the epsilon of the first tensor's dtype for all that one of its loops has; here each takes that of
+      its own.
+    - the paper and optax: add :math:`eps_1` to :math:`g^2`; torch and this bound the root by it.
+    - other libraries: differ in `lr`, and may have a momentum; the paper has 0.01 and no decay.
 
     Examples
     --------

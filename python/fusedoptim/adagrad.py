@@ -43,6 +43,12 @@ class Adagrad(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: adds `eps` inside the root, and begins above zero: ``eps=0, eps_root=1e-7, initial_accumulator_value=0.1``.
+
     Examples
     --------
     >>> import numpy as np

@@ -54,8 +54,11 @@ class Adam(Optimizer):
 
     Notes
     -----
-    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
-    agreeing elements, over that of all.
+    *Deviations.*
+
+    - optax: ``amsgrad`` takes the maximum of the corrected average: :class:`AMSGrad`.
+    - the paper of `cautious`: the factor is one more than the number of agreeing elements, over that of all; here it is
+      that of the authors' code.
 
     Examples
     --------

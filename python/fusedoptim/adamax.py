@@ -38,6 +38,12 @@ class Adamax(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: has no `eps`, which is added as in torch and optax: ``eps=0``.
+
     Examples
     --------
     >>> import numpy as np

@@ -16,8 +16,6 @@ class AdamaxW(Optimizer):
 
     The maximum needs no bias correction, and no step is longer than about `lr`.
 
-    *Deviations:* as in torch and optax, `eps` is added to :math:`|g|`; the paper has none, and no decay.
-
     Parameters
     ----------
     params : nest of arrays
@@ -37,6 +35,12 @@ class AdamaxW(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: has no `eps`, which is added as in torch and optax, and no decay: ``eps=0, weight_decay=0``.
 
     Examples
     --------

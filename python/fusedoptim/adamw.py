@@ -52,8 +52,14 @@ class AdamW(Optimizer):
 
     Notes
     -----
-    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
-    agreeing elements, over that of all. The authors' code decays the weights after the step, here it is before as always.
+    *Deviations.*
+
+    - the paper: scales the decay by the schedule alone: its decay is our `weight_decay` times the `lr` that the
+      schedule begins with.
+    - optax: decays by 1e-4 unless told; torch and this by 1e-2.
+    - the paper of `cautious`: the factor is one more than the number of agreeing elements, over that of all; here it is
+      that of the authors' code.
+    - the authors' code of `cautious`: decays the weights after the step, here it is before as always.
 
     Examples
     --------

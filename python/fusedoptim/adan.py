@@ -21,9 +21,6 @@ class Adan(Optimizer):
     The paper's :math:`\beta_k` are :math:`1 - \beta_k` here, as in the authors' code. To parameters that come later than
     t = 1 (:meth:`Optimizer.add_group`) the gradient before the first is 0.
 
-    *Deviations:* optax's adan has :math:`1 - \beta_2` where :math:`\beta_2` stands before d and v, which agrees at 1/2 alone, an
-    `eps_root` of 1e-8, and the decay of :class:`AdamW`. The paper's restarts are left out.
-
     Parameters
     ----------
     params : nest of arrays
@@ -46,6 +43,14 @@ class Adan(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: has :math:`1 - \beta_2` where :math:`\beta_2` stands before d and v, which agrees at 1/2 alone, an
+      `eps_root` of 1e-8, and the decay of :class:`AdamW`.
+    - the paper: has restarts, which are left out.
 
     Examples
     --------

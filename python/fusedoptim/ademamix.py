@@ -51,9 +51,12 @@ class AdEMAMix(Optimizer):
     -----
     The slow average has no bias correction: it fills slowly on purpose.
 
-    *Deviations.* `alpha` is 5 by default as in optax; the authors' code has 2, and their experiments up to 8. Their code
-    takes a warm-up for each of :math:`\alpha` and :math:`\beta_3`; the paper always takes the same for both. It adds 1e-8
-    to :math:`\beta` before the logarithm.
+    *Deviations.*
+
+    - the authors' code: has an `alpha` of 2 by default, and their experiments up to 8; here it is 5, as in optax.
+    - the authors' code: takes a warm-up for each of :math:`\alpha` and :math:`\beta_3`; here it is the same for both,
+      as the paper always has it.
+    - the authors' code: adds 1e-8 to :math:`\beta` before the logarithm.
 
     Examples
     --------

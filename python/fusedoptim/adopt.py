@@ -44,8 +44,10 @@ class ADOPT(Optimizer):
     There is no bias correction: `v` begins at a square, and `m` at 0 as the weights stand still. A parameter group that
     is added later has no first step of its own, and divides by `eps` at first, but for the clipping.
 
-    *Deviations.* optax and the authors have :math:`\sqrt[4]{t - 1}`, counting steps from 0; pytorch_optimizer has
-    :math:`\sqrt[4]{t}`.
+    *Deviations.*
+
+    - pytorch_optimizer: limits to :math:`\sqrt[4]{t}`; here it is :math:`\sqrt[4]{t - 1}`, as in optax and the authors'
+      code, which count steps from 0.
 
     Examples
     --------

@@ -15,9 +15,6 @@ class AMSGrad(Optimizer):
         v_{max} &\leftarrow \max(v_{max},\ v / (1 - \beta_2^t)) \\
         w &\leftarrow w - lr\, \frac{m / (1 - \beta_1^t)}{\sqrt{v_{max} + eps\_root} + eps}
 
-    *Deviations:* as in optax, the maximum is that of the corrected v; torch's ``Adam(amsgrad=True)`` takes it first and corrects
-    it then. The paper corrects nothing: ``bias_correction=False``.
-
     Parameters
     ----------
     params : nest of arrays
@@ -41,6 +38,14 @@ class AMSGrad(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - torch: takes the maximum first and corrects it then: :class:`Adam` with ``amsgrad=True``. Here the maximum is that
+      of the corrected v, as in optax.
+    - the paper: corrects nothing: ``bias_correction=False``.
 
     Examples
     --------

@@ -70,7 +70,10 @@ def allocate(layout: list[tuple[tuple[int, ...], np.dtype[Any]]], slot: int) -> 
 def _buffer(size: int) -> NDArray[np.uint8]:
     """Zeroed memory that begins at a page; on huge pages where it is large enough and the system has them."""
     # Private: shared memory gets no huge pages, and a forked child would write into its parent's.
-    memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"cannot allocate {size} bytes") from error
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.uint8)

@@ -43,7 +43,9 @@ class ASGD(Optimizer):
 
     Notes
     -----
-    Deviation: with a schedule, :math:`\eta` follows from `lr` of this step, where torch takes that of the step before.
+    *Deviations.*
+
+    - torch: with a schedule, :math:`\eta` follows from the `lr` of the step before; here from that of this step.
 
     Examples
     --------

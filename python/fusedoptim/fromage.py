@@ -36,6 +36,10 @@ class Fromage(Optimizer):
     -----
     There is no weight decay: the root is one. Weights that begin at zero stay near it for long with a `min_norm` above 0.
 
+    *Deviations.*
+
+    - the authors' code: has no least norm, which is optax's: ``min_norm=0``.
+
     Examples
     --------
     >>> import numpy as np

@@ -42,8 +42,10 @@ class Grams(Optimizer):
     -----
     Where the gradient is 0 the weight does not move, whatever the momentum.
 
-    *Deviations.* `eps` is added after the bias correction, as in :class:`Adam` and pytorch_optimizer; in the authors' code
-    before it.
+    *Deviations.*
+
+    - the authors' code: adds `eps` before the bias correction; here it is after, as in :class:`Adam` and
+      pytorch_optimizer.
 
     Examples
     --------

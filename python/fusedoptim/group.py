@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.options import flag
+from fusedoptim.options import flag, non_negative
 
 if TYPE_CHECKING:
     from fusedoptim.optimizer import Optimizer
@@ -102,6 +102,8 @@ class Group:
     def replaced(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters with other numbers."""
         carried = {name: numbers[name] for name in self._carried}
+        for name, number in carried.items():
+            non_negative(name, number)
         arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
         return Group(self._optimizer, self._rule, self.params, arguments, carried)
 

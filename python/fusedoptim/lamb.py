@@ -45,6 +45,13 @@ class LAMB(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: may clamp :math:`\|w\|`; optax and this do not.
+    - the authors' later versions: leave out the bias correction: ``bias_correction=False``.
+
     Examples
     --------
     >>> import numpy as np

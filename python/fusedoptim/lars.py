@@ -47,8 +47,10 @@ class LARS(Optimizer):
     of plain gradient descent first. Give what should not be scaled, biases and normalization layers, an optimizer of
     their own.
 
-    *Deviations.* The paper divides by :math:`\|g\| + weight\_decay \|w\|`, the sum of two norms, where optax and this
-    class have the norm of the sum. Without decay they are the same.
+    *Deviations.*
+
+    - the paper: divides by :math:`\|g\| + weight\_decay \|w\|`, the sum of two norms; optax and this by the norm of the
+      sum. Without decay they are the same.
 
     Examples
     --------

@@ -39,8 +39,10 @@ class Lion(Optimizer):
 
     Notes
     -----
-    *Deviations.* What `cautious` divides by is that of the authors' code; in the paper it is one more than the number of
-    agreeing elements, over that of all.
+    *Deviations.*
+
+    - the paper of `cautious`: the factor is one more than the number of agreeing elements, over that of all; here it is
+      that of the authors' code.
 
     Examples
     --------

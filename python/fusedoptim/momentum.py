@@ -39,6 +39,13 @@ class Momentum(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - torch and optax: accumulate, :math:`m \leftarrow \beta m + g`: theirs is this one at :math:`lr / (1 - \beta)`, or
+      :class:`SGD` with `momentum`.
+
     Examples
     --------
     >>> import numpy as np

@@ -60,14 +60,17 @@ class Muon(Optimizer):
 
     Notes
     -----
-    *Deviations.* torch computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight,
-    and agree with torch's to the last digits where that is made to compute in float64. torch and this divide by
-    :math:`\max(\|u\|, eps)`, optax by :math:`\|u\| + eps`; a weight is (outputs, inputs) here and (inputs, outputs) there,
-    which turns the default :math:`s` round; and with Nesterov's momentum optax corrects :math:`g` and :math:`m` for their
-    bias, which tilts the first directions. The author's code sums instead of averaging, which has the
-    same direction.
-
     Besides ``state["m"]`` there is one more array for each weight, for the direction, which is no part of the state.
+
+    *Deviations.*
+
+    - torch: computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight, and
+      agree with torch's to the last digits where that is made to compute in float64.
+    - optax: divides by :math:`\|u\| + eps`, torch and this by :math:`\max(\|u\|, eps)`.
+    - optax: a weight is (inputs, outputs) there and (outputs, inputs) here, which turns the default :math:`s` round.
+    - optax: with Nesterov's momentum it corrects :math:`g` and :math:`m` for their bias, which tilts the first
+      directions.
+    - the author's code: sums instead of averaging, which has the same direction.
 
     Examples
     --------
@@ -180,16 +183,24 @@ class MuonPlan(_core.Plan):
         super().finish()
         self._write.finish()
 
-    def step(self, grads: Any, values: list[Any], t: Any, options: _core.Options) -> float | None:
-        norm: float | None = super().step(grads, values, t, options)
-        if norm is None or math.isfinite(norm) or not options.require_finite:
+    def step(
+        self, grads: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> float | None:
+        averaged: list[bool | None] = [None]
+        norm: float | None = super().step(grads, values, t, options, averaged)
+        if averaged[0]:
             directions = [self._direction(m, u) for m, u in self._matrices]
-            self._write.step(directions, rates(values), t, alone(options))
+            self._write.step(directions, rates(values), t, alone(options), outcome)
+        else:
+            outcome[0] = False
         return norm
 
-    def step_one(self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options) -> None:
-        super().step_one(tensor, grad, values, t, options)
-        self._write.step_one(tensor, self._direction(*self._matrices[tensor]), rates(values), t, alone(options))
+    def step_one(
+        self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> None:
+        super().step_one(tensor, grad, values, t, options, [None])
+        direction = self._direction(*self._matrices[tensor])
+        self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
 
 
 def rates(values: list[Any]) -> list[list[Any]]:

@@ -50,6 +50,12 @@ class NAdam(Optimizer):
     :math:`\mu_1 \cdots \mu_t` is carried from step to step, and saved with the group. That of a group added later begins at
     1, as a parameter's does in torch; its :math:`t` is the optimizer's.
 
+    *Deviations.*
+
+    - optax: has no warm up: ``momentum_decay=1e6``.
+    - the paper: :math:`m` decays with :math:`\mu_t`, and :math:`v` is multiplied by :math:`\beta_2` besides; torch and
+      this do neither.
+
     Examples
     --------
     >>> import numpy as np

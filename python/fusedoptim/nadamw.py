@@ -15,9 +15,6 @@ class NAdamW(Optimizer):
         l &= \beta_1 m / (1 - \beta_1^{t+1}) + (1 - \beta_1) g / (1 - \beta_1^t) \\
         w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, \frac{l}{\sqrt{v / (1 - \beta_2^t) + eps\_root} + eps}
 
-    *Deviations:* as in optax, :math:`\beta_1` is constant, where torch's NAdam lets it grow from step to step, and v is corrected
-    as Adam's, without the paper's further factor :math:`\beta_2`.
-
     Parameters
     ----------
     params : nest of arrays
@@ -39,6 +36,14 @@ class NAdamW(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - torch: :math:`\beta_1` grows from step to step: :class:`NAdam` with ``decoupled_weight_decay=True``. Here it is
+      constant, as in optax.
+    - the paper: has a further factor :math:`\beta_2` on v; here v is corrected as Adam's.
 
     Examples
     --------

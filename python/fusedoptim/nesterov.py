@@ -16,9 +16,6 @@ class Nesterov(Optimizer):
     With :math:`\beta = 0` it is SGD exactly. As with :class:`Momentum`, averaging keeps the size of a step when :math:`\beta`
     changes, and there is no bias correction.
 
-    *Deviations:* torch and optax accumulate, :math:`m \leftarrow \beta m + g`: with ``nesterov=True`` theirs is this one at
-    :math:`lr / (1 - \beta)`.
-
     Parameters
     ----------
     params : nest of arrays
@@ -36,6 +33,13 @@ class Nesterov(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - torch and optax: accumulate, :math:`m \leftarrow \beta m + g`: with ``nesterov=True`` theirs is this one at
+      :math:`lr / (1 - \beta)`, or :class:`SGD` with `momentum` and `nesterov`.
 
     Examples
     --------

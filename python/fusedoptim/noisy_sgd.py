@@ -17,9 +17,6 @@ class NoisySGD(Optimizer):
     The noise comes after clipping and the L2 penalty. It does not depend on the number of threads, nor on how often a run was
     saved and resumed.
 
-    *Deviations:* the stream of random numbers is our own, not optax's or anybody else's: the normal numbers of
-    ``numpy.random.default_rng([seed, t])``, tensor after tensor. ``state["noise"]`` holds those of the step to come.
-
     Parameters
     ----------
     params : nest of arrays
@@ -41,6 +38,13 @@ class NoisySGD(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: has another stream of random numbers. Ours is the normal numbers of ``numpy.random.default_rng([seed,
+      t])``, tensor after tensor; ``state["noise"]`` holds those of the step to come.
 
     Examples
     --------

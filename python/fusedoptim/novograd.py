@@ -41,6 +41,10 @@ class NovoGrad(Optimizer):
     bias correction: the first norm is taken as it is. As in optax, `m` sums up and does not average; the effective rate
     is :math:`lr / (1 - \beta_1)`. A parameter group that is added later begins with ``v = 0`` in place of its first norm.
 
+    *Deviations.*
+
+    - the paper: leaves open whether what `m` sums up is scaled by :math:`1 - \beta_1`; here it is not, as in optax.
+
     Examples
     --------
     >>> import numpy as np

@@ -15,9 +15,6 @@ class OptimisticGradientDescent(Optimizer):
 
     To parameters that come later than t = 1 (:meth:`Optimizer.add_group`) the gradient before the first is 0.
 
-    *Deviations:* optax has :math:`(\alpha + \beta) g - \beta g_{prev}`: that is this at a learning rate of :math:`lr\, \alpha` and
-    an optimism of :math:`\beta / \alpha`.
-
     Parameters
     ----------
     params : nest of arrays
@@ -35,6 +32,13 @@ class OptimisticGradientDescent(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: has :math:`(\alpha + \beta) g - \beta g_{prev}`: that is this at a learning rate of :math:`lr\, \alpha` and
+      an optimism of :math:`\beta / \alpha`.
 
     Examples
     --------

@@ -2,20 +2,21 @@
 
 import inspect
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from fusedoptim import _core, errors, state_dict, torch_state, tree
+from fusedoptim import _core, checkpoint, errors, state_dict, torch_state, tree
 from fusedoptim.group import Group, Hyper, to_hyper
-from fusedoptim.options import Common, check_grad_scale, make_options
+from fusedoptim.options import Common, check_grad_scale, flag, make_options, options_from_dict, options_to_dict
 from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
-from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout
+from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout
 from fusedoptim.turn import Turn
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
@@ -83,9 +84,12 @@ class Optimizer:
         self.t = self.skipped = self._accumulated = 0
         self.last_grad_norm: float | None = None
         self._turn = Turn()
+        self._outcome: list[bool | None] = [None]  # what became of the step: see `Plan::step`
         self._block: str | None = None  # the `with` block that the program is in
         self._pending: set[int] = set()  # the tensors updated in a `stepping` block
         self._any_frozen = self._grouped = False
+        self.params: Any
+        self.state: dict[str, Any]
         self.groups: list[Group] = []
         self._tensors: list[Tensor] = []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
@@ -149,7 +153,7 @@ class Optimizer:
         """
         if not _is_group(group):
             raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
-        with self._turn:
+        with self._turn():
             self._refuse_amid("add a group")
             self._extend([group], grouped=True)
 
@@ -202,7 +206,7 @@ class Optimizer:
         self._set_frozen(keys, False)
 
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
-        with self._turn:
+        with self._turn():
             self._refuse_amid("freeze or thaw")
             found = {self._find(key) for key in keys}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
@@ -232,14 +236,15 @@ class Optimizer:
             tensors += make_tensors(keys, weights, len(groups), self._layout, self._rows, initial)
             groups.append(group)
         plan = self._make_plan(len(groups), tensors)
+        params = [group.params for group in groups] if grouped else groups[0].params
+        skeleton = tree.skeleton(params)
+        state = self._nests_of_states(skeleton, tensors)
+        values = [group._values for group in groups]
         self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
-        self._values = [group._values for group in groups]
-        self.params: Any = [group.params for group in groups] if grouped else groups[0].params
-        self._skeleton = tree.skeleton(self.params)
-        self.state: dict[str, Any] = {
-            name: tree.build(self._skeleton, iter([tensor.states[name] for tensor in tensors]))
-            for name, _ in self._layout
-        }
+        self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
+
+    def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
+        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
 
     def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
         """The compiled half."""
@@ -305,32 +310,47 @@ class Optimizer:
         (array([0.5, 2.5]), array([0., 0.]))
         """
         # Every statement counts: a small model takes a microsecond to update.
-        lock = self._turn.lock  # as `with self._turn`, at a quarter of its cost
-        if not lock.acquire(False):
+        lock = self._turn.lock  # as `with self._turn()`, without a call
+        if lock.locked():
             errors.busy()
-        try:
+        with lock:
             if self._block is not None:
                 self._refuse_amid("step")
             if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
                 self._set_call(grad_scale, zero_grads)
             leaves = None if grads is None else self._unfrozen(grads)
-            if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
-                self._plan.accumulate(leaves, self._options)
-                self._accumulated += 1
-                return
-            t = self.t + 1
-            norm = self._plan.step(leaves, self._values_at(t), t, self._options)
-            if norm is not None:
-                self.last_grad_norm = norm
-                if self._nonfinite != "propagate" and not math.isfinite(norm):
-                    self._skip(self._plan.bound if leaves is None else leaves, norm)
+            t, summed, skipped, outcome = self.t + 1, self._accumulated + 1, self.skipped + 1, self._outcome
+            outcome[0] = None
+            try:
+                if summed < self._accumulate:
+                    self._plan.accumulate(leaves, self._options, outcome)
+                    self._accumulated = summed
                     return
-            self.t = t
-            self._accumulated = 0
-            if self._follows:
-                self._taken()
-        finally:
-            lock.release()
+                norm = self._plan.step(leaves, self._values_at(t), t, self._options, outcome)
+                if norm is not None:
+                    self.last_grad_norm = norm
+                    if not outcome[0]:
+                        self._skip(self._plan.bound if leaves is None else leaves, norm)
+                        return
+                self.t = t
+                self._accumulated = 0
+                if self._follows:
+                    self._taken()
+            except BaseException:
+                # An interrupt during the step is raised at its end, where the arrays have changed and the counters may not.
+                if outcome[0] is not None:
+                    self._settle(outcome[0], t, summed, skipped)
+                raise
+
+    def _settle(self, taken: bool, t: int, summed: int, skipped: int) -> None:
+        """Makes up for what an exception has cut off; what was done already is done again, to no effect."""
+        if not taken:
+            self._drop(skipped)
+        elif summed < self._accumulate:
+            self._accumulated = summed
+        else:
+            self.t, self._accumulated = t, 0
+            self._taken()
 
     def _values_at(self, t: int) -> list[list[Any]]:
         for group in self.groups:
@@ -373,7 +393,7 @@ class Optimizer:
         >>> w
         array([-3., -3.])
         """
-        with self._turn:
+        with self._turn():
             self._plan.bind(self._unfrozen(grads))
 
     @contextmanager
@@ -407,13 +427,21 @@ class Optimizer:
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
         with self._inside("stepping", "begin a step"):
+            t = self.t + 1
             try:
                 yield
             finally:
-                if self._pending:
-                    self.t += 1
-                    self._taken()
-                self._pending.clear()
+                try:
+                    self._end_block(t)
+                except BaseException:  # an interrupt: it is the second time that counts
+                    self._end_block(t)
+                    raise
+
+    def _end_block(self, t: int) -> None:
+        if self._pending:
+            self.t = t
+            self._taken()
+        self._pending.clear()
 
     def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
@@ -438,7 +466,7 @@ class Optimizer:
         RuntimeError
             outside :meth:`stepping`.
         """
-        with self._turn:
+        with self._turn():
             self._update(key, grad, grad_scale, zero_grads)
 
     def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:
@@ -452,8 +480,13 @@ class Optimizer:
             raise ValueError(f"params{tensor.path} is frozen; thaw({key!r}) takes it in again")
         self._set_call(grad_scale, zero_grads)
         unfrozen = sum(not t.frozen for t in self._tensors[:index])
-        self._plan.step_one(unfrozen, grad, self._values_at(self.t + 1), self.t + 1, self._options)
-        self._pending.add(index)
+        outcome: list[bool | None] = [None]
+        t = self.t + 1
+        try:
+            self._plan.step_one(unfrozen, grad, self._values_at(t), t, self._options, outcome)
+        finally:  # also where an interrupt comes at its end
+            if outcome[0]:
+                self._pending.add(index)
 
     def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
         leaves = tree.leaves(self._skeleton, grads, "grads")
@@ -484,14 +517,16 @@ class Optimizer:
                 if not np.isfinite(_values(leaf) + tensor.states.get("grad_sum", 0)).all()
             )
             what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
-        self.skipped += 1
-        self._accumulated = 0
-        drop_sums(tensors)
+        self._drop(self.skipped + 1)
         if self._nonfinite == "raise":
             raise FloatingPointError(f"{what}; the step was not taken")
         if self._zero_grads:
             for leaf in leaves:
                 leaf[...] = 0
+
+    def _drop(self, skipped: int) -> None:
+        self.skipped, self._accumulated = skipped, 0
+        drop_sums(tensor for tensor in self._tensors if not tensor.frozen)
 
     def _find(self, key: Any) -> int:
         wanted = key if isinstance(key, tuple) else (key,)
@@ -506,7 +541,7 @@ class Optimizer:
 
     @contextmanager
     def _inside(self, block: str, what: str) -> Iterator[None]:
-        with self._turn:
+        with self._turn():
             self._refuse_amid(what)
             self._block = block
         try:
@@ -586,7 +621,7 @@ class Optimizer:
         >>> opt.state_dict()["groups"]
         [{'lr': 0.5, 'beta': 0.9, 'weight_decay': 0.0}]
         """
-        with self._turn:
+        with self._turn():
             self._refuse_amid("save a state")
             return state_dict.save(self)
 
@@ -616,9 +651,103 @@ class Optimizer:
         >>> again.t, again.lr
         (1, 0.5)
         """
-        with self._turn:
+        with self._turn():
             self._refuse_amid("load a state")
             state_dict.load(self, saved)
+
+    def save(self, path: str | os.PathLike[str], *, weights: bool = True) -> None:
+        """Writes all that a later run needs into a safetensors file. Needs the package safetensors.
+
+        Whenever the process is killed or the machine stops, there is the old file or the new one, whole.
+
+        Parameters
+        ----------
+        path : path
+            A file there is replaced; of a link, the one that it leads to. The mode is that of any new file.
+        weights : bool, default True
+            Whether the weights are in it, besides what :meth:`state_dict` has and the schedules of
+            :mod:`fusedoptim.schedules`.
+
+        Raises
+        ------
+        OSError
+            where the system refuses, or there is something else than a file; what was there stays.
+        ValueError
+            where two keys of `params` print alike, for a file has tensors by name.
+        RuntimeError
+            within :meth:`stepping`, :meth:`using_ema` and the like.
+        ModuleNotFoundError
+            without safetensors.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
+        >>> w = np.zeros(2)
+        >>> opt = fo.Momentum(w, lr=fo.schedules.cosine(0.5, n=100))
+        >>> opt.step(np.ones(2))
+        >>> opt.save(path)
+        >>> again = fo.Momentum(np.zeros(2))
+        >>> again.load(path)
+        >>> again.t, again.lr == 0.5, np.array_equal(again.params, w)
+        (1, False, True)
+        """
+        with self._turn():
+            self._refuse_amid("save a state")
+            checkpoint.save(self, path, flag("weights", weights))
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Goes on where :meth:`save` was called, with the same bits.
+
+        The optimizer is made in the same way before; a file has no keywords of :class:`~fusedoptim.options.Common`, no other
+        arguments that are not a group's, as the `seed` of :class:`NoisySGD`, and not what is frozen. Weights in it are
+        written into the arrays of `params`; a file without leaves them. The file is read as a whole first, which takes memory
+        of its size.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        ValueError
+            where the file is damaged, or not of such an optimizer over parameters like these, or of another format.
+            Nothing has changed then.
+        OSError
+            where the system refuses.
+        RuntimeError
+            as :meth:`save`.
+        ModuleNotFoundError
+            without safetensors.
+
+        Notes
+        -----
+        The learning rate in the file replaces the present one. A function that is not of :mod:`fusedoptim.schedules` cannot be
+        named in a file: the present one is kept then, and must be a function too. A present
+        :class:`~fusedoptim.schedules.Plateau` stays the object that it is, and takes over the numbers of that in the file.
+        """
+        with self._turn():
+            self._refuse_amid("load a state")
+            checkpoint.load(self, path)
+
+    # For copy.deepcopy and pickle: all but what is compiled.
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("two optimizers cannot share weights and state; call copy.deepcopy")
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._turn():
+            self._refuse_amid("copy an optimizer")
+            return vars(self) | {"_options": options_to_dict(self._options), "_plan": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._options = options_from_dict(state["_options"])
+        lay_out(self._tensors, [name for name, _ in self._layout])
+        self.state = self._nests_of_states(self._skeleton, self._tensors)
+        self._plan = self._make_plan(len(self.groups), self._tensors)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
         """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.
@@ -633,7 +762,7 @@ class Optimizer:
         ValueError
             where a hyper-parameter has no counterpart there.
         """
-        with self._turn:
+        with self._turn():
             self._refuse_amid("save a state")
             return torch_state.save(self)
 
@@ -648,7 +777,7 @@ class Optimizer:
         TypeError, ValueError
             where it is not of such an optimizer over parameters like these; nothing has changed then.
         """
-        with self._turn:
+        with self._turn():
             self._refuse_amid("load a state")
             torch_state.load(self, saved)
 

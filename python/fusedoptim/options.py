@@ -78,6 +78,17 @@ def make_options(
     return options
 
 
+def options_to_dict(options: _core.Options) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in vars(_core.Options) if not name.startswith("_")}
+
+
+def options_from_dict(saved: dict[str, Any]) -> _core.Options:
+    options = _core.Options()
+    for name, value in saved.items():
+        setattr(options, name, value)
+    return options
+
+
 def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")

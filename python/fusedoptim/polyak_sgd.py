@@ -5,6 +5,7 @@ import numpy as np
 
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common, check_grad_scale, number_or_nan
+from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
 from fusedoptim.turn import Turn
 
@@ -21,9 +22,6 @@ class PolyakSGD(Optimizer):
     size 0, in which it reaches the weights of its own elements alone. It is the rule of :class:`SGD` at another learning rate.
 
     Failing to set `f_min` where the loss cannot reach 0 gives steps that are too long.
-
-    *Deviations:* a loss below `f_min` makes no step, as optax's ``variant="sps+"``; its default goes up the gradient then. Its
-    ``scaling`` is our `lr`, but scales the gradient before its norm is taken, so that the step of ``scaling=0.5`` is longer.
 
     Parameters
     ----------
@@ -44,6 +42,15 @@ class PolyakSGD(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: goes up the gradient where the loss is below `f_min`; here there is no step then, as with its
+      ``variant="sps+"``.
+    - optax: ``scaling`` is our `lr`, but scales the gradient before its norm is taken, so that the step of
+      ``scaling=0.5`` is longer.
 
     Examples
     --------
@@ -80,7 +87,7 @@ class PolyakSGD(Optimizer):
 
     def step(
         self,
-        grads: Nest | None = None,
+        grads: Nest | RowGrad | None = None,
         *,
         value: float | None = None,
         grad_scale: float = 1.0,
@@ -103,7 +110,7 @@ class PolyakSGD(Optimizer):
         FloatingPointError, RuntimeError
             as there.
         """
-        with self._whole:
+        with self._whole():
             if self._accumulated + 1 == self._accumulate:
                 self._size = self._polyak(grads, value, grad_scale)
             super().step(grads, grad_scale=grad_scale, zero_grads=zero_grads)
@@ -117,7 +124,7 @@ class PolyakSGD(Optimizer):
         """
         raise ValueError("PolyakSGD needs all gradients at once; call step() instead")
 
-    def _polyak(self, grads: Nest | None, value: float | None, grad_scale: float) -> float:
+    def _polyak(self, grads: Nest | RowGrad | None, value: float | None, grad_scale: float) -> float:
         check_grad_scale("grad_scale", grad_scale)
         leaves = None if grads is None else self._unfrozen(grads)
         norm = self._plan.norm(leaves, self._options) / grad_scale

@@ -46,6 +46,13 @@ class RAdam(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: adds `eps` after :math:`v` is corrected, torch and this before: with ``eps=0`` they agree.
+    - the paper: begins at :math:`\rho > 4`, torch and this at 5.
+
     Examples
     --------
     >>> import numpy as np

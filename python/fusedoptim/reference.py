@@ -804,11 +804,10 @@ def chunk_square_sums(rows: Array) -> Iterator[Array]:
 
 def row_square_sums(x: Array) -> Array:
     """The sum of the squares of each row of the last axis, chunk after chunk."""
-    rows = np.asarray(x).reshape(-1, x.shape[-1] if x.ndim > 0 else 1)
-    total = np.zeros(len(rows))
-    for chunk in chunk_square_sums(rows):
-        total = total + chunk
-    return total.reshape(*x.shape[:-1], 1)
+    total = np.zeros(x.shape[:-1])
+    for chunk in chunk_square_sums(np.asarray(x).reshape(total.size, -1)) if x.size > 0 else ():
+        total = total + chunk.reshape(total.shape)
+    return total[..., np.newaxis]
 
 
 def column_square_sums(x: Array) -> Array:

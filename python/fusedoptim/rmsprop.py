@@ -61,9 +61,12 @@ class RMSProp(Optimizer):
 
     Notes
     -----
-    Deviations: rounding can make :math:`v - m^2` negative, of which torch and optax take the root; here it is 0 then. torch
-    takes a momentum of 1 or more, which is refused here. optax sums the steps after they are scaled by `lr`: the same, unless
-    `lr` changes.
+    *Deviations.*
+
+    - torch and optax: take the root of :math:`v - m^2` also where rounding has made it negative; here it is 0 then.
+    - torch: takes a momentum of 1 or more, which is refused here.
+    - optax: sums the steps after they are scaled by `lr`: the same, unless `lr` changes.
+    - optax: has other defaults: ``beta=0.9, eps=0, eps_root=1e-8``.
 
     Examples
     --------

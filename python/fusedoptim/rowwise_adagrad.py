@@ -39,6 +39,8 @@ class RowWiseAdagrad(Optimizer):
     in a fixed order, and :math:`v_i` is rounded once. Many short rows are slow, those of one element above all: give a bias
     another optimizer.
 
+    *Deviations.* None.
+
     Examples
     --------
     >>> import numpy as np

@@ -45,6 +45,8 @@ class RowWiseAdam(Optimizer):
     a row. The mean is summed in float64 in a fixed order, and :math:`v_i` is rounded once. Many short rows are slow, those of
     one element above all: give a bias another optimizer.
 
+    *Deviations.* None.
+
     Examples
     --------
     >>> import numpy as np

@@ -43,9 +43,11 @@ class Rprop(Optimizer):
 
     Notes
     -----
-    Deviations: the signs of the gradients are multiplied, where torch multiplies the gradients; their product underflows when
-    both are below :math:`10^{-19}` in float32, and the step would cease to grow. optax 0.2 is another
-    algorithm: it takes each step one call late, or not at all if the sign changes then.
+    *Deviations.*
+
+    - torch: multiplies the gradients, here their signs are; the product underflows where both are below
+      :math:`10^{-19}` in float32, and the step would cease to grow.
+    - optax: 0.2 is another algorithm: it takes each step one call late, or not at all if the sign changes then.
 
     Examples
     --------

@@ -106,8 +106,10 @@ class ScheduleFreeSGD(ScheduleFree):
     through them within :meth:`~ScheduleFreeSGD.averaged` before evaluating. A state dict goes with the weights outside of it. `t` is that
     of the optimizer also for a group that is added later; its average begins there.
 
-    *Deviations.* The authors' optimizer is switched by `train()` and `eval()`, which move the weights back and forth with
-    rounding; :meth:`~ScheduleFreeSGD.averaged` puts back the very weights.
+    *Deviations.*
+
+    - the authors' code: is switched by `train()` and `eval()`, which move the weights back and forth with rounding;
+      :meth:`~ScheduleFreeSGD.averaged` puts back the very weights.
 
     Examples
     --------
@@ -187,7 +189,12 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     Notes
     -----
-    What :class:`ScheduleFreeSGD` says of normalization layers, state dicts, groups and deviations holds here too.
+    What :class:`ScheduleFreeSGD` says of normalization layers, state dicts and groups holds here too.
+
+    *Deviations.*
+
+    - the authors' code: is switched by `train()` and `eval()`, which move the weights back and forth with rounding;
+      :meth:`~ScheduleFreeAdamW.averaged` puts back the very weights.
 
     Examples
     --------

@@ -122,7 +122,8 @@ class Plateau:
     r"""Times ``factor`` whenever a metric has stopped falling. Tell it the metric with :meth:`observe`.
 
     :math:`lr \leftarrow \max(factor \cdot lr, end)` at the observation number :math:`patience + 1` in a row that is no
-    improvement. It has a state of its own, which an optimizer's state dict leaves out: pickle it with that.
+    improvement. It has a state of its own, which an optimizer's state dict leaves out: pickle it with that, or save a
+    checkpoint, which has it.
 
     Parameters
     ----------
@@ -210,6 +211,8 @@ def _polynomial(t: int, lr: float, n: float, power: float, end: float) -> float:
 
 def _restarts(t: int, lr: float, n: float, growth: float, end: float) -> float:
     length = n
+    if growth == 1:
+        t = (t - 1) % math.ceil(n) + 1  # as the loop does, at once
     while t > math.ceil(length):
         t -= math.ceil(length)
         length *= growth

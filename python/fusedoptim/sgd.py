@@ -56,8 +56,11 @@ class SGD(Optimizer):
 
     Notes
     -----
-    Deviations: torch ignores `dampening` without `momentum`, and takes a momentum of 1 or more; here these are refused. A
-    parameter that is added or thawed later has its first gradient at :math:`t > 1`, and so takes the dampening off that too.
+    *Deviations.*
+
+    - torch: ignores `dampening` without `momentum`, and takes a momentum of 1 or more; here these are refused.
+    - torch: takes the first gradient of each parameter whole; here a parameter that is added or thawed later has its
+      first gradient at :math:`t > 1`, and the dampening is taken off that too.
 
     Examples
     --------

@@ -15,9 +15,6 @@ class SignSGD(Optimizer):
     Only the signs count: `clip_norm`, `clip_value` and ``grad_scale`` change nothing. Where the gradient is 0, its sign is 0.
     See :class:`Signum` for the sign of the running average.
 
-    *Deviations:* the paper and optax have no decay. It is decoupled, for in the sign an L2 penalty is not in proportion to
-    the weight.
-
     Parameters
     ----------
     params : nest of arrays
@@ -33,6 +30,13 @@ class SignSGD(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper and optax: have no decay, as the default. Here it is decoupled, for in the sign an L2 penalty is not in
+      proportion to the weight.
 
     Examples
     --------

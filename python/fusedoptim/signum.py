@@ -16,8 +16,6 @@ class Signum(Optimizer):
     With :math:`\beta = 0` it is :class:`SignSGD`. :class:`Lion` looks at the newest gradient once more. Where the average is 0,
     its sign is 0. There is no bias correction: the sign has none.
 
-    *Deviations:* the paper has no decay. It is decoupled, for in the sign an L2 penalty is not in proportion to the weight.
-
     Parameters
     ----------
     params : nest of arrays
@@ -35,6 +33,13 @@ class Signum(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: has no decay, as the default. Here it is decoupled, for in the sign an L2 penalty is not in proportion
+      to the weight.
 
     Examples
     --------

@@ -44,8 +44,10 @@ class SM3(Optimizer):
     next. It is the `mu` of optax, whose `nu` is our `m`. The momentum needs as much memory as the weight whatever `momentum`
     is.
 
-    *Deviations.* None from optax, but for weights without axes, which it does not take. In the paper eps is not there, and
-    momentum is of the same form.
+    *Deviations.*
+
+    - optax: does not take weights without axes.
+    - the paper: has no `eps_root`.
 
     Examples
     --------

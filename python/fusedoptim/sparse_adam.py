@@ -45,6 +45,8 @@ class SparseAdam(Optimizer):
     As in torch, :math:`t` counts the steps of the optimizer, not those that touch a row. There, a row that comes twice has
     its gradients added in any order; here, in order of appearance.
 
+    *Deviations.* None from torch.
+
     Examples
     --------
     >>> import numpy as np

@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusedoptim import tree
+from fusedoptim import errors, tree
 from fusedoptim.options import check_grad_scale
-from fusedoptim.threads import positive
 
 if TYPE_CHECKING:
     from fusedoptim.optimizer import Optimizer
 
 
 def save(opt: "Optimizer") -> dict[str, Any]:
+    saved = view(opt)
+    return saved | {"state": {name: tree.map_leaves(np.copy, nest) for name, nest in saved["state"].items()}}
+
+
+def view(opt: "Optimizer") -> dict[str, Any]:
+    """With the arrays themselves, for who only reads them."""
     return {
         "rule": opt.rule,
         "t": opt.t,
@@ -21,18 +26,16 @@ def save(opt: "Optimizer") -> dict[str, Any]:
         "grad_scale": opt._grad_scale,
         "skipped": opt.skipped,
         "groups": [group.numbers() for group in opt.groups],
-        "state": {name: tree.map_leaves(np.copy, nest) for name, nest in opt.state.items()},
+        "state": dict(opt.state),
     }
 
 
-def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
-    """Checks everything, then changes the optimizer."""
+def load(opt: "Optimizer", saved: Mapping[str, Any], weights: Any = None) -> None:
+    """Checks everything, then changes the optimizer, and its weights where a nest of them is given."""
     same_keys("the state dict", saved, ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state"))
     if saved["rule"] != opt.rule:
         raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {opt.rule!r}")
-    for name in ("t", "skipped"):
-        if saved[name] != 0:
-            positive(f'the state dict\'s "{name}"', saved[name])
+    t, skipped = (count(f'the state dict\'s "{name}"', saved[name]) for name in ("t", "skipped"))
     if saved["accumulated"] not in range(opt._accumulate):
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
@@ -45,20 +48,29 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
         groups.append(group.replaced(numbers))
     same_keys('the state dict\'s "state"', saved["state"], opt.state)
     copies = []
-    for name, nest in saved["state"].items():
+    nests = dict(saved["state"]) | ({} if weights is None else {"params": weights})
+    for name, nest in nests.items():
         for tensor, array in zip(opt._tensors, tree.leaves(opt._skeleton, nest, name), strict=True):
-            own, path = tensor.states[name], name + tensor.path
+            own, path = tensor.weight if name == "params" else tensor.states[name], name + tensor.path
             if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
                 raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
+            if not own.flags.writeable:
+                errors.read_only(path)
             copies.append((own, array))
     for own, array in copies:
         np.copyto(own, array)
     for group, replaced in zip(opt.groups, groups, strict=True):
         group._take(replaced._arguments)
         vars(group).update(_carried=replaced._carried)
-    opt.t = saved["t"]
-    opt._accumulated, opt.skipped = saved["accumulated"], saved["skipped"]
+    opt.t, opt.skipped, opt._accumulated = t, skipped, int(saved["accumulated"])
     opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
+
+
+def count(name: str, n: Any) -> int:
+    """`n`, unless it is no whole number >= 0 that a double holds, as a step takes t."""
+    if isinstance(n, bool) or not hasattr(n, "__index__") or not 0 <= n < 2**53:
+        raise ValueError(f"{name} must be a whole number >= 0 and < 2**53, got {n!r}")
+    return int(n)
 
 
 def same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:

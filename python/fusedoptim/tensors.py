@@ -62,6 +62,16 @@ def make_tensors(
     return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
 
 
+def lay_out(tensors: list[Tensor], names: list[str]) -> None:
+    """Gives states that a copy has left anywhere the memory that :func:`make_tensors` gives them."""
+    for slot, name in enumerate(names, start=2):
+        arrays = [tensor.states[name] for tensor in tensors]
+        moved = allocate([(array.shape, array.dtype) for array in arrays], slot)
+        for tensor, array, new in zip(tensors, arrays, moved, strict=True):
+            np.copyto(new, array)
+            tensor.states[name] = new
+
+
 def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor]) -> _core.Plan:
     """Takes in all tensors that are not frozen."""
     for tensor in tensors:

@@ -7,11 +7,17 @@ inside another OpenMP region and in a forked child, where GNU OpenMP cannot star
 
 import math
 import os
+import re
 from pathlib import Path
 
 from fusedoptim import _core
 
 VARIABLE = "FUSEDOPTIM_NUM_THREADS"
+BINDERS = (
+    "OMP_PROC_BIND",
+    "GOMP_CPU_AFFINITY",
+    "OMP_PLACES",
+)  # any of them makes an OpenMP library bind the main thread
 
 
 def set_num_threads(n: int | None) -> None:
@@ -22,6 +28,63 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """The number of threads a large step would use now."""
     return _core.num_threads()
+
+
+def set_by() -> str:
+    """What set that number."""
+    return {
+        "default": f"set_num_threads() or {VARIABLE}",
+        "openmp": _openmp_default(),
+        "affinity": "the affinity mask",
+        "cgroup_quota": "the quota of the control group",
+        "OMP_THREAD_LIMIT": "OMP_THREAD_LIMIT",
+        "fork": "fork: OpenMP cannot start threads in a forked child",
+        "nested": "the OpenMP region that this is inside of",
+        "no openmp": "the build, which has no OpenMP",
+    }[_core.threads_set_by()]
+
+
+def _openmp_default() -> str:
+    n = str(get_num_threads())
+    if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip() == n:
+        return "OMP_NUM_THREADS"
+    return (
+        "all CPUs of the affinity mask"
+        if n == str(_core.num_cpus())
+        else "OpenMP's default: threadpool_limits or the like"
+    )
+
+
+def openmp_runtimes(maps: Path = Path("/proc/self/maps")) -> list[str]:
+    """The OpenMP libraries that are loaded into this process, where the system tells. Each has threads of its own."""
+    try:
+        return sorted(set(re.findall(r"(/.*/lib(?:gomp|omp|iomp)[^/]*)$", maps.read_text(), re.MULTILINE)))
+    except OSError:
+        return []
+
+
+def warnings() -> list[str]:
+    """What has lowered the number of threads without having been asked for it."""
+    mask, cpus = _core.num_cpus(), os.cpu_count() or 1
+    found = []
+    if _core.threads_set_by() == "fork":
+        found.append("this is a forked child: its steps run on one thread; start workers by spawn or forkserver")
+    if mask < cpus:
+        binder = next((name for name in BINDERS if os.environ.get(name, "false").lower() != "false"), None)
+        by = (
+            f"{binder} has bound this thread, as seen by all OpenMP libraries but the first; unset it"
+            if binder
+            else None
+        )
+        found.append(
+            f"the affinity mask has {mask} of {cpus} CPUs: "
+            + (by or "taskset, a control group, or a library has bound this thread; widen it with os.sched_setaffinity")
+        )
+    if _core.threads_set_by() == "OMP_THREAD_LIMIT":
+        found.append(f"OMP_THREAD_LIMIT lowers the threads of a step to {get_num_threads()}; unset it")
+    if _core.threads_set_by() == "openmp" and get_num_threads() < min(mask, cgroup_quota() or mask):
+        found.append(f"{_openmp_default()} gives {get_num_threads()} of {mask} CPUs; set_num_threads() overrides it")
+    return found
 
 
 def positive(name: str, n: int) -> int:

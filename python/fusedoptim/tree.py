@@ -3,6 +3,7 @@
 A *skeleton* is the shape of a nest, with `None` for each leaf. It outlives changes that a user makes to the nest.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from operator import countOf
 from typing import Any
@@ -74,7 +75,7 @@ def _items(nest: Any) -> Any:
 
 
 def _index(key: Any) -> str:
-    return f'["{key}"]' if isinstance(key, str) else f"[{key!r}]"
+    return f"[{json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)}]"  # no two print alike
 
 
 def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:

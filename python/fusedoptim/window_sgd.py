@@ -37,6 +37,10 @@ class WindowSGD(Optimizer):
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
 
+    Notes
+    -----
+    *Deviations.* None.
+
     Examples
     --------
     >>> import numpy as np

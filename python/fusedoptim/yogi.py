@@ -19,8 +19,6 @@ class Yogi(Optimizer):
     So steps do not become long at once when gradients become small. Both m and v begin at 1e-6, as in optax, of which the
     bias correction makes 9e-6 and 1e-3 in the first step: a weight moves a little even where its gradient is 0.
 
-    *Deviations:* the paper corrects no bias (``bias_correction=False``) and begins with v of a first minibatch.
-
     Parameters
     ----------
     params : nest of arrays
@@ -42,6 +40,12 @@ class Yogi(Optimizer):
     ------
     TypeError, ValueError
         where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper: corrects no bias, ``bias_correction=False``, and begins with v of a first minibatch.
 
     Examples
     --------

@@ -12,6 +12,10 @@ def info(parser: ArgumentParser) -> None:
     """Print what was found on this machine, and what was chosen."""
 
 
+def doctor(parser: ArgumentParser) -> None:
+    """Check that it works on this machine, and tell what to do where it does not."""
+
+
 # All but the rule whose step is mostly NumPy's matrix products.
 BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
 
@@ -30,6 +34,9 @@ def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
     rules = ["sgd", "momentum", "rmsprop", "adam"]
     parser.add_argument("--rules", nargs="+", choices=BENCHED, default=rules, help="default: %(default)s")
+    parser.add_argument(
+        "--min-exponent", type=exponent, default=SMALLEST, metavar="K", help="smallest array: 2^K; default: %(default)s"
+    )
     parser.add_argument(
         "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
     )

@@ -36,7 +36,7 @@ def _text(value: Any) -> str:
             return "yes" if value else "no"
         case dict():
             return ", ".join(f"{name}: {_text(item)}" for name, item in value.items())
-        case tuple():
-            return ", ".join(map(_text, value))
+        case tuple() | list():
+            return ", ".join(map(_text, value)) or "none"
         case _:
             return str(value)

@@ -7,16 +7,18 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import groupby
 
-from rich.console import Console
-from rich.progress import track
-
 import fusedoptim as fo
-from fusedoptim.cli.bench import report
 from fusedoptim.cli.bench.competitors import MismatchError
 from fusedoptim.cli.bench.ladder import climb
 
 
 def run(args: Namespace, exponents: Iterable[int] = (4, 10, 14, 18, 22, 26)) -> int:
+    # Here, for doctor measures with this package and has to do without rich.
+    from rich.console import Console
+    from rich.progress import track
+
+    from fusedoptim.cli.bench import report
+
     if args.plot:
         from fusedoptim.cli.bench import picture  # now: a missing package should not be told after the measurement
     if args.threads:
@@ -25,7 +27,7 @@ def run(args: Namespace, exponents: Iterable[int] = (4, 10, 14, 18, 22, 26)) -> 
         machine = report.machine()  # its load is that before the measurement
         console = Console()
         console.print("{cpu}, {isa}, {num_threads} threads, load {load:.1f}".format_map(machine), highlight=False)
-        exponents = [k for k in exponents if k <= args.max_exponent]
+        exponents = [k for k in exponents if args.min_exponent <= k <= args.max_exponent]
         total = len(args.rules) * len(exponents)
         try:
             climbing = climb(args.rules, exponents, args.repetitions)

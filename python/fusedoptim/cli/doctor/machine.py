@@ -1,0 +1,84 @@
+"""What the system grants: CPUs, and processes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from fusedoptim import _core, threads
+from fusedoptim.cli.doctor.finding import REINSTALL, Finding, failed, ok, warning
+
+PATIENCE = 20  # seconds, for a program that takes one
+
+# A parallel step, then one in a child: GNU OpenMP's threads do not survive a fork, and waiting for them would not end.
+FORK = """
+import os
+import numpy as np
+import fusedoptim as fo
+
+def stepped():
+    w = np.linspace(-1, 1, 4 * fo._core.parallel_threshold)
+    fo.Adam(w).step(w.copy())
+    return w.tobytes()
+
+expected = stepped()
+child = os.fork()
+if child == 0:
+    os._exit(stepped() != expected)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def number_of_threads() -> Finding:
+    """As many as there are CPUs, or why not."""
+    n, cpus = threads.get_num_threads(), os.cpu_count() or 1
+    if not _core.has_openmp():
+        return warning("1, for this build has no OpenMP", "build it with GCC, or with Clang and libomp")
+    if n >= cpus:
+        return ok(f"{n}, as many as CPUs")
+    why, remedy = next(
+        ((why, remedy) for limit, why, remedy in limits(cpus) if limit == n),
+        ("something else limits it", "see `python -m fusedoptim info`"),
+    )
+    return warning(f"{n} on {cpus} CPUs: {why}", f"{remedy}, unless it is meant")
+
+
+def limits(cpus: int) -> Iterator[tuple[int, str, str]]:
+    """Numbers of threads that were set, each with the words for it and how to raise it."""
+    for name in (threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        value = os.environ.get(name, "").partition(",")[0].strip()
+        if value.isdecimal():
+            yield int(value), f"{name} is {value}", f"set {name}={cpus}"
+    if hasattr(os, "sched_getaffinity"):
+        mask = len(os.sched_getaffinity(0))
+        bound = (
+            f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND"
+        )
+        yield mask, f"the affinity mask has {mask}", bound
+    if quota := threads.cgroup_quota():
+        yield quota, f"the control group grants {quota}", "raise the container's limit on CPUs"
+
+
+def fork() -> Finding:
+    """A child steps after its parent has used threads."""
+    if not hasattr(os, "fork"):
+        return ok("there is none on this system")
+    code = exit_code(FORK, PATIENCE)
+    if code is None:
+        how = "start worker processes by spawn or forkserver, never by fork: multiprocessing.set_start_method('spawn')"
+        return failed(f"a forked child was not done with a step after {PATIENCE} s", how)
+    if code != 0:
+        return failed(f"a forked child does another step than its parent, or none (exit code {code})", REINSTALL)
+    return ok("a child steps after a parallel step of its parent, with the same bits")
+
+
+def exit_code(program: str, seconds: float) -> int | None:
+    """Of a program in a new process; None where it takes longer, and then it is killed with all that it forked."""
+    process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None

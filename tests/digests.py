@@ -1,0 +1,151 @@
+"""What a hundred steps of every rule come to, as digests: the bits that docs/determinism.md promises.
+
+``python -m tests.digests`` adds those that digests.json lacks. ``--replace`` makes all of them anew, which breaks the promise
+to every run that was begun before.
+"""
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fusedoptim as fo
+
+from .bits import flushed
+from .cases import DTYPES, NoisySGD
+
+FILE = Path(__file__).with_name("digests.json")
+STEPS = 100
+
+# What makes an optimizer use a rule, where it is not its own with the defaults.
+MAKES: dict[str, tuple[type[fo.Optimizer], dict[str, Any]]] = {
+    "adam_amsgrad": (fo.Adam, {"amsgrad": True, "eps_root": 1e-6}),
+    "adamw_amsgrad": (fo.AdamW, {"amsgrad": True}),
+    "cautious_adam": (fo.Adam, {"cautious": True}),
+    "cautious_adamw": (fo.AdamW, {"cautious": True}),
+    "cautious_lion": (fo.Lion, {"cautious": True}),
+    "heavy_ball": (fo.SGD, {"momentum": 0.9, "dampening": 0.1}),
+    "nadam_decoupled": (fo.NAdam, {"weight_decay": 0.01, "decoupled_weight_decay": True}),
+    "nesterov_lars": (fo.LARS, {"nesterov": True}),
+    "nesterov_momentum": (fo.SGD, {"momentum": 0.9, "nesterov": True}),
+    "radam_decoupled": (fo.RAdam, {"weight_decay": 0.01, "decoupled_weight_decay": True}),
+    "rmsprop_centered": (fo.RMSProp, {"centered": True}),
+    "rmsprop_centered_momentum": (fo.RMSProp, {"centered": True, "momentum": 0.9}),
+    "rmsprop_momentum": (fo.RMSProp, {"momentum": 0.9}),
+    # Exponents at which every pow() rounds alike; with the defaults it takes luck: test_determinism.py.
+    "adafactor": (fo.Adafactor, {"beta2_decay": -0.59}),
+    "asgd": (fo.ASGD, {"alpha": 0.55, "t0": 10.0}),
+    "noisy_sgd": (NoisySGD, {"gamma": 0.47}),  # and noise that is no generator's
+}
+
+OMITTED = {"muon": "its matrix products are those of NumPy's BLAS"}
+
+# The keywords of the optimizer, and those of each step.
+OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "clip_norm, maximize, grad_scale": ({"clip_norm": 0.5, "maximize": True}, {"grad_scale": 3.0}),
+    "accumulate, ema, zero_grads": ({"accumulate": 3, "ema": 0.9}, {"zero_grads": True}),
+    "weight_decay, clip_value": ({"weight_decay": 0.1, "clip_value": 0.25}, {}),
+    "no bias_correction": ({"bias_correction": False}, {}),
+    "many elements": ({"clip_norm": 0.5}, {}),
+    "rows of a table": ({}, {}),
+}
+
+SHAPES = [(7, 5, 3), (67,), (33, 31), ()]  # vectors of all widths, and what remains
+MANY = [(181, 182), (129,)]  # above the size from which threads share a step
+TABLE = [(31, 5)]
+OF_MANY = {"adam", "lamb", "adafactor", "window_sgd", "rowwise_adam"}  # an element, norms, a matrix, a ring, rows
+
+
+def rules() -> list[str]:
+    return sorted(fo.Optimizer.registry.keys() - OMITTED.keys())
+
+
+def options(rule: str) -> Iterator[str]:
+    """Those that the optimizer takes."""
+    takes = inspect.signature(make_of(rule)[0]).parameters.keys() | fo.options.Common.__annotations__.keys()
+    only = {"many elements": OF_MANY, "rows of a table": fo._core.rules_of_rows}
+    for name, (keywords, _) in OPTIONS.items():
+        if keywords.keys() <= takes and rule in only.get(name, [rule]):
+            yield name
+
+
+def make_of(rule: str) -> tuple[type[fo.Optimizer], dict[str, Any]]:
+    return MAKES.get(rule, (fo.Optimizer.registry[rule], {}))
+
+
+def digest(rule: str, dtype: type, option: str, num_threads: int = 1) -> str:
+    """Of weights and states after the last step."""
+    make, own = make_of(rule)
+    keywords, step = OPTIONS[option]
+    shapes = {"many elements": MANY, "rows of a table": TABLE}.get(option, SHAPES)
+    weights = copies(0, dtype, shapes)
+    optimizer = make(weights, **own | keywords, num_threads=num_threads)
+    assert optimizer.rule == rule
+    for t in range(1, STEPS + 1):
+        optimizer.step(row_grads(t, dtype) if shapes is TABLE else copies(t, dtype, shapes), **step)
+    found = hashlib.sha256()
+    for nest in (weights, *(optimizer.state[name] for name in sorted(optimizer.state))):
+        for array in nest:
+            found.update(canonical(array))
+    return found.hexdigest()
+
+
+def copies(seed: int, dtype: type, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """To be written to."""
+    return [array.copy() for array in numbers(seed, dtype, *shapes)]
+
+
+def row_grads(t: int, dtype: type) -> list[fo.RowGrad]:
+    """Of eight rows, some of them twice."""
+    rows = 5 * ((t + np.arange(8) ** 2) % 6)
+    (values,) = numbers(t, dtype, (len(rows), *TABLE[0][1:]))
+    return [fo.RowGrad(rows, values)]
+
+
+@cache
+def numbers(seed: int, dtype: type, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    """In (-2, 2), of many magnitudes, some of them 0: a hash of seed and index, and so the same wherever NumPy runs."""
+    sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
+    x = np.arange(sum(sizes), dtype=np.uint64) + np.uint64(seed << 32)
+    for _ in range(3):
+        x = (x ^ (x >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    mantissa = (x >> np.uint64(40)).astype(np.int64) - 2**23
+    exponent = -22 - (x & np.uint64(15)).astype(np.int32)
+    flat = np.ldexp(np.where(x & np.uint64(0x1F0) == 0, 0, mantissa).astype(np.float64), exponent).astype(dtype)
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(sizes)[:-1]), shapes, strict=True)]
+
+
+def canonical(array: np.ndarray) -> bytes:
+    """Little-endian, with zeros for subnormal numbers and one NaN for all: what lies beyond is not promised."""
+    plain = np.where(np.isnan(array), np.nan, flushed(array))
+    return plain.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def completed(committed: dict[str, Any]) -> dict[str, Any]:
+    """All digests; those there are as they are."""
+    return {
+        rule: {
+            dtype.__name__: {
+                option: committed.get(rule, {}).get(dtype.__name__, {}).get(option) or digest(rule, dtype, option)
+                for option in options(rule)
+            }
+            for dtype in DTYPES
+        }
+        for rule in rules()
+    }
+
+
+def committed() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    return found
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(completed({} if "--replace" in sys.argv[1:] else committed()), indent=1) + "\n")

@@ -1,0 +1,113 @@
+"""Without memory: a MemoryError before anything has changed, and what was made before goes on. Each in a process of its own."""
+
+import sys
+import textwrap
+
+import pytest
+
+from .test_threads import printed
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are set by Linux's means")
+
+LIMITED = """
+import contextlib, resource
+import numpy as np, fusedoptim as fo
+
+@contextlib.contextmanager
+def free(megabytes):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+
+@contextlib.contextmanager
+def fails():
+    try:
+        yield
+    except MemoryError:
+        return
+    raise AssertionError("there was enough")
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+def bits(optimizer):
+    return [a.tobytes() for a in (optimizer.params, *optimizer.state.values())], optimizer.t
+
+n = 1 << 22  # a state of 16 MiB
+"""
+
+
+def limited(code: str) -> None:
+    # Large blocks go back to the system when they are freed, so that there is none to be had again.
+    printed(LIMITED + textwrap.dedent(code), MALLOC_MMAP_THRESHOLD_="65536")
+
+
+def test_construction() -> None:
+    """Adam's second state does not fit."""
+    code = """
+    w = normal(n)
+    before = w.tobytes()
+    with free(24), fails():
+        fo.Adam(w, num_threads=1)
+    assert w.tobytes() == before
+    optimizer = fo.Adam(w, num_threads=1)
+    optimizer.step(w.copy())
+    assert optimizer.t == 1 and w.tobytes() != before
+    """
+    limited(code)
+
+
+def test_another_group() -> None:
+    code = """
+    optimizer, twin = (fo.Adam(normal(10)) for _ in range(2))
+    more = normal(n)
+    with free(24), fails():
+        optimizer.add_group({"params": more})
+    for each in (optimizer, twin):
+        each.step(normal(10))
+    assert bits(optimizer) == bits(twin)
+    optimizer.add_group({"params": more})
+    """
+    limited(code)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_step(threads: int) -> None:
+    """The sums of the gradients of rows that come twice do not fit."""
+    code = f"""
+    table = normal(64, 1 << 16)
+    grad = fo.RowGrad(np.tile(np.arange(32), 2), normal(64, 1 << 16))  # 8 MiB of sums
+    optimizer, twin = (fo.Momentum(table.copy(), num_threads={threads}) for _ in range(2))
+    for each in (optimizer, twin):
+        each.step(grad)
+    before = bits(optimizer)
+    with free(2), fails():
+        optimizer.step(grad)
+    assert bits(optimizer) == before
+    for each in (optimizer, twin):
+        each.step(grad)
+    assert bits(optimizer) == bits(twin)
+    """
+    limited(code)
+
+
+def test_threads_that_cannot_be_started() -> None:
+    """OpenMP would end the process; the step runs on the calling thread, and on all as soon as there is memory."""
+    code = """
+    import os
+    alone = len(os.listdir("/proc/self/task"))
+    optimizer, twin = (fo.Adam(normal(n >> 4), num_threads=threads) for threads in (2, 1))
+    g = normal(n >> 4)
+    with free(2):
+        optimizer.step(g)
+        assert len(os.listdir("/proc/self/task")) == alone
+    optimizer.step(g)
+    for _ in range(2):
+        twin.step(g)
+    assert bits(optimizer) == bits(twin)
+    assert len(os.listdir("/proc/self/task")) == alone + (fo.get_num_threads() > 1)
+    """
+    limited(code)
