@@ -20,16 +20,15 @@ constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "rows"
 // What is called from Python: a rule on a tensor, kernel(w, g, *state, **hyper), or on the rows of one that a gradient
 // touches, kernel(w, rows, g_rows, *state, **hyper).
 struct Kernel {
-  std::size_t rule;
+  const Row& row;  // of the active table
   bool by_rows;
 
-  const Row& row() const { return active_table().rows[rule]; }
-  std::string name() const { return row().signature.name + std::string(by_rows ? "_rows" : ""); }
+  std::string name() const { return row.signature.name + std::string(by_rows ? "_rows" : ""); }
   int n_before_state() const { return by_rows ? 3 : 2; }
-  int n_arrays() const { return n_before_state() + row().n_state; }
+  int n_arrays() const { return n_before_state() + row.n_state; }
   const char* array_name(int k) const {
     constexpr const char* names[2][3] = {{"w", "g"}, {"w", "rows", "g_rows"}};
-    return k < n_before_state() ? names[by_rows][k] : row().signature.state[k - n_before_state()].name;
+    return k < n_before_state() ? names[by_rows][k] : row.signature.state[k - n_before_state()].name;
   }
 
   // As pybind11 would write it, for help() and the type stubs.
@@ -37,7 +36,7 @@ struct Kernel {
     std::ostringstream out;
     out << name() << "(";
     for (int k = 0; k < n_arrays(); ++k) out << (k ? ", " : "") << array_name(k) << ": numpy.ndarray";
-    const Hyper* const first = row().signature.hyper;
+    const Hyper* const first = row.signature.hyper;
     for (const Hyper* hyper = first; hyper->name && hyper->domain != Domain::rows; ++hyper)
       out << (hyper == first ? ", *, " : ", ") << hyper->name
           << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
@@ -54,7 +53,7 @@ struct Arguments {
 // An array may also be given by its name.
 Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
   Arguments given;
-  const Row& row = kernel.row();
+  const Row& row = kernel.row;
   double* const hyper = given.settings.hyper;
   const auto take = [&](const char* name, py::handle value) {
     for (int k = 0; k < row.n_hyper; ++k)
@@ -78,7 +77,7 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
 }
 
 void call(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
-  const Row& row = kernel.row();
+  const Row& row = kernel.row;
   Arguments given = arguments(kernel, args, kwargs);
   Buffer buffers[2 + max_state];  // w, the gradient, the state
   Span span = {};
@@ -122,7 +121,7 @@ py::list array_names(const Kernel& kernel, unsigned bits) {
 // {rule: [(name of a state array, its shape)]}, {rule: [name of a hyper-parameter]}, and {rule: [(arrays that a pass
 // reads, arrays that it writes)]}, in order.
 void describe(const Kernel& kernel, py::dict& states, py::dict& hypers, py::dict& passes) {
-  const Row& row = kernel.row();
+  const Row& row = kernel.row;
   py::list state, hyper, per_pass;
   for (const State* s = row.signature.state; s->name; ++s)
     if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
@@ -156,21 +155,21 @@ PYBIND11_MODULE(_core, m) {
 
   py::dict states, hypers, passes;
   py::list measured, of_rows;
-  const auto define = [&m](const Kernel& kernel) {
+  const auto define = [&m](std::size_t rule, bool by_rows) {
+    const auto kernel = [=] { return Kernel{active_table().rows[rule], by_rows}; };
+    const auto function = [=](const py::args& args, const py::kwargs& kwargs) { call(kernel(), args, kwargs); };
     py::options options;
     options.disable_function_signatures();
-    const auto function = [kernel](const py::args& args, const py::kwargs& kwargs) { call(kernel, args, kwargs); };
-    m.def(kernel.name().c_str(), function, kernel.signature().c_str());
+    m.def(kernel().name().c_str(), function, kernel().signature().c_str());
   };
   for (std::size_t rule = 0; rule < active_table().n_rows; ++rule) {
     const Row& row = active_table().rows[rule];
-    const Kernel kernel = {rule, false};
-    define(kernel);
+    define(rule, false);
     if (row.n_hyper == 0) continue;
-    describe(kernel, states, hypers, passes);
+    describe({row, false}, states, hypers, passes);
     if (row.measure[0] != nullptr || row.by_row || row.n_passes > 0) measured.append(row.signature.name);
     if (!takes_rows(row)) continue;
-    define({rule, true});
+    define(rule, true);
     of_rows.append(row.signature.name);
   }
   m.attr("rule_states") = states;
