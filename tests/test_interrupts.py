@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def interrupt_after() -> Iterator[Callable[[float], object]]:
     """Another process sends a SIGINT in so many seconds."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     gc.disable()  # within a callback of the collector, which hypothesis has, an interrupt would be lost
     with subprocess.Popen([sys.executable, "-c", SENDER], stdin=subprocess.PIPE) as sender:
         assert sender.stdin
@@ -34,6 +36,7 @@ def interrupt_after() -> Iterator[Callable[[float], object]]:
         yield lambda seconds: os.write(pipe, f"{seconds:.6f}\n".encode())
         sender.stdin.close()
     gc.enable()
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(call: Callable[[], None], arm: Callable[[], object]) -> bool:
