@@ -72,7 +72,7 @@ def stubs(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation, and its examples."""
     install(session, "docs")
-    session.install(".")
+    session.install(".[checkpoint]")
     for builder, out in (("html", "docs/_build"), ("doctest", "docs/_build/doctest")):
         session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", out)
 
