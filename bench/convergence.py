@@ -47,4 +47,4 @@ if __name__ == "__main__":
     with TABLE.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["optimizer", "parabola", "Rosenbrock", "digits"])
-        writer.writerows(map(row, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo.kernels.__all__)))
+        writer.writerows(map(row, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo._core.rule_states)))

@@ -108,6 +108,15 @@ def test_docs_reach_every_public_name(pages: Any) -> None:
     assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
 
 
+def test_the_table_of_convergence_has_every_optimizer() -> None:
+    table = DOCS / "convergence.csv"
+    if not table.exists():
+        pytest.skip(f"{table} is not there")
+    _, *rows = table.read_text().splitlines()
+    optimizers = {optimizer.__name__ for optimizer in fo.Optimizer.registry.values()}
+    assert sorted(row.partition(",")[0] for row in rows) == sorted(optimizers), "run: nox -s figures"
+
+
 def test_every_optimizer_tells_its_deviations(pages: Any) -> None:
     """What differs from papers and other libraries, or that nothing does: of all, and each line of a docstring's list."""
     table = pages.deviations()
