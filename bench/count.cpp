@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   const Table& table = table_avx2;
   if (argc < 3) {
     for (std::size_t i = 0; i < table.n_rows; ++i)
-      if (table.rows[i].update[0] != nullptr) std::puts(table.rows[i].signature.name);  // no rule of matrices
+      if (table.rows[i].update[0] != nullptr) std::puts(table.rows[i].signature->name);  // no rule of matrices
     std::puts("full_adam\nsquare_sum");
     return 0;
   }
@@ -34,9 +34,9 @@ int main(int argc, char** argv) {
   if (name == "square_sum") return table.square_sum[0](span, 0, n).x[0] < 0;
   for (std::size_t i = 0; i < table.n_rows; ++i) {
     const Row& row = table.rows[i];
-    if (row.signature.name != (full ? "adam" : name)) continue;
+    if (row.signature->name != (full ? "adam" : name)) continue;
     for (int k = 0; k < row.n_hyper; ++k)
-      settings.hyper[k] = row.signature.hyper[k].domain == Domain::rows ? window : row.signature.hyper[k].fallback;
+      settings.hyper[k] = row.signature->hyper[k].domain == Domain::rows ? window : row.signature->hyper[k].fallback;
     if (row.measure[0] != nullptr) {
       Sums sums;
       for (std::size_t at = 0; at < n; at += chunk) sums = row.measure[0](span, at, chunk);

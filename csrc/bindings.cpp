@@ -23,12 +23,12 @@ struct Kernel {
   const Row& row;  // of the active table
   bool by_rows;
 
-  std::string name() const { return row.signature.name + std::string(by_rows ? "_rows" : ""); }
+  std::string name() const { return row.signature->name + std::string(by_rows ? "_rows" : ""); }
   int n_before_state() const { return by_rows ? 3 : 2; }
   int n_arrays() const { return n_before_state() + row.n_state; }
   const char* array_name(int k) const {
     constexpr const char* names[2][3] = {{"w", "g"}, {"w", "rows", "g_rows"}};
-    return k < n_before_state() ? names[by_rows][k] : row.signature.state[k - n_before_state()].name;
+    return k < n_before_state() ? names[by_rows][k] : row.signature->state[k - n_before_state()].name;
   }
 
   // As pybind11 would write it, for help() and the type stubs.
@@ -36,7 +36,7 @@ struct Kernel {
     std::ostringstream out;
     out << name() << "(";
     for (int k = 0; k < n_arrays(); ++k) out << (k ? ", " : "") << array_name(k) << ": numpy.ndarray";
-    const Hyper* const first = row.signature.hyper;
+    const Hyper* const first = row.signature->hyper;
     for (const Hyper* hyper = first; hyper->name && hyper->domain != Domain::rows; ++hyper)
       out << (hyper == first ? ", *, " : ", ") << hyper->name
           << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
@@ -57,15 +57,15 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
   double* const hyper = given.settings.hyper;
   const auto take = [&](const char* name, py::handle value) {
     for (int k = 0; k < row.n_hyper; ++k)
-      if (std::strcmp(name, row.signature.hyper[k].name) == 0)
-        return void(hyper[k] = hyper_value(row.signature.hyper[k], value));
+      if (std::strcmp(name, row.signature->hyper[k].name) == 0)
+        return void(hyper[k] = hyper_value(row.signature->hyper[k], value));
     for (int k = 0; k < kernel.n_arrays(); ++k)
       if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
     refuse("unknown_keyword", kernel.signature(), name);
   };
   if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
   for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
-  for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature.hyper[k].fallback;
+  for (int k = 0; k < row.n_hyper; ++k) hyper[k] = row.signature->hyper[k].fallback;
   for (const auto& [key, value] : kwargs) {
     const char* name = PyUnicode_AsUTF8(key.ptr());
     if (!name) throw py::error_already_set();  // a lone surrogate
@@ -84,7 +84,7 @@ void call(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) 
   for (int k = 0; k < 2 + row.n_state; ++k) {
     const int argument = k + (kernel.by_rows && k > 0);
     const Name name = {kernel.array_name(argument)};
-    const Shape shape = k < 2 ? Shape::weight : row.signature.state[k - 2].shape;
+    const Shape shape = k < 2 ? Shape::weight : row.signature->state[k - 2].shape;
     const Buffer* like = k == 0 || (kernel.by_rows && k == 1) ? nullptr : buffers;
     buffers[k] = buffer(name, given.arrays[argument], k == 1 ? Access::read : Access::write, like, shape);
     for (int j = 0; j < k; ++j)
@@ -123,20 +123,20 @@ py::list array_names(const Kernel& kernel, unsigned bits) {
 void describe(const Kernel& kernel, py::dict& states, py::dict& hypers, py::dict& passes) {
   const Row& row = kernel.row;
   py::list state, hyper, per_pass;
-  for (const State* s = row.signature.state; s->name; ++s)
+  for (const State* s = row.signature->state; s->name; ++s)
     if (s->shape != Shape::scratch) state.append(py::make_tuple(s->name, shape_names[int(s->shape)]));
-  for (const Hyper* h = row.signature.hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
+  for (const Hyper* h = row.signature->hyper; h->name && h->domain != Domain::rows; ++h) hyper.append(h->name);
   for (const Moved& moved : row.moved)
     if (moved.reads)
       per_pass.append(py::make_tuple(array_names(kernel, moved.reads), array_names(kernel, moved.writes)));
-  passes[row.signature.name] = per_pass;
-  states[row.signature.name] = state;
-  hypers[row.signature.name] = hyper;
+  passes[row.signature->name] = per_pass;
+  states[row.signature->name] = state;
+  hypers[row.signature->name] = hyper;
 }
 
 // Refuses a value that the rule's hyper-parameter of this name, or else the L2 penalty, may not have.
 void check_hyper(const std::string& rule, const std::string& name, py::handle value) {
-  for (const Hyper* hyper = active_table().rows[row_index(rule)].signature.hyper; hyper->name; ++hyper)
+  for (const Hyper* hyper = active_table().rows[row_index(rule)].signature->hyper; hyper->name; ++hyper)
     if (name == hyper->name) return void(hyper_value(*hyper, value));
   hyper_value(l2_penalty, value);
 }
@@ -167,10 +167,10 @@ PYBIND11_MODULE(_core, m) {
     define(rule, false);
     if (row.n_hyper == 0) continue;
     describe({row, false}, states, hypers, passes);
-    if (row.measure[0] != nullptr || row.by_row || row.n_passes > 0) measured.append(row.signature.name);
+    if (row.measure[0] != nullptr || row.by_row || row.n_passes > 0) measured.append(row.signature->name);
     if (!takes_rows(row)) continue;
     define(rule, true);
-    of_rows.append(row.signature.name);
+    of_rows.append(row.signature->name);
   }
   m.attr("rule_states") = states;
   m.attr("rule_hypers") = hypers;

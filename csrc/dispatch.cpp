@@ -52,7 +52,7 @@ bool use_isa(const std::string& name) {
 std::size_t row_index(const std::string& name) {
   const Table& table = active_table();
   for (std::size_t i = 0; i < table.n_rows; ++i)
-    if (name == table.rows[i].signature.name) return i;
+    if (name == table.rows[i].signature->name) return i;
   throw std::out_of_range("no rule is called " + name);
 }
 

@@ -124,7 +124,7 @@ using Close = void (*)(Span& span, const Grid& grid, const Notes& notes);
 constexpr int max_passes = 3;
 
 struct Row {
-  Signature signature;
+  const Signature* signature;
   int n_state;
   int n_hyper;              // 0: a helper, not an optimizer
   bool by_row;              // no row of a tensor may be cut

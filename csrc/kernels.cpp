@@ -101,27 +101,48 @@ struct Stream<Storage, Unused> : Stream<Storage, Own> {
   using Stream<Storage, Own>::Stream;
 };
 
-// A ring of rows of past gradients: summed before a tile begins, oldest first, some rows at a time for the memory's
-// sake.
+// Row of a ring: `age` steps before the newest.
+template <class Stored, class Rule>
+Stored* row(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t age) {
+  const std::size_t k = (rule.newest + rule.window - age) % rule.window;
+  return at<Stored>(span.arrays[argument], k * span.n + offset);
+}
+
+// A ring of rows of past gradients, added oldest first: by the loop itself, or if n_rows is 0, before it for a tile.
+template <class Storage, class T, int n_rows>
+struct Ring {
+  using Stored = typename Storage::Stored;
+  Stored* newest;
+  const Stored* rows[n_rows];
+
+  template <class Rule>
+  Ring(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t)
+      : newest(row<Stored>(rule, span, argument, offset, 0)) {
+    for (int k = 0; k < n_rows; ++k) rows[k] = row<Stored>(rule, span, argument, offset, n_rows - k);
+  }
+
+  Past<T> load(std::size_t i) const { return {sum(i, std::make_index_sequence<n_rows>()), 0}; }
+  template <std::size_t... k>
+  T sum(std::size_t i, std::index_sequence<k...>) const {
+    return (T(0) + ... + Storage::load(rows[k][i]));
+  }
+  void store(std::size_t i, const Past<T>& past) const { Storage::store(newest[i], past.newest); }
+};
+
 template <class Storage, class T>
-struct Stream<Storage, Past<T>&> {
+struct Ring<Storage, T, 0> {
   using Stored = typename Storage::Stored;
   Stored* newest;
   T sum[tile];
 
   template <class Rule>
-  Stream(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t n) {
-    const auto row = [&](std::size_t age) {
-      const std::size_t k = (rule.newest + rule.window - age) % rule.window;
-      return at<Stored>(span.arrays[argument], k * span.n + offset);
-    };
-    newest = row(0);
+  Ring(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t n)
+      : newest(row<Stored>(rule, span, argument, offset, 0)) {
+    const auto past = [&](std::size_t age) { return row<Stored>(rule, span, argument, offset, age); };
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
     std::size_t age = rule.window - 1;
-    for (; age >= 4; age -= 4) add(n, row(age), row(age - 1), row(age - 2), row(age - 3));
-    if (age == 3) add(n, row(3), row(2), row(1));
-    if (age == 2) add(n, row(2), row(1));
-    if (age == 1) add(n, row(1));
+    for (; age >= 4; age -= 4) add(n, past(age), past(age - 1), past(age - 2), past(age - 3));
+    for (; age > 0; --age) add(n, past(age));
   }
 
   // Not inlined: inside `loop`, GCC 12 leaves the sum scalar.
@@ -134,6 +155,33 @@ struct Stream<Storage, Past<T>&> {
   Past<T> load(std::size_t i) const { return {sum[i], 0}; }
   void store(std::size_t i, const Past<T>& past) const { Storage::store(newest[i], past.newest); }
 };
+
+// The stream of a rule's argument; n_rows is of a ring.
+template <class Storage, class Argument, int n_rows>
+struct StreamOf {
+  using type = Stream<Storage, Argument>;
+};
+template <class Storage, class T, int n_rows>
+struct StreamOf<Storage, Past<T>&, n_rows> {
+  using type = Ring<Storage, T, n_rows>;
+};
+
+template <class Rule, class = void>
+constexpr bool has_ring = false;
+template <class Rule>
+constexpr bool has_ring<Rule, std::void_t<decltype(Rule::window)>> = true;
+
+// Calls update(n_rows) with the number of rows of its ring that the loop of a rule adds.
+template <class Rule, class Update>
+void with_rows(const Rule& rule, const Update& update) {
+  if constexpr (has_ring<Rule>) {
+    if (rule.window == 2) return update(std::integral_constant<int, 1>());
+    if (rule.window == 3) return update(std::integral_constant<int, 2>());
+    if (rule.window == 4) return update(std::integral_constant<int, 3>());
+    if (rule.window == 5) return update(std::integral_constant<int, 4>());
+  }
+  update(std::integral_constant<int, 0>());
+}
 
 template <class Storage>
 struct Gradient {
@@ -240,23 +288,18 @@ void with_gradient(const Span& span, std::size_t offset, std::size_t n, bool las
     pass(Gradient<Storage>{g, scale});
 }
 
-template <class T>
-constexpr bool is_past = false;
-template <class T>
-constexpr bool is_past<Past<T>&> = true;
-
 // The pass that writes the weights, over n elements of a span.
-template <class Storage, class Rule, class W, class G, class... States, std::size_t... I>
+template <class Storage, int n_rows, class Rule, class W, class G, class... States, std::size_t... I>
 void update_part(const Rule& rule, void (Rule::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
                  std::size_t offset, std::size_t n) {
   using T = typename Storage::Value;
-  const bool whole = !is_prepared(span) && !(is_past<States> || ...);
+  const bool whole = !is_prepared(span) && (!has_ring<Rule> || n_rows > 0);
   for (const std::size_t end = offset + n; offset < end; offset += n) {
     n = whole || end - offset < tile ? end - offset : tile;
     with_gradient<Storage>(span, offset, n, true, [&](auto g) {
       const auto pass = [&](auto after) {
         loop(rule, n, after, Stream<Storage, W>(rule, span, 0, offset, n), g,
-             Stream<Storage, States>(rule, span, 2 + I, offset, n)...);
+             typename StreamOf<Storage, States, n_rows>::type(rule, span, 2 + I, offset, n)...);
       };
       const double decay = span.settings->ema_decay;
       if (std::is_reference_v<W> && span.ema != nullptr)  // else the weight is as it was
@@ -341,8 +384,9 @@ Rule make(const double* hyper, std::index_sequence<I...>) {
   return Rule{hyper[I]...};
 }
 
+// Not inlined, for the size of the code.
 template <class Rule>
-Rule make(const Settings& settings) {
+__attribute__((noinline)) Rule make(const Settings& settings) {
   return make<Rule>(settings.hyper, std::make_index_sequence<count_hyper<Rule>()>());
 }
 
@@ -382,18 +426,17 @@ double row_factor(const Rule& rule, const Span& span, std::size_t offset) {
   return settled<Storage>(rule, span, offset, span.row, sums);
 }
 
-// Asks for the arrays of a span, as far as the processor would not see by itself what comes next. Inlined, since GCC 12
-// drops calls of a function that does nothing else.
-template <class Storage, class Rule>
-inline __attribute__((always_inline)) void fetch(const Span& span) {
+// Asks for the arrays of a span, as far as the processor would not see by itself what comes next. `own` is the one that
+// has a single number, or -1.
+__attribute__((noinline)) void fetch(const Span& span, int n_arrays, int own, std::size_t item_size) {
   constexpr std::size_t line = 64, most = 512;
-  for (int k = 0; k < 2 + n_state<Rule>; ++k) {
-    const std::size_t n = k - 2 == own_state<Rule>() ? 1 : span.n, bytes = n * sizeof(typename Storage::Stored);
-    const std::size_t end = smaller(bytes, most);
+  for (int k = 0; k < n_arrays; ++k) {
+    const std::size_t bytes = (k == own ? 1 : span.n) * item_size, end = smaller(bytes, most);
     auto* array = static_cast<char*>(span.arrays[k]);
     for (std::size_t i = 0; i < end; i += line) __builtin_prefetch(array + i, 1);
     __builtin_prefetch(array + end - 1, 1);
   }
+  __asm__ volatile("");  // else GCC 12 drops the call of a function that only prefetches
 }
 
 template <class Storage, class Rule>
@@ -403,13 +446,18 @@ void update(const Span* span, Share share) {
   const Settings* settings = span->settings;
   Rule rule = make<Rule>(*settings);
   const auto update_n = [&](std::size_t offset, std::size_t n) {
-    update_part<Storage>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, offset, n);
+    with_rows(rule, [&](auto n_rows) {
+      update_part<Storage, n_rows>(rule, &Rule::operator(), std::make_index_sequence<n_state<Rule>>(), *span, offset,
+                                   n);
+    });
   };
+  constexpr int own = own_state<Rule>() < 0 ? -1 : 2 + own_state<Rule>();
   const Span* ahead = span + 1;
   std::size_t unseen = share.n - smaller(share.n, span->n - share.offset);
   for (; share.n > 0; ++span, share.offset = 0) {
     for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
-      if (ahead->n == ahead->row) fetch<Storage, Rule>(*ahead);  // rows of a table lie far apart
+      if (ahead->n == ahead->row)
+        fetch(*ahead, 2 + n_state<Rule>, own, sizeof(typename Storage::Stored));  // rows of a table lie far apart
     if (span->settings != settings) rule = make<Rule>(*(settings = span->settings));
     const std::size_t n = smaller(share.n, span->n - share.offset);
     if constexpr (is_by_row<Rule>()) {
@@ -500,10 +548,10 @@ constexpr void set_passes(Row& row, std::integer_sequence<int, p...>) {
 }
 
 template <template <class> class Rule>
-constexpr Row make_row() {
+constexpr Row make_row(const Signature& signature) {
   using R = Rule<float>;
   Row row = {};
-  row.signature = R::signature;
+  row.signature = &signature;
   row.n_state = n_state<R>;
   row.n_hyper = count_hyper<R>();
   row.by_row = is_by_row<R>();
@@ -526,13 +574,12 @@ constexpr Row make_row() {
   return row;
 }
 
-template <class>
+template <class List, class = std::make_index_sequence<List::n>>
 struct RowsOf;
 
-template <template <class> class... Rule>
-struct RowsOf<List<Rule...>> {
-  static constexpr Row rows[] = {make_row<Rule>()...};
-  static constexpr std::size_t n = sizeof...(Rule);
+template <template <class> class... Rule, std::size_t... k>
+struct RowsOf<List<Rule...>, std::index_sequence<k...>> {
+  static constexpr Row rows[] = {make_row<Rule>(signatures.of[k])...};
 };
 
 }  // namespace
@@ -547,7 +594,7 @@ namespace fusedoptim {
 extern const Table FUSEDOPTIM_JOIN(table_, FUSEDOPTIM_ISA);
 const Table FUSEDOPTIM_JOIN(table_, FUSEDOPTIM_ISA) = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
                                                        RowsOf<Rules>::rows,
-                                                       RowsOf<Rules>::n,
+                                                       Rules::n,
                                                        {square_sum<Plain<float>>, square_sum<Plain<double>>}};
 
 }  // namespace fusedoptim

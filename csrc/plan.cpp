@@ -29,7 +29,7 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
     written.push_back(b);
     return b.begin;
   };
-  for (std::size_t k = 1; k < arrays.size(); ++k) span.arrays[1 + k] = take(row().signature.state[k - 1], arrays[k]);
+  for (std::size_t k = 1; k < arrays.size(); ++k) span.arrays[1 + k] = take(row().signature->state[k - 1], arrays[k]);
   if (!grad_sum.is_none()) span.grad_sum = take({"grad_sum"}, grad_sum);
   if (!ema.is_none()) span.ema = take({"ema"}, ema);
   tensor.arrays.push_back(grad_sum);
@@ -66,7 +66,7 @@ Plan::Touched Plan::take_rows(const Tensor& tensor, py::handle grad, bool zeroed
   const auto refuse_with = [&](bool given, const char* what) {
     if (given) refuse("row_grad_with", "grads" + path, what);
   };
-  if (!takes_rows(row())) refuse("needs_all_rows", "grads" + path, row().signature.name);
+  if (!takes_rows(row())) refuse("needs_all_rows", "grads" + path, row().signature->name);
   refuse_with(zeroed, "zero_grads or bind()");
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
@@ -134,7 +134,7 @@ void Plan::bind(const py::list& grads) {
 // What a group passes: the hyper-parameters that are not counted from the arrays, and the L2 penalty.
 static std::size_t n_values(const Row& row) {
   std::size_t n = 1;
-  for (int k = 0; k < row.n_hyper; ++k) n += row.signature.hyper[k].domain != Domain::rows;
+  for (int k = 0; k < row.n_hyper; ++k) n += row.signature->hyper[k].domain != Domain::rows;
   return n;
 }
 
@@ -148,9 +148,9 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
     const auto value = [&](int k) { return py::handle(PyList_GET_ITEM(of_group.ptr(), k)); };
     Settings next;
     int k = 0;
-    for (; k < row().n_hyper && row().signature.hyper[k].domain != Domain::rows; ++k)
+    for (; k < row().n_hyper && row().signature->hyper[k].domain != Domain::rows; ++k)
       next.hyper[k] =
-          is_t(row().signature.hyper[k]) && value(k).is_none() ? t : hyper_value(row().signature.hyper[k], value(k));
+          is_t(row().signature->hyper[k]) && value(k).is_none() ? t : hyper_value(row().signature->hyper[k], value(k));
     next.l2 = hyper_value(l2_penalty, value(k));
     if (k < row().n_hyper) next.hyper[k] = window;
     next.scale = (options.maximize ? -1 : 1) / options.grad_scale;

@@ -54,7 +54,7 @@ char* at(void* array, std::size_t byte) { return static_cast<char*>(array) + byt
 
 bool takes_rows(const Row& rule) {
   if (rule.n_hyper == 0 || rule.measure[0] != nullptr || rule.n_passes > 0) return false;
-  return std::all_of(rule.signature.state, rule.signature.state + rule.n_state,
+  return std::all_of(rule.signature->state, rule.signature->state + rule.n_state,
                      [](const State& state) { return state.shape == Shape::weight || state.shape == Shape::row; });
 }
 
@@ -86,7 +86,7 @@ void add_rows(Work& work, const Span& table, const Row& rule, const RowGrad& gra
     span.arrays[1] = grad_of(*first);
     for (int k = 0; k < rule.n_state; ++k)
       span.arrays[2 + k] =
-          at(table.arrays[2 + k], first->row * (rule.signature.state[k].shape == Shape::row ? grad.item : bytes));
+          at(table.arrays[2 + k], first->row * (rule.signature->state[k].shape == Shape::row ? grad.item : bytes));
     for (next = first + 1; next != touched.end() && next->row == first->row; ++next) {
       if (sum == nullptr) sum = work.new_sums(touched.size() / 2 * bytes);
       if (next == first + 1) span.arrays[1] = std::memcpy(std::exchange(sum, sum + bytes), grad_of(*first), bytes);

@@ -69,7 +69,9 @@
 namespace {
 
 template <template <class> class... Rule>
-struct List {};
+struct List {
+  static constexpr std::size_t n = sizeof...(Rule);
+};
 
 // One a line.
 // clang-format off
@@ -81,6 +83,7 @@ using Rules = List<
     Traffic2,
     Traffic3,
     Traffic4,
+    TrafficRing,
     TrafficRead,
     // optimizers
     SGD,
@@ -139,3 +142,12 @@ using Rules = List<
 // clang-format on
 
 }  // namespace
+
+namespace fusedoptim {
+
+struct Signatures {
+  Signature of[Rules::n];  // in the order of the rows
+};
+extern const Signatures signatures;
+
+}  // namespace fusedoptim

@@ -73,7 +73,7 @@ double other(const Hyper& hyper) {
 
 void set_hyper(const Row& row, Way way, int t, double* hyper) {
   for (int k = 0; k < row.n_hyper; ++k) {
-    const Hyper& each = row.signature.hyper[k];
+    const Hyper& each = row.signature->hyper[k];
     const bool is_t = std::strcmp(each.name, "t") == 0;
     hyper[k] = is_t ? t : each.domain == Domain::rows ? window : way == others ? other(each) : each.fallback;
   }

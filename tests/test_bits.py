@@ -185,6 +185,7 @@ HELPERS = {  # the rows of the table that are no optimizers, and what becomes of
     "traffic2": lambda w, g, a, b: [a, b, w + g],
     "traffic3": lambda w, g, a, b, c: [a, b, c, w + g],
     "traffic4": lambda w, g, a, b, c, d: [a, b, c, d, w + g],
+    "traffic_ring": lambda w, g, a, b, c, d: [w + g + a + b + c, a, b, c, g],
     "traffic_read": lambda w, g: [w],
 }
 

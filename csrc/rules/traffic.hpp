@@ -50,6 +50,17 @@ struct Traffic4 {
   void operator()(T& w, T g, T& a, T& b, T& c, T& d) const { move_on(w + g, w, a, b, c, d); }
 };
 
+// What a ring of four rows needs: the earlier gradients are only read, and the newest one only written.
+template <class T>
+struct TrafficRing {
+  static constexpr Signature signature = {"traffic_ring", {{"a"}, {"b"}, {"c"}, {"newest"}}, {}};
+
+  void operator()(T& w, T g, T a, T b, T c, T& newest) const {
+    w = w + g + a + b + c;
+    newest = g;
+  }
+};
+
 template <class T>
 struct TrafficRead {
   static constexpr Signature signature = {"traffic_read", {}, {}};

@@ -123,6 +123,7 @@ __all__: list[str] = [
     "traffic3",
     "traffic4",
     "traffic_read",
+    "traffic_ring",
     "version",
     "window_sgd",
     "yogi",
@@ -1235,6 +1236,9 @@ def traffic4(
     w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray, d: numpy.ndarray
 ) -> None: ...
 def traffic_read(w: numpy.ndarray, g: numpy.ndarray) -> None: ...
+def traffic_ring(
+    w: numpy.ndarray, g: numpy.ndarray, a: numpy.ndarray, b: numpy.ndarray, c: numpy.ndarray, newest: numpy.ndarray
+) -> None: ...
 def window_sgd(
     w: numpy.ndarray, g: numpy.ndarray, ring: numpy.ndarray, *, lr: float = 0.01, t: float = 1.0
 ) -> None: ...

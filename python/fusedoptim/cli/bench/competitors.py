@@ -83,7 +83,7 @@ class Workload:
         """A step of each, by name."""
         hyper = self._hyper()
         steps: dict[str, Callable[[], None]] = {OURS: partial(getattr(kernels, self.rule), *self.arrays, **hyper)}
-        if _core.rule_passes[self.rule] and "ring" not in self.kinds:
+        if _core.rule_passes[self.rule]:
             steps[LIMIT] = partial(_call_all, list(self.limit()))
         if hasattr(inplace, self.rule):
             scratch = [np.empty(self.n, np.float32) for _ in range(2)]
@@ -93,6 +93,10 @@ class Workload:
 
     def limit(self) -> Iterator[Callable[[], None]]:
         """Loops that load and store what the passes of the rule do, with the least arithmetic."""
+        if "ring" in self.kinds:
+            w, g, ring = self.arrays
+            yield partial(_core.traffic_ring, w, g, *ring[WARM + 1 :], *ring[: WARM + 1])  # the newest comes last
+            return
         names = ["w", "g", *(name for name, _ in _core.rule_states[self.rule])]
         array = dict(zip(names, self.arrays, strict=True))
         for reads, writes in _core.rule_passes[self.rule]:
