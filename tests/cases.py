@@ -15,10 +15,10 @@ import fusedoptim as fo
 
 from .elsewhere import (
     Elsewhere,
+    like_adam_mini,
     like_optax,
     like_optax_chain,
     like_rowwise_adagrad,
-    like_rowwise_adam,
     like_timm,
     like_torch,
 )
@@ -598,11 +598,11 @@ CASES = [
     Case(fo.Adafactor, {"lr": decay, "d": 0.5}),
     Case(fo.RowWiseAdagrad, like=[like_rowwise_adagrad(lr=1e-2)]),
     Case(fo.RowWiseAdagrad, {"lr": 0.3, "eps": 1e-2}, like=[like_rowwise_adagrad(lr=0.3, eps=1e-2)]),
-    Case(fo.RowWiseAdam, like=[like_rowwise_adam()]),
+    Case(fo.RowWiseAdam, like=[like_adam_mini()]),
     Case(
         fo.RowWiseAdam,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
-        like=[like_rowwise_adam(lr=0.03, beta1=0.7, beta2=0.95, eps=1e-4, weight_decay=0.3)],
+        like=[like_adam_mini(lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
     ),
     Case(fo.RowWiseAdam, {"lr": decay, "bias_correction": False}),
 ]

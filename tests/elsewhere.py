@@ -24,9 +24,13 @@ def package(name: str) -> Any:
 
 
 def like_torch(
-    name: str, module: str = "torch.optim", before: Callable[..., None] | None = None, **keywords: Any
+    name: str,
+    module: str = "torch.optim",
+    before: Callable[..., None] | None = None,
+    given: Callable[..., Any] = list,
+    **keywords: Any,
 ) -> Any:
-    """An optimizer with torch's interface; `before(optimizer)` may change it before the first step."""
+    """An optimizer with torch's interface, made of `given(params)`; `before(optimizer)` may change it before a step."""
 
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
         torch = package("torch")
@@ -35,7 +39,7 @@ def like_torch(
         torch.set_default_dtype(torch.float64)  # of numbers it keeps as tensors, as ASGD's rate
         try:
             params = [torch.tensor(w, requires_grad=True) for w in start]
-            optimizer = getattr(import_module(module), name)(params, **keywords)
+            optimizer = getattr(import_module(module), name)(given(params), **keywords)
             if before is not None:
                 before(optimizer)
             for grads in steps:
@@ -101,42 +105,38 @@ def like_optax_chain(*parts: tuple[str, dict[str, Any]], module: str = "optax") 
     return run
 
 
-# Nobody else has the row-wise rules in float64: these are their closed forms over all steps at once. test_rows.py has
-# FBGEMM's, in float32.
+def as_rows(arrays: Arrays) -> Arrays:
+    return [array.reshape(len(array) if array.ndim else 1, -1) for array in arrays]
 
 
-def mean_squares(g: np.ndarray) -> np.ndarray:
-    """Of each row, at each step."""
-    return np.mean(g**2, axis=tuple(range(2, g.ndim)), keepdims=True)
+def like_adam_mini(**keywords: Any) -> Elsewhere:
+    """Of the authors of Adam-mini, who keep one mean square for each row of an embedding."""
+    like = like_torch(
+        *("Adam_mini", "adam_mini"),
+        given=lambda params: [(f"embed{k}", param) for k, param in enumerate(params)],
+        verbose=False,
+        **keywords,
+    )
 
-
-def running_average(x: np.ndarray, beta: float) -> np.ndarray:
-    """Σ (1 - beta) beta^(t-s) x_s / (1 - beta^t) over s up to t, for each step t."""
-    ages = np.subtract.outer(np.arange(len(x)), np.arange(len(x)))
-    weights = np.where(ages >= 0, beta ** np.maximum(ages, 0.0), 0)
-    return np.tensordot(weights / weights.sum(axis=1, keepdims=True), x, axes=1)
-
-
-def like_rowwise_adagrad(*, lr: float, eps: float = 1e-8) -> Elsewhere:
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
-        each = [np.array(gs) for gs in zip(*steps, strict=True)]
-        moves = [(lr * g / (np.sqrt(np.cumsum(mean_squares(g), axis=0)) + eps)).sum(axis=0) for g in each]
-        return [w - move for w, move in zip(start, moves, strict=True)]
+        end = like(as_rows(start), [as_rows(grads) for grads in steps])
+        return [rows.reshape(w.shape) for rows, w in zip(end, start, strict=True)]
 
-    run.__name__ = "closed form"
+    run.__name__ = like.__name__
     return run
 
 
-def like_rowwise_adam(
-    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0
-) -> Elsewhere:
+def like_rowwise_adagrad(*, lr: float, eps: float = 1e-8) -> Elsewhere:
+    """Its closed form: nobody else has it in float64. test_rows.py has FBGEMM's in float32, and torch's Adagrad."""
+
     def run(start: Arrays, steps: list[Arrays]) -> Arrays:
         each = [np.array(gs) for gs in zip(*steps, strict=True)]
-        keep = (1 - lr * weight_decay) ** np.arange(len(steps) + 1.0)[::-1]
+        squares = [np.mean(g**2, axis=tuple(range(2, g.ndim)), keepdims=True) for g in each]
         moves = [
-            lr * running_average(g, beta1) / (np.sqrt(running_average(mean_squares(g), beta2)) + eps) for g in each
+            (lr * g / (np.sqrt(np.cumsum(square, axis=0)) + eps)).sum(axis=0)
+            for g, square in zip(each, squares, strict=True)
         ]
-        return [keep[0] * w - np.tensordot(keep[1:], move, axes=1) for w, move in zip(start, moves, strict=True)]
+        return [w - move for w, move in zip(start, moves, strict=True)]
 
     run.__name__ = "closed form"
     return run

@@ -354,7 +354,7 @@ def test_sparse_adam_refuses_whole_gradients() -> None:
     assert optimizer.t == 0
 
 
-# FBGEMM, which has row-wise Adagrad alone on a CPU, and in float32
+# Row-wise Adagrad against FBGEMM, which is float32, and torch
 
 FBGEMM_RTOL = 1e-5  # of float32 over a hundred steps, whose errors add up
 
@@ -381,3 +381,19 @@ def test_rowwise_adagrad_is_fbgemms() -> None:
         out = theirs(torch.tensor(rows), torch.arange(len(rows) + 1))
         out.backward(torch.tensor(g))
     np.testing.assert_allclose(w, theirs.split_embedding_weights()[0].numpy(), rtol=FBGEMM_RTOL)
+
+
+def test_rowwise_adagrad_of_parallel_gradients_is_torchs_adagrad() -> None:
+    """In float64: rows whose gradients are s times a vector of mean square 1 move by torch's Adagrad of s times it."""
+    torch = package("torch")
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=(5, 8))
+    direction /= np.sqrt(np.mean(direction**2, axis=1, keepdims=True))
+    w, along = np.zeros((5, 8)), torch.zeros((5, 1), dtype=torch.float64, requires_grad=True)
+    ours, theirs = fo.RowWiseAdagrad(w, lr=0.1, eps=1e-3), torch.optim.Adagrad([along], lr=0.1, eps=1e-3)
+    for _ in range(100):
+        s = rng.normal(size=(5, 1))
+        ours.step(s * direction)
+        along.grad = torch.tensor(s)
+        theirs.step()
+    np.testing.assert_allclose(w, along.detach().numpy() * direction, rtol=1e-10)

@@ -41,9 +41,9 @@ class RowWiseAdam(Optimizer):
 
     Notes
     -----
-    As PARTIAL_ROWWISE_ADAM in FBGEMM, which torchrec uses: :math:`t` counts the steps of the optimizer, not those that touch
-    a row. The mean is summed in float64 in a fixed order, and :math:`v_i` is rounded once. Many short rows are slow, those of
-    one element above all: give a bias another optimizer.
+    As PARTIAL_ROWWISE_ADAM in FBGEMM, which torchrec uses, and as Adam-mini does for embeddings: :math:`t` counts the steps
+    of the optimizer, not those that touch a row. The mean is summed in float64 in a fixed order, and :math:`v_i` is rounded
+    once. Many short rows are slow, those of one element above all: give a bias another optimizer.
 
     *Deviations.* None.
 
@@ -62,6 +62,8 @@ class RowWiseAdam(Optimizer):
     References
     ----------
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, arXiv:1412.6980.
+
+    Zhang et al., "Adam-mini: Use Fewer Learning Rates To Gain More", ICLR 2025, arXiv:2406.16793.
 
     Khudia et al., "FBGEMM: Enabling High-Performance Low-Precision Deep Learning Inference", 2021, arXiv:2101.05615.
     """
