@@ -38,10 +38,11 @@ MAKES: dict[str, tuple[type[fo.Optimizer], dict[str, Any]]] = {
     "rmsprop_centered": (fo.RMSProp, {"centered": True}),
     "rmsprop_centered_momentum": (fo.RMSProp, {"centered": True, "momentum": 0.9}),
     "rmsprop_momentum": (fo.RMSProp, {"momentum": 0.9}),
-    # Exponents at which every pow() rounds alike; with the defaults it takes luck: test_determinism.py.
-    "adafactor": (fo.Adafactor, {"beta2_decay": -0.59}),
-    "asgd": (fo.ASGD, {"alpha": 0.55, "t0": 10.0}),
-    "noisy_sgd": (NoisySGD, {"gamma": 0.47}),  # and noise that is no generator's
+    "noisy_sgd": (NoisySGD, {}),  # whose noise is no generator's
+    # All their powers, exponentials and logarithms
+    "ademamix": (fo.AdEMAMix, {"warmup": 50}),
+    "asgd": (fo.ASGD, {"t0": 10.0}),
+    "schedule_free_adamw": (fo.ScheduleFreeAdamW, {"r": 0.5, "weight_lr_power": 1.5, "warmup_steps": 10}),
 }
 
 OMITTED = {"muon": "its matrix products are those of NumPy's BLAS"}

@@ -7,7 +7,7 @@
 //   u = g / max(sqrt(v), eps1)
 //   w <- (1 - lr weight_decay) w - min(lr, 1 / sqrt(t)) max(eps2, rms(w)) u / max(1, rms(u) / d)
 // As in torch: the paper adds eps1 to g^2, and has 0.01 for lr and no decay. Three passes: sums of g^2 and w^2, those
-// of u^2, and the write. t^beta2_decay is the C library's, as that of Python is.
+// of u^2, and the write.
 #pragma once
 #include "matrix.hpp"
 
@@ -32,7 +32,7 @@ struct Adafactor {
   Adafactor(double lr, double beta2_decay, double eps1, double eps2, double d, double weight_decay, double t)
       : lr(lr < 1 / sqrt(t) ? lr : 1 / sqrt(t)),
         eps1(eps1 < std::numeric_limits<double>::infinity() ? eps1 : double(std::numeric_limits<T>::epsilon())),
-        eps2(eps2), d(d), beta2(T(1 - pow(t, beta2_decay))), rest2(T(pow(t, beta2_decay))),
+        eps2(eps2), d(d), beta2(T(1 - power(t, beta2_decay))), rest2(T(power(t, beta2_decay))),
         floor(T(this->eps1 * this->eps1)), keep(T(1 - lr * weight_decay)) {}
 
   T averaged(T v, T square) const { return beta2 * v + rest2 * square; }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../kernel.hpp"
+#include "elementary.hpp"
 
 namespace {
 
@@ -51,16 +52,6 @@ T smaller(T a, T b) {
 template <class T>
 T sign(T x) {
   return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
-}
-
-// base^exponent for base < 1 and a whole exponent or inf, by repeated squaring: unlike pow(), the same bits with every
-// C library.
-inline double power(double base, double exponent) {
-  if (exponent >= 0x1p63) return 0;
-  double result = 1;
-  for (auto n = static_cast<unsigned long long>(exponent); n > 0; n >>= 1, base *= base)
-    if (n & 1) result *= base;
-  return result;
 }
 
 // x within [low, high]; NaN stays.

@@ -15,8 +15,7 @@ struct NoisySGD {
       {hyper::lr(1e-2), {"eta", 0.01, Domain::non_negative}, {"gamma", 0.55, Domain::non_negative}, hyper::t}};
   T lr, deviation;
 
-  // The same pow() as the reference has from Python; a negative exponent cannot overflow.
-  NoisySGD(double lr, double eta, double gamma, double t) : lr(T(lr)), deviation(T(sqrt(eta * pow(t, -gamma)))) {}
+  NoisySGD(double lr, double eta, double gamma, double t) : lr(T(lr)), deviation(T(sqrt(eta * power(t, -gamma)))) {}
 
   void operator()(T& w, T g, T noise) const { w = w - lr * (g + deviation * noise); }
 };

@@ -1,6 +1,6 @@
-import math
 from typing import ClassVar, Unpack
 
+from fusedoptim.elementary import exp, log
 from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common
@@ -105,10 +105,10 @@ class AdEMAMix(Optimizer):
             return {"alpha": hyper["alpha"], "beta3": beta3}, carried
         share = t / warmup
         half_life = (1 - share) * _half_life(hyper["beta1"]) + share * _half_life(beta3)
-        warm = math.exp(-1 / half_life) if half_life > 0 else 0.0
+        warm = exp(-1 / half_life) if half_life > 0 else 0.0
         return {"alpha": share * hyper["alpha"], "beta3": min(warm, beta3)}, carried
 
 
 def _half_life(beta: float) -> float:
     """Of a running average, in units of 1 / ln 2 steps."""
-    return -1 / math.log(beta) if beta > 0 else 0.0
+    return -1 / log(beta) if beta > 0 else 0.0

@@ -1,5 +1,6 @@
 from typing import ClassVar, Unpack
 
+from fusedoptim.elementary import power
 from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common, non_negative
@@ -76,7 +77,7 @@ class ASGD(Optimizer):
     @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
         steps, alpha, t0 = carried["steps"], float(hyper["alpha"]), float(hyper["t0"])
-        slowdown = (1 + hyper["lambd"] * hyper["lr"] * steps) ** -alpha
+        slowdown = power(1 + hyper["lambd"] * hyper["lr"] * steps, -alpha)
         return {"slowdown": slowdown, "mu": 1 / max(1, steps - t0)}, {"steps": steps + 1}
 
     def __init__(

@@ -1,9 +1,9 @@
 from typing import ClassVar, Unpack
 
+from fusedoptim.elementary import power
 from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common, flag, non_negative
-from fusedoptim.reference import power
 from fusedoptim.schedules import Schedule
 
 
@@ -77,7 +77,7 @@ class NAdam(Optimizer):
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        decay = 0.96 ** non_negative("momentum_decay", arguments["momentum_decay"])
+        decay = power(0.96, non_negative("momentum_decay", arguments["momentum_decay"]))
         return super().hyper(rule, arguments) | {"mu_decay": decay}
 
     @classmethod

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
+from fusedoptim.elementary import power
 from fusedoptim.newton_schulz import COEFFICIENTS, newton_schulz, size
 
 Array = NDArray[np.floating[Any]]
@@ -242,7 +243,7 @@ def adafactor(
 ) -> None:
     if w.size == 0:
         return
-    rest, eps1 = float(t) ** beta2_decay, eps1 if eps1 < math.inf else float(np.finfo(w.dtype).eps)
+    rest, eps1 = power(t, beta2_decay), eps1 if eps1 < math.inf else float(np.finfo(w.dtype).eps)
     step = min(lr, 1 / math.sqrt(t)) * max(eps2, rms(w))
     if w.ndim < 2:
         row_var[...] = v = (1 - rest) * row_var + rest * (g * g)
@@ -502,7 +503,7 @@ def sign_sgd(w: Array, g: Array, *, lr: float = 1e-3, weight_decay: float = 0.0)
 def noisy_sgd(
     w: Array, g: Array, noise: Array, *, lr: float = 1e-2, eta: float = 0.01, gamma: float = 0.55, t: float = 1
 ) -> None:
-    w[...] = w - lr * (g + math.sqrt(eta * t**-gamma) * noise)
+    w[...] = w - lr * (g + math.sqrt(eta * power(t, -gamma)) * noise)
 
 
 def optimistic_gradient_descent(
@@ -857,19 +858,6 @@ def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 
 
 def average(ema: Array, w: Array, *, decay: float) -> None:
     ema[...] = decay * ema + (1 - decay) * w
-
-
-def power(base: float, exponent: float) -> float:
-    """``base**exponent`` for ``base < 1``, by repeated squaring: unlike pow(), the same bits with every C library."""
-    if exponent >= 2**63:
-        return 0.0
-    result, n = 1.0, int(exponent)
-    while n > 0:
-        if n & 1:
-            result *= base
-        base *= base
-        n >>= 1
-    return result
 
 
 def rectification(beta2: float, t: float) -> float:

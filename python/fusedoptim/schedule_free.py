@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Unpack
 
+from fusedoptim.elementary import power
 from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common, non_negative
@@ -38,7 +39,7 @@ class ScheduleFree(Optimizer):
         warmup = hyper["warmup_steps"]
         lr = float(hyper["lr"]) * (t / warmup if t < warmup else 1.0)
         lr_max = max(lr, carried["lr_max"])
-        weight = float(t) ** hyper["r"] * lr_max ** hyper["weight_lr_power"]
+        weight = power(t, hyper["r"]) * power(lr_max, hyper["weight_lr_power"])
         weight_sum = carried["weight_sum"] + weight
         z_weight = weight / weight_sum if weight_sum > 0 else 0.0
         return {"lr": lr, "z_weight": z_weight}, {"weight_sum": weight_sum, "lr_max": lr_max}

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from fusedoptim import elementary
+
 Schedule = Callable[[int], float]
 
 __all__ = [
@@ -190,11 +192,11 @@ def _inverse_sqrt(t: int, lr: float, n: float) -> float:
 
 
 def _exponential(t: int, lr: float, gamma: float) -> float:
-    return float(lr * gamma ** (t - 1))
+    return lr * elementary.power(gamma, t - 1)
 
 
 def _step(t: int, lr: float, n: float, gamma: float) -> float:
-    return float(lr * gamma ** ((t - 1) // n))
+    return lr * elementary.power(gamma, (t - 1) // n)
 
 
 def _linear(t: int, lr: float, n: float, end: float) -> float:
@@ -202,11 +204,11 @@ def _linear(t: int, lr: float, n: float, end: float) -> float:
 
 
 def _cosine(t: float, lr: float, n: float, end: float) -> float:
-    return end + (lr - end) * (1 + math.cos(math.pi * min((t - 1) / n, 1))) / 2
+    return end + (lr - end) * elementary.half_wave(min((t - 1) / n, 1))
 
 
 def _polynomial(t: int, lr: float, n: float, power: float, end: float) -> float:
-    return float(end + (lr - end) * (1 - min((t - 1) / n, 1)) ** power)
+    return end + (lr - end) * elementary.power(1 - min((t - 1) / n, 1), power)
 
 
 def _restarts(t: int, lr: float, n: float, growth: float, end: float) -> float:

@@ -1,10 +1,10 @@
 import math
 from typing import Any, ClassVar, Unpack
 
+from fusedoptim.elementary import power
 from fusedoptim.group import Hyper
 from fusedoptim.optimizer import Nest, Optimizer
 from fusedoptim.options import Common
-from fusedoptim.reference import power
 from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array
