@@ -1,4 +1,6 @@
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Unpack
 
 import numpy as np
@@ -158,10 +160,10 @@ class Direction:
         self.adjust_lr_fn = adjust_lr_fn
 
     def __call__(self, m: Array, u: Array) -> Array:
-        """`u`, which has Nesterov's momentum, with the direction of the step in its place."""
+        """Of the step; `u` has Nesterov's momentum."""
         with np.errstate(all="ignore"):  # a gradient that is not finite gives no warning elsewhere either
             matrix = newton_schulz(u if self.nesterov else m, self.coefficients, self.steps, self.eps)
-            return np.multiply(size(u.shape, self.adjust_lr_fn), matrix, out=u)
+            return np.multiply(size(u.shape, self.adjust_lr_fn), matrix, out=np.empty_like(u))
 
 
 class MuonPlan(_core.Plan):
@@ -187,20 +189,41 @@ class MuonPlan(_core.Plan):
         self, grads: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
     ) -> float | None:
         averaged: list[bool | None] = [None]
-        norm: float | None = super().step(grads, values, t, options, averaged)
-        if averaged[0]:
-            directions = [self._direction(m, u) for m, u in self._matrices]
-            self._write.step(directions, rates(values), t, alone(options), outcome)
-        else:
-            outcome[0] = False
+
+        def write() -> None:
+            if averaged[0]:
+                directions = [self._direction(m, u) for m, u in self._matrices]
+                self._write.step(directions, rates(values), t, alone(options), outcome)
+            else:
+                outcome[0] = False
+
+        with ended_by(write, averaged, outcome):
+            norm: float | None = super().step(grads, values, t, options, averaged)
         return norm
 
     def step_one(
         self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
     ) -> None:
-        super().step_one(tensor, grad, values, t, options, [None])
-        direction = self._direction(*self._matrices[tensor])
-        self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
+        averaged: list[bool | None] = [None]
+
+        def write() -> None:
+            direction = self._direction(*self._matrices[tensor])
+            self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
+
+        with ended_by(write, averaged, outcome):
+            super().step_one(tensor, grad, values, t, options, averaged)
+
+
+@contextmanager
+def ended_by(write: Callable[[], None], begun: list[bool | None], outcome: list[bool | None]) -> Iterator[None]:
+    """Calls `write` at the end; and where an interrupt comes once the step has begun, again, so that it is not left half."""
+    try:
+        yield
+        write()
+    except BaseException:
+        if begun[0] is not None and outcome[0] is None:
+            write()
+        raise
 
 
 def rates(values: list[Any]) -> list[list[Any]]:
