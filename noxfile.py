@@ -110,8 +110,8 @@ def instructions(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps."""
     session.install(".[test]")
-    session.run("pytest", "-rP", "-m", "nightly", *session.posargs)
-    session.run("pytest", "-rP", "tests/test_checkpoint.py", *session.posargs, env={"FUSEDOPTIM_NIGHTLY": "1"})
+    files = [f"tests/test_{name}.py" for name in ("processes", "fuzz", "machine", "checkpoint")]
+    session.run("pytest", *(session.posargs or files), env={"FUSEDOPTIM_NIGHTLY": "1"})
 
 
 def temporary(session: nox.Session, name: str) -> Path:

@@ -29,10 +29,10 @@ from fusedoptim import atomic, checkpoint
 
 from .cases import Case
 from .nests import bits, copied, gradients, normal, snapshot
+from .nightly import NIGHTLY
 from .runs import ROWS, make, nest, step
 
-LONG = bool(os.environ.get("FUSEDOPTIM_NIGHTLY"))
-EXAMPLES, KILLS, HOSTILE = (2000, 500, 100_000) if LONG else (100, 6, 1000)
+EXAMPLES, KILLS, HOSTILE = (2000, 500, 100_000) if NIGHTLY else (100, 6, 1000)
 
 
 @pytest.fixture
@@ -543,7 +543,7 @@ def test_every_bit_counts(path: Path) -> None:
     step(optimizer, 2)
     rng, accepted = np.random.default_rng(0), 0
     for byte, bit in (
-        itertools.product(range(len(raw)), range(8)) if LONG else enumerate(rng.integers(8, size=len(raw)))
+        itertools.product(range(len(raw)), range(8)) if NIGHTLY else enumerate(rng.integers(8, size=len(raw)))
     ):
         damaged = bytearray(raw)
         damaged[byte] ^= 1 << bit
@@ -798,7 +798,7 @@ def test_killed_while_it_saves(path: Path) -> None:
         assert all(entry.name.startswith(".fusedoptim-") for entry in litter)
         littered = len(litter)
     print(f"{KILLS} kills, {littered} of them with a new file begun, {saved} saves returned")
-    if LONG:  # a few may all come between two saves
+    if NIGHTLY:  # a few may all come between two saves
         assert littered > KILLS / 10, "let the kills come at other moments"
 
 

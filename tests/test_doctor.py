@@ -164,47 +164,38 @@ def test_checkpoints_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -
 # The machine
 
 
-@pytest.fixture
-def one_of_eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that uses one thread on a machine of eight CPUs, with nothing in the environment to tell why."""
-    fo.set_num_threads(1)
-    for name in ("FUSEDOPTIM_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
-        monkeypatch.delenv(name, raising=False)
+SOURCES = {
+    "default": ("set_num_threads()", "set_num_threads(8)"),
+    "openmp": ("OpenMP's default", "OMP_NUM_THREADS=8"),
+    "affinity": ("the affinity mask", "taskset -c 0-7"),
+    "cgroup_quota": ("the quota", "container's limit"),
+    "OMP_THREAD_LIMIT": ("OMP_THREAD_LIMIT", "unset OMP_THREAD_LIMIT"),
+    "fork": ("fork", "spawn"),
+    "nested": ("the OpenMP region", "outside"),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_number_of_threads(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One on a machine of eight CPUs."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(fo.threads, "cgroup_quota", lambda: None)
+    monkeypatch.setattr(fo._core, "num_threads", lambda: 1)
+    monkeypatch.setattr(fo._core, "num_cpus", lambda: 8)
+    monkeypatch.setattr(fo._core, "threads_set_by", lambda: source)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    why, remedy = SOURCES[source]
+    assert_told(machine.number_of_threads(), Verdict.WARNING, "1 on 8 CPUs", why, remedy)
 
 
-@pytest.mark.usefixtures("one_of_eight")
-class TestNumberOfThreads:
-    def test_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in ("FUSEDOPTIM_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1,4"), ("OMP_THREAD_LIMIT", "1"):
-            with monkeypatch.context() as patch:
-                patch.setenv(name, value)
-                told = f"1 on 8 CPUs: {name} is 1", f"set {name}=8"
-                assert_told(machine.number_of_threads(), Verdict.WARNING, *told)
+def test_no_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fo._core, "has_openmp", lambda: False)
+    assert_told(machine.number_of_threads(), Verdict.WARNING, "no OpenMP", "GCC")
 
-    def test_environment_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OMP_NUM_THREADS", "many")
-        assert_told(machine.number_of_threads(), Verdict.WARNING, "something else limits it", "fusedoptim info")
 
-    def test_affinity_mask(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-        told = "the affinity mask has 1", "taskset -c 0-7", "OMP_PROC_BIND"
-        assert_told(machine.number_of_threads(), Verdict.WARNING, *told)
-
-    def test_quota(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fo.threads, "cgroup_quota", lambda: 1)
-        told = "the control group grants 1", "container's limit"
-        assert_told(machine.number_of_threads(), Verdict.WARNING, *told)
-
-    def test_no_openmp(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fo._core, "has_openmp", lambda: False)
-        assert_told(machine.number_of_threads(), Verdict.WARNING, "no OpenMP", "GCC")
-
-    def test_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "cpu_count", lambda: 1)
-        assert_told(machine.number_of_threads(), Verdict.OK, "1, as many as CPUs")
+def test_as_many_threads_as_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    fo.set_num_threads(1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert_told(machine.number_of_threads(), Verdict.OK, "1, as many as CPUs")
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import random
 from typing import Any
 
 import numpy as np
-import pytest
 
 import fusedoptim as fo
 
 from .cases import DEFAULTS, Case
 from .nests import copied, gradients, normal, snapshot
+from .nightly import NIGHTLY
 from .test_hostile import ROLES, SHAPE, kernel_arrays
 
 VALUES: list[Any] = [
@@ -99,10 +99,5 @@ def fuzz(calls: int) -> None:
     assert calls / 4 < refused < calls, "most were good, or all were bad"
 
 
-def test_some_hostile_calls() -> None:
-    fuzz(1000)
-
-
-@pytest.mark.nightly
-def test_ten_thousand_hostile_calls() -> None:
-    fuzz(10_000)
+def test_hostile_calls() -> None:
+    fuzz(10_000 if NIGHTLY else 1000)

@@ -31,6 +31,7 @@ import fusedoptim as fo
 from .bits import assert_same_bits
 from .cases import KINDS, Case
 from .nests import arrays, normal
+from .nightly import NIGHTLY
 
 # One of each structure; numbers that are carried from step to step would need a history in the model.
 MODELLED = [case for case in KINDS if not case.optimizer._follows]
@@ -223,9 +224,4 @@ def run(examples: int) -> None:
 
 
 def test_any_sequence() -> None:
-    run(40)
-
-
-@pytest.mark.nightly
-def test_many_sequences() -> None:
-    run(2000)
+    run(2000 if NIGHTLY else 40)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 from fusedoptim import _core, threads
 from fusedoptim.cli.doctor.finding import REINSTALL, Finding, failed, ok, warning
@@ -37,27 +36,20 @@ def number_of_threads() -> Finding:
         return warning("1, for this build has no OpenMP", "build it with GCC, or with Clang and libomp")
     if n >= cpus:
         return ok(f"{n}, as many as CPUs")
-    why, remedy = next(
-        ((why, remedy) for limit, why, remedy in limits(cpus) if limit == n),
-        ("something else limits it", "see `python -m fusedoptim info`"),
-    )
-    return warning(f"{n} on {cpus} CPUs: {why}", f"{remedy}, unless it is meant")
+    return warning(f"{n} on {cpus} CPUs, by {threads.set_by()}", f"{raised(cpus)}, unless it is meant")
 
 
-def limits(cpus: int) -> Iterator[tuple[int, str, str]]:
-    """Numbers of threads that were set, each with the words for it and how to raise it."""
-    for name in (threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
-        value = os.environ.get(name, "").partition(",")[0].strip()
-        if value.isdecimal():
-            yield int(value), f"{name} is {value}", f"set {name}={cpus}"
-    if hasattr(os, "sched_getaffinity"):
-        mask = len(os.sched_getaffinity(0))
-        bound = (
-            f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND"
-        )
-        yield mask, f"the affinity mask has {mask}", bound
-    if quota := threads.cgroup_quota():
-        yield quota, f"the control group grants {quota}", "raise the container's limit on CPUs"
+def raised(cpus: int) -> str:
+    """How to have as many threads as CPUs."""
+    return {
+        "default": f"call set_num_threads({cpus}), or set {threads.VARIABLE}={cpus}",
+        "openmp": f"set OMP_NUM_THREADS={cpus}, or lift what threadpool_limits or the like has set",
+        "affinity": f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND",
+        "cgroup_quota": "raise the container's limit on CPUs",
+        "OMP_THREAD_LIMIT": "unset OMP_THREAD_LIMIT",
+        "fork": "start worker processes by spawn or forkserver",
+        "nested": "take the step outside of the parallel region",
+    }[_core.threads_set_by()]
 
 
 def fork() -> Finding:
