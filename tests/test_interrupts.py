@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,3 +161,55 @@ def test_an_interrupted_call_leaves_the_optimizer_free(interrupt_after: Callable
         delay = rng.uniform(0, 1e-3)
         interrupted(calls, lambda delay=delay: interrupt_after(delay))
         optimizer.step(g)
+
+
+def in_use(optimizer: Any, block: str) -> None:
+    with getattr(optimizer, block)():
+        pass
+
+
+# What each makes of an optimizer: that, or nothing.
+CALLS: dict[str, Callable[[fo.Optimizer, dict[str, Any], Path], None]] = {
+    "load_state_dict": lambda optimizer, saved, file: optimizer.load_state_dict(saved),
+    "load": lambda optimizer, saved, file: optimizer.load(file),
+    "using_ema": lambda optimizer, saved, file: in_use(optimizer, "using_ema"),
+    "averaged": lambda optimizer, saved, file: in_use(optimizer, "averaged"),
+    "freeze and thaw": lambda optimizer, saved, file: (optimizer.freeze(0), optimizer.thaw(0)),  # type: ignore[dict-item]
+    "add_group": lambda optimizer, saved, file: optimizer.add_group({"params": [normal(2, 5)]}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_interrupted_call(name: str, interrupt_after: Callable[[float], object], tmp_path: Path) -> None:
+    """What it changes, it changes wholly, and a step can follow."""
+    if name == "load":
+        pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+    def made(seed: int) -> fo.Optimizer:
+        optimizer = fo.ScheduleFreeAdamW([normal(seed, 20_000) for _ in range(8)], ema=0.9, accumulate=2)
+        for call in range(3):
+            optimizer.step(gradients(optimizer.params, seed + call))
+        return optimizer
+
+    call, rng, inside = CALLS[name], np.random.default_rng(0), 0
+    saved, file = made(7).state_dict(), tmp_path / "run.safetensors"
+    if name == "load":
+        made(7).save(file)
+    before, after = made(1), made(1)
+    start = time.perf_counter()
+    call(after, saved, file)
+    duration = time.perf_counter() - start
+    for _ in range(200):
+        if inside > 6:
+            break
+        optimizer = made(1)
+        delay = rng.uniform(0, 1.5 * duration)
+        inside += interrupted(
+            lambda optimizer=optimizer: call(optimizer, saved, file), lambda delay=delay: interrupt_after(delay)
+        )
+        same = [(snapshot(optimizer), counters(optimizer)) == (snapshot(o), counters(o)) for o in (before, after)]
+        assert any(same), "half of it"
+        if optimizer._any_frozen:
+            optimizer.thaw(0)
+        optimizer.step(gradients(optimizer.params, 9))
+    assert inside > 0

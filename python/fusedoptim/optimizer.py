@@ -18,6 +18,7 @@ from fusedoptim.row_grad import RowGrad
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout
 from fusedoptim.turn import Turn
+from fusedoptim.whole import wholly
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
 
@@ -210,9 +211,15 @@ class Optimizer:
             self._refuse_amid("freeze or thaw")
             found = {self._find(key) for key in keys}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
-            self._plan = self._make_plan(len(self.groups), tensors)
-            drop_sums(was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen)
-            self._tensors, self._any_frozen = tensors, any(tensor.frozen for tensor in tensors)
+            plan = self._make_plan(len(self.groups), tensors)
+            thawed = [was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen]
+
+            def take() -> None:
+                drop_sums(thawed)
+                self._plan, self._tensors = plan, tensors
+                self._any_frozen = any(tensor.frozen for tensor in tensors)
+
+            wholly(take)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
@@ -240,8 +247,12 @@ class Optimizer:
         skeleton = tree.skeleton(params)
         state = self._nests_of_states(skeleton, tensors)
         values = [group._values for group in groups]
-        self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
-        self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
+
+        def take() -> None:
+            self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
+            self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
+
+        wholly(take)
 
     def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
         return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
@@ -431,11 +442,7 @@ class Optimizer:
             try:
                 yield
             finally:
-                try:
-                    self._end_block(t)
-                except BaseException:  # an interrupt: it is the second time that counts
-                    self._end_block(t)
-                    raise
+                wholly(partial(self._end_block, t))
 
     def _end_block(self, t: int) -> None:
         if self._pending:
@@ -584,18 +591,31 @@ class Optimizer:
         >>> w
         array([0.])
         """
-        pairs = list(zip(tree.leaves(self._skeleton, self.ema_params, "ema"), self._tensors, strict=True))
+        averages = tree.leaves(self._skeleton, self.ema_params, "ema")
+        swapped: set[int] = set()
 
-        def swap() -> None:
-            for average, tensor in pairs:
-                average[...], tensor.weight[...] = tensor.weight.copy(), average.copy()
+        def swap(index: int) -> None:
+            average, weight = averages[index], self._tensors[index].weight
+            old, new = weight.copy(), average.copy()
+
+            def exchange() -> None:
+                average[...], weight[...] = old, new
+                (swapped.discard if back else swapped.add)(index)
+
+            back = index in swapped
+            wholly(exchange)
+
+        def swap_back() -> None:
+            for index in sorted(swapped):
+                swap(index)
 
         with self._inside("using_ema", "use the averaged weights"):
-            swap()
             try:
+                for index in range(len(averages)):
+                    swap(index)
                 yield
             finally:
-                swap()
+                wholly(swap_back)
 
     # -- state dicts ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from fusedoptim.options import Common, non_negative
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array
 from fusedoptim.threads import positive
+from fusedoptim.whole import wholly
 
 
 class ScheduleFree(Optimizer):
@@ -57,14 +58,18 @@ class ScheduleFree(Optimizer):
         """
         with self._inside("averaged", "use the averaged weights"):
             kept = [tensor.weight.copy() for tensor in self._tensors]
+
+            def put_back() -> None:
+                for tensor, w in zip(self._tensors, kept, strict=True):
+                    tensor.weight[...] = w
+
             try:
                 for tensor, w in zip(self._tensors, kept, strict=True):
                     beta = float(self.groups[tensor.group]._hyper[self.beta])
                     tensor.weight[...] = (w - (1 - beta) * tensor.states["z"]) / beta
                 yield
             finally:
-                for tensor, w in zip(self._tensors, kept, strict=True):
-                    tensor.weight[...] = w
+                wholly(put_back)
 
 
 class ScheduleFreeSGD(ScheduleFree):

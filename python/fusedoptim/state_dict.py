@@ -7,6 +7,7 @@ import numpy as np
 
 from fusedoptim import errors, tree
 from fusedoptim.options import check_grad_scale
+from fusedoptim.whole import wholly
 
 if TYPE_CHECKING:
     from fusedoptim.optimizer import Optimizer
@@ -57,13 +58,17 @@ def load(opt: "Optimizer", saved: Mapping[str, Any], weights: Any = None) -> Non
             if not own.flags.writeable:
                 errors.read_only(path)
             copies.append((own, array))
-    for own, array in copies:
-        np.copyto(own, array)
-    for group, replaced in zip(opt.groups, groups, strict=True):
-        group._take(replaced._arguments)
-        vars(group).update(_carried=replaced._carried)
-    opt.t, opt.skipped, opt._accumulated = t, skipped, int(saved["accumulated"])
-    opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
+
+    def take() -> None:
+        for own, array in copies:
+            np.copyto(own, array)
+        for group, replaced in zip(opt.groups, groups, strict=True):
+            group._take(replaced._arguments)
+            vars(group).update(_carried=replaced._carried)
+        opt.t, opt.skipped, opt._accumulated = t, skipped, int(saved["accumulated"])
+        opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
+
+    wholly(take)
 
 
 def count(name: str, n: Any) -> int:

@@ -1,0 +1,12 @@
+"""Changes that an interrupt does not leave half done."""
+
+from collections.abc import Callable
+
+
+def wholly(change: Callable[[], None]) -> None:
+    """Calls `change`, and again where an exception cuts it off: the second call does what is left, or the same once more."""
+    try:
+        change()
+    except BaseException:
+        change()
+        raise
