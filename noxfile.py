@@ -277,8 +277,10 @@ def asan(session: nox.Session) -> None:
         "LD_PRELOAD": " ".join(library(session, "g++", name) for name in ("libasan.so", "libstdc++.so")),
         # Else small objects of Python's would lie in blocks that the sanitizer takes for one.
         "PYTHONMALLOC": "malloc",
-        # CPython leaves to the end of the process what it allocates once, so that leaks cannot be told from it.
-        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=3",
+        # CPython leaves to the end of the process what it allocates once, so that leaks cannot be told from it. What was freed
+        # stays in quarantine up to so much: more would be new pages for every array.
+        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=3:quarantine_size_mb=16",
+        "OMP_WAIT_POLICY": "passive",  # threads that wait for slow ones do not take their CPUs
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     # Under it address space is reserved by the terabyte, and cannot be limited; the other compiles kernels.cpp by itself.
