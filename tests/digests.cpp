@@ -156,8 +156,8 @@ int main(int argc, char** argv) {
   for (const Row* row = table.rows; row != table.rows + table.n_rows; ++row) {
     if (row->n_hyper == 0) continue;  // a helper
     for (int way = 0; way < n_ways; ++way) {
-      print(row->signature.name, 0, way, digest<float>(*row, 0, Way(way), threads));
-      print(row->signature.name, 1, way, digest<double>(*row, 1, Way(way), threads));
+      print(row->signature->name, 0, way, digest<float>(*row, 0, Way(way), threads));
+      print(row->signature->name, 1, way, digest<double>(*row, 1, Way(way), threads));
     }
   }
 }

@@ -3,6 +3,8 @@
 import hashlib
 import math
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,13 @@ def test_schedules() -> None:
     ]
     found = np.array([[rate(t) for t in range(1, STEPS + 1)] for rate in rates], "<f8")
     assert hashlib.sha256(found).hexdigest() == "880ea4fffe6a817675d7a34a15120c028a2eb460c63a8729a56358f47adbd69a"
+
+
+def test_the_program_that_prints_digests_compiles() -> None:
+    program = Path(__file__).with_name("digests.cpp")
+    if not shutil.which("g++") or not (headers := program.parents[1] / "csrc").exists():
+        pytest.skip("g++ is not installed, or the source tree is not here")
+    subprocess.run(["g++", "-std=c++17", "-fsyntax-only", "-I", headers, program], check=True)
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason=f"{PAGE} is not there")
