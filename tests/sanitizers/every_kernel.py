@@ -7,18 +7,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.cases import DEFAULTS
+from tests.cases import CASES
 from tests.nests import gradients, normal
 
 import fusedoptim as fo
 
+EACH = {case.rule: case for case in reversed(CASES)}.values()
 OPTIONS = {"accumulate": 2, "clip_value": 0.5, "ema": 0.9, "num_threads": 2}
 
 
 def main() -> None:
     for isa in fo.available_isas():
         with fo.use_isa(isa):
-            for case in DEFAULTS:
+            for case in EACH:
                 w = normal(0, 5, 7)
                 case.kernel(w, normal(1, 5, 7), *case.new_state(w), **case.hyper_at(1))
                 params = [normal(2, 3, 11), normal(3, 1, dtype=np.float64)]
@@ -29,7 +30,7 @@ def main() -> None:
                         optimizer.step(gradients(params, call))
                     except TypeError as error:  # PolyakSGD needs the loss
                         raise SystemExit(f"{case}: {error}") from error
-    print(f"{len(DEFAULTS)} rules, {', '.join(fo.available_isas())}")
+    print(f"{len(EACH)} rules, {', '.join(fo.available_isas())}")
 
 
 if __name__ == "__main__":
