@@ -7,12 +7,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.cases import CASES
+from tests.cases import CASES, MATRIX_CASES
 from tests.nests import gradients, normal
 
 import fusedoptim as fo
 
-EACH = {case.rule: case for case in reversed(CASES)}.values()
+EACH = {case.rule: case for case in reversed([*CASES, *MATRIX_CASES])}.values()
 OPTIONS = {"accumulate": 2, "clip_value": 0.5, "ema": 0.9, "num_threads": 2}
 
 
