@@ -22,7 +22,8 @@ def main() -> None:
             for case in EACH:
                 w = normal(0, 5, 7)
                 case.kernel(w, normal(1, 5, 7), *case.new_state(w), **case.hyper_at(1))
-                params = [normal(2, 3, 11), normal(3, 1, dtype=np.float64)]
+                one = (1, 1) if case in MATRIX_CASES else (1,)
+                params = [normal(2, 3, 11), normal(3, *one, dtype=np.float64)]
                 keywords = {"clip_norm": 1.0} if "clip_norm" not in case.keywords else {}
                 optimizer = case.make(params, **OPTIONS, **keywords)
                 for call in range(4):
