@@ -109,7 +109,7 @@ Stored* row(const Rule& rule, const Span& span, int argument, std::size_t offset
 }
 
 // A ring of rows of past gradients, added oldest first: by the loop itself, or if n_rows is 0, before it for a tile.
-template <class Storage, class T, int n_rows>
+template <class Storage, class T, std::size_t n_rows>
 struct Ring {
   using Stored = typename Storage::Stored;
   Stored* newest;
@@ -118,7 +118,7 @@ struct Ring {
   template <class Rule>
   Ring(const Rule& rule, const Span& span, int argument, std::size_t offset, std::size_t)
       : newest(row<Stored>(rule, span, argument, offset, 0)) {
-    for (int k = 0; k < n_rows; ++k) rows[k] = row<Stored>(rule, span, argument, offset, n_rows - k);
+    for (std::size_t k = 0; k < n_rows; ++k) rows[k] = row<Stored>(rule, span, argument, offset, n_rows - k);
   }
 
   Past<T> load(std::size_t i) const { return {sum(i, std::make_index_sequence<n_rows>()), 0}; }
@@ -157,11 +157,11 @@ struct Ring<Storage, T, 0> {
 };
 
 // The stream of a rule's argument; n_rows is of a ring.
-template <class Storage, class Argument, int n_rows>
+template <class Storage, class Argument, std::size_t n_rows>
 struct StreamOf {
   using type = Stream<Storage, Argument>;
 };
-template <class Storage, class T, int n_rows>
+template <class Storage, class T, std::size_t n_rows>
 struct StreamOf<Storage, Past<T>&, n_rows> {
   using type = Ring<Storage, T, n_rows>;
 };
@@ -175,12 +175,12 @@ constexpr bool has_ring<Rule, std::void_t<decltype(Rule::window)>> = true;
 template <class Rule, class Update>
 void with_rows(const Rule& rule, const Update& update) {
   if constexpr (has_ring<Rule>) {
-    if (rule.window == 2) return update(std::integral_constant<int, 1>());
-    if (rule.window == 3) return update(std::integral_constant<int, 2>());
-    if (rule.window == 4) return update(std::integral_constant<int, 3>());
-    if (rule.window == 5) return update(std::integral_constant<int, 4>());
+    if (rule.window == 2) return update(std::integral_constant<std::size_t, 1>());
+    if (rule.window == 3) return update(std::integral_constant<std::size_t, 2>());
+    if (rule.window == 4) return update(std::integral_constant<std::size_t, 3>());
+    if (rule.window == 5) return update(std::integral_constant<std::size_t, 4>());
   }
-  update(std::integral_constant<int, 0>());
+  update(std::integral_constant<std::size_t, 0>());
 }
 
 template <class Storage>
@@ -289,7 +289,7 @@ void with_gradient(const Span& span, std::size_t offset, std::size_t n, bool las
 }
 
 // The pass that writes the weights, over n elements of a span.
-template <class Storage, int n_rows, class Rule, class W, class G, class... States, std::size_t... I>
+template <class Storage, std::size_t n_rows, class Rule, class W, class G, class... States, std::size_t... I>
 void update_part(const Rule& rule, void (Rule::*)(W, G, States...) const, std::index_sequence<I...>, const Span& span,
                  std::size_t offset, std::size_t n) {
   using T = typename Storage::Value;
