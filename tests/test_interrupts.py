@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -28,31 +29,55 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def interrupt_after() -> Iterator[Callable[[float], object]]:
-    """Another process sends a SIGINT in so many seconds."""
+    """Another process sends a SIGINT, so many seconds after this returns or a little sooner or later."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     gc.disable()  # within a callback of the collector, which hypothesis has, an interrupt would be lost
     with subprocess.Popen([sys.executable, "-c", SENDER], stdin=subprocess.PIPE) as sender:
         assert sender.stdin
-        pipe = sender.stdin.fileno()
-        yield lambda seconds: os.write(pipe, f"{seconds:.6f}\n".encode())
+        pipe, latency = sender.stdin.fileno(), 0.0
+
+        def arm(seconds: float) -> None:
+            os.write(pipe, f"{seconds:.6f}\n".encode())
+            ready = time.perf_counter() + latency
+            while time.perf_counter() < ready:
+                pass
+
+        latency = statistics.median(time_to_interrupt(arm) for _ in range(20))
+        yield arm
         sender.stdin.close()
     gc.enable()
     signal.signal(signal.SIGINT, before)
 
 
 def interrupted(call: Callable[[], None], arm: Callable[[], object]) -> bool:
-    """Whether the one signal that comes interrupted the call; else it comes soon after."""
-    ended, deadline = False, time.perf_counter() + 60
+    """Whether the one signal that comes interrupted the call; else it comes soon before or after."""
+    begun = ended = False
     try:
         arm()
+        begun = True
         call()
         ended = True
-        while time.perf_counter() < deadline:  # in short naps: the signal may reach another thread, and wake nobody
-            time.sleep(1e-3)
-        raise AssertionError("no signal came")
+        wait_for_it()
     except KeyboardInterrupt:
         pass
-    return not ended
+    return begun and not ended
+
+
+def wait_for_it() -> None:
+    deadline = time.perf_counter() + 60
+    while time.perf_counter() < deadline:  # in short naps: the signal may reach another thread, and wake nobody
+        time.sleep(1e-4)
+    raise AssertionError("no signal came")
+
+
+def time_to_interrupt(arm: Callable[[float], object]) -> float:
+    start = time.perf_counter()
+    try:
+        arm(0.0)
+        wait_for_it()
+    except KeyboardInterrupt:
+        pass
+    return time.perf_counter() - start
 
 
 def counters(optimizer: fo.Optimizer) -> tuple[Any, ...]:
