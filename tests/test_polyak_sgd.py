@@ -31,7 +31,7 @@ def test_same_as_optax(keywords: dict[str, Any]) -> None:
     w = rng.uniform(5, 6, 40)
     lr = keywords.get("lr", 1.0)
     with jax.enable_x64(True):
-        scaling = (lambda count: lr(count + 1)) if callable(lr) else lr
+        scaling = (lambda count: lr(int(count) + 1)) if callable(lr) else lr
         others = {name: value for name, value in keywords.items() if name != "lr"}
         if (
             "lr" in keywords

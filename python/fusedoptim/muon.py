@@ -1,6 +1,6 @@
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -197,9 +197,7 @@ class MuonPlan(_core.Plan):
             else:
                 outcome[0] = False
 
-        with ended_by(write, averaged, outcome):
-            norm: float | None = super().step(grads, values, t, options, averaged)
-        return norm
+        return ended(partial(super().step, grads, values, t, options, averaged), write, averaged, outcome)
 
     def step_one(
         self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
@@ -210,20 +208,24 @@ class MuonPlan(_core.Plan):
             direction = self._direction(*self._matrices[tensor])
             self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
 
-        with ended_by(write, averaged, outcome):
-            super().step_one(tensor, grad, values, t, options, averaged)
+        ended(partial(super().step_one, tensor, grad, values, t, options, averaged), write, averaged, outcome)
 
 
-@contextmanager
-def ended_by(write: Callable[[], None], begun: list[bool | None], outcome: list[bool | None]) -> Iterator[None]:
-    """Calls `write` at the end; and where an interrupt comes once the step has begun, again, so that it is not left half."""
+def ended(
+    begin: Callable[[], float | None],
+    write: Callable[[], None],
+    begun: list[bool | None],
+    outcome: list[bool | None],
+) -> float | None:
+    """Both halves of a step; where an interrupt comes once it has begun, it is ended all the same."""
     try:
-        yield
+        norm = begin()
         write()
     except BaseException:
         if begun[0] is not None and outcome[0] is None:
             write()
         raise
+    return norm
 
 
 def rates(values: list[Any]) -> list[list[Any]]:

@@ -442,7 +442,11 @@ class Optimizer:
             try:
                 yield
             finally:
-                wholly(partial(self._end_block, t))
+                try:
+                    self._end_block(t)
+                except BaseException:  # an interrupt: it is the second time that counts
+                    self._end_block(t)
+                    raise
 
     def _end_block(self, t: int) -> None:
         if self._pending:
@@ -548,13 +552,15 @@ class Optimizer:
 
     @contextmanager
     def _inside(self, block: str, what: str) -> Iterator[None]:
-        with self._turn():
-            self._refuse_amid(what)
-            self._block = block
-        try:
+        entered = False
+        try:  # around all of it, for an interrupt may come as soon as the lock is given back
+            with self._turn():
+                self._refuse_amid(what)
+                entered, self._block = True, block
             yield
         finally:
-            self._block = None
+            if entered:
+                self._block = None
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
@@ -615,7 +621,11 @@ class Optimizer:
                     swap(index)
                 yield
             finally:
-                wholly(swap_back)
+                try:
+                    swap_back()
+                except BaseException:  # an interrupt: goes on with those that are left
+                    swap_back()
+                    raise
 
     # -- state dicts ---------------------------------------------------------------------------------------------------
 

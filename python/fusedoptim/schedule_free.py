@@ -9,7 +9,6 @@ from fusedoptim.options import Common, non_negative
 from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array
 from fusedoptim.threads import positive
-from fusedoptim.whole import wholly
 
 
 class ScheduleFree(Optimizer):
@@ -69,7 +68,11 @@ class ScheduleFree(Optimizer):
                     tensor.weight[...] = (w - (1 - beta) * tensor.states["z"]) / beta
                 yield
             finally:
-                wholly(put_back)
+                try:
+                    put_back()
+                except BaseException:  # an interrupt
+                    put_back()
+                    raise
 
 
 class ScheduleFreeSGD(ScheduleFree):
