@@ -1,6 +1,8 @@
 """The doctor finds nothing wrong where nothing is, and tells each fault and its remedy. No test depends on a speed."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -213,6 +215,28 @@ def test_a_real_affinity_mask(affinity: Callable[[set[int]], None]) -> None:
     fo.set_num_threads(2)
     assert fo.get_num_threads() == 1
     assert machine.number_of_threads().verdict is Verdict.WARNING
+
+
+LIMITED = {
+    "FUSEDOPTIM_NUM_THREADS": ("1", "set_num_threads() or FUSEDOPTIM_NUM_THREADS", "set FUSEDOPTIM_NUM_THREADS="),
+    "OMP_NUM_THREADS": ("1,4", "OMP_NUM_THREADS", "set OMP_NUM_THREADS="),
+    "OMP_THREAD_LIMIT": ("1", "OMP_THREAD_LIMIT", "unset OMP_THREAD_LIMIT"),
+    "a mask": ("", "the affinity mask", "taskset"),
+}
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one CPU is all there is")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks on this system")
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_process_with_one_thread(name: str) -> None:
+    """As it is, and not as a test sets it."""
+    value, why, remedy = LIMITED[name]
+    masked = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})" if name == "a mask" else ""
+    program = f"import os\n{masked}\nfrom fusedoptim.cli.doctor import machine\nprint(machine.number_of_threads())"
+    clean = {key: kept for key, kept in os.environ.items() if key not in LIMITED}
+    environment = clean if name == "a mask" else clean | {name: value}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "1 on " in done.stdout and why in done.stdout and remedy in done.stdout, done.stdout
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -17,9 +17,8 @@ import numpy as np
 from fusedoptim import _core, named_schedules, state_dict, tree
 from fusedoptim.atomic import replacement
 from fusedoptim.group import Group
-from fusedoptim.schedules import Plateau, Schedule
+from fusedoptim.schedules import Schedule
 from fusedoptim.tensors import Array
-from fusedoptim.whole import wholly
 
 if TYPE_CHECKING:
     from fusedoptim.optimizer import Optimizer
@@ -43,25 +42,13 @@ def save(opt: "Optimizer", path: PathLike, weights: bool) -> None:
 
 def load(opt: "Optimizer", path: PathLike) -> None:
     """Reads and checks everything, then changes the optimizer."""
-    rates = [group.lr for group in opt.groups]
-
-    def keep_plateaus() -> None:
-        """Each stays the object that it is: the program tells it the metric."""
-        for group, before in zip(opt.groups, rates, strict=True):
-            if isinstance(before, Plateau) and isinstance(group.lr, Plateau):
-                vars(before).update(vars(group.lr))
-                group.lr = before
-
     with _about(path):
         manifest, arrays = _read(opt, path)
         saved = {name: manifest[name] for name in ("rule", "t", "accumulated", "grad_scale", "skipped")}
         saved["groups"] = _groups(opt, manifest)
         saved["state"] = {name: _nest(opt, name, arrays) for name in opt.state}
         weights = _nest(opt, "params", arrays) if _has_weights(arrays) else None
-        try:
-            state_dict.load(opt, saved, weights)
-        finally:
-            wholly(keep_plateaus)
+        state_dict.load(opt, saved, weights)
 
 
 def _safetensors() -> Any:

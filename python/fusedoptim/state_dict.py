@@ -7,6 +7,7 @@ import numpy as np
 
 from fusedoptim import errors, tree
 from fusedoptim.options import check_grad_scale
+from fusedoptim.schedules import Plateau
 from fusedoptim.whole import wholly
 
 if TYPE_CHECKING:
@@ -58,13 +59,17 @@ def load(opt: "Optimizer", saved: Mapping[str, Any], weights: Any = None) -> Non
             if not own.flags.writeable:
                 errors.read_only(path)
             copies.append((own, array))
+    rates = [group.lr for group in opt.groups]
 
     def take() -> None:
         for own, array in copies:
             np.copyto(own, array)
-        for group, replaced in zip(opt.groups, groups, strict=True):
+        for group, replaced, lr in zip(opt.groups, groups, rates, strict=True):
             group._take(replaced._arguments)
             vars(group).update(_carried=replaced._carried)
+            if isinstance(lr, Plateau) and isinstance(replaced.lr, Plateau):
+                vars(lr).update(vars(replaced.lr))  # stays the object that it is: the program tells it the metric
+                group.lr = lr
         opt.t, opt.skipped, opt._accumulated = t, skipped, int(saved["accumulated"])
         opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 

@@ -44,9 +44,14 @@ def set_by() -> str:
     }[_core.threads_set_by()]
 
 
+def openmp_is_set() -> bool:
+    """Whether OpenMP's default is that of OMP_NUM_THREADS, whose first number is that of the outermost region."""
+    return os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip() == str(get_num_threads())
+
+
 def _openmp_default() -> str:
     n = str(get_num_threads())
-    if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip() == n:
+    if openmp_is_set():
         return "OMP_NUM_THREADS"
     return (
         "all CPUs of the affinity mask"

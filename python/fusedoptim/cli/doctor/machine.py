@@ -41,6 +41,9 @@ def number_of_threads() -> Finding:
 
 def raised(cpus: int) -> str:
     """How to have as many threads as CPUs."""
+    source = _core.threads_set_by()
+    if source == "openmp" and _core.num_cpus() < cpus and not threads.openmp_is_set():
+        source = "affinity"  # OpenMP took all that the mask has
     return {
         "default": f"call set_num_threads({cpus}), or set {threads.VARIABLE}={cpus}",
         "openmp": f"set OMP_NUM_THREADS={cpus}, or lift what threadpool_limits or the like has set",
@@ -49,7 +52,7 @@ def raised(cpus: int) -> str:
         "OMP_THREAD_LIMIT": "unset OMP_THREAD_LIMIT",
         "fork": "start worker processes by spawn or forkserver",
         "nested": "take the step outside of the parallel region",
-    }[_core.threads_set_by()]
+    }[source]
 
 
 def fork() -> Finding:
