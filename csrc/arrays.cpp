@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <numeric>
 
 namespace fusedoptim {
@@ -11,6 +12,7 @@ namespace {
 
 using py::detail::array_proxy;
 using py::detail::npy_api;
+using Proxy = py::detail::PyArray_Proxy;
 
 constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
 
@@ -28,32 +30,56 @@ int dtype_index(PyObject* dtype) {
   return -1;
 }
 
-using Proxy = py::detail::PyArray_Proxy;
+Axes dimensions(const Proxy* array) { return {array->dimensions, array->dimensions + array->nd}; }
 
-// Whether the shape is that of the model with 1 for the axis that is so far from the end.
-bool has_one_at(const Proxy* array, const Proxy* model, int from_end) {
-  bool same = array->nd == model->nd;
-  for (int axis = 0; same && axis < model->nd; ++axis)
-    same = array->dimensions[axis] == (axis == model->nd - from_end ? 1 : model->dimensions[axis]);
-  return same;
+// In the order of `Shape`.
+constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "lines", "columns", "axes", "scratch"};
+
+Axes shape_for(Shape shape, const Axes& weight, std::size_t slots) {
+  const bool vector = weight.size() < 2;
+  Axes axes = weight;
+  switch (shape) {
+    case Shape::weight:
+    case Shape::scratch: return axes;
+    case Shape::ring: axes.insert(axes.begin(), slots); return axes;
+    case Shape::tensor: return {};
+    case Shape::row: axes.resize(std::min<std::size_t>(axes.size(), 1)); return axes;
+    case Shape::lines:
+      if (!vector) axes.back() = 1;
+      return axes;
+    case Shape::columns:
+      if (vector) return {};
+      axes[axes.size() - 2] = 1;
+      return axes;
+    case Shape::axes: return {weight.empty() ? 1 : std::accumulate(weight.begin(), weight.end(), std::size_t(0))};
+  }
+  return axes;
 }
 
 bool has_shape(py::handle object, py::handle like, Shape shape) {
   const auto *array = array_proxy(object.ptr()), *model = array_proxy(like.ptr());
-  const auto *axes = array->dimensions, *first = model->dimensions, *last = first + model->nd;
-  const bool vector = model->nd < 2;
-  switch (shape) {
-    case Shape::tensor: return array->nd == 0;
-    case Shape::row: return array->nd == std::min(model->nd, 1) && std::equal(axes, axes + array->nd, first);
-    case Shape::rows: return has_one_at(array, model, vector ? 0 : 1);
-    case Shape::columns: return vector ? array->nd == 0 : has_one_at(array, model, 2);
-    case Shape::axes:
-      return array->nd == 1 && axes[0] == (model->nd == 0 ? 1 : std::accumulate(first, last, Py_ssize_t(0)));
-    default: break;
-  }
-  const bool ring = shape == Shape::ring;
-  return array->nd == model->nd + ring && (!ring || axes[0] > 0) && std::equal(first, last, axes + ring);
+  if (shape == Shape::weight)  // without a detour: every gradient comes by here
+    return array->nd == model->nd && std::equal(array->dimensions, array->dimensions + array->nd, model->dimensions);
+  const std::size_t slots = shape == Shape::ring && array->nd > 0 ? std::size_t(array->dimensions[0]) : 1;
+  return slots > 0 && dimensions(array) == shape_for(shape, dimensions(model), slots);
 }
+
+// In the order of `Domain`.
+struct Words {
+  const char *name, *words;
+};
+constexpr Words domains[] = {
+    {"real", "a finite number"},
+    {"positive", "a finite number > 0"},
+    {"non_negative", "a finite number >= 0"},
+    {"unit", "a number in [0, 1)"},
+    {"step", "a whole number >= 1, or inf"},
+    {"count", "a whole number >= 1"},
+    {"limit", "a number > 0, or inf"},
+    {"non_positive", "a finite number <= 0"},
+    {"choice", "a number >= 0, or inf"},
+    {"slots", "left out, for it is the number of slots of the ring"},
+};
 
 bool contains(Domain domain, double x) {
   switch (domain) {
@@ -66,7 +92,7 @@ bool contains(Domain domain, double x) {
     case Domain::limit: return x > 0;
     case Domain::non_positive: return x <= 0 && std::isfinite(x);
     case Domain::choice: return x >= 0;
-    case Domain::rows: break;
+    case Domain::slots: break;
   }
   return false;
 }
@@ -82,20 +108,26 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
   if (access == Access::write && !(array->flags & npy_api::NPY_ARRAY_WRITEABLE_)) refuse("read_only", name.str());
   if (like && dtype != like->dtype) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
   if (like && !has_shape(object, like->array, shape))
-    refuse("other_shape", name.str(), object, like->name.str(), like->array, int(shape));
+    refuse("other_shape", name.str(), object, like->name.str(), like->array, shape_name(shape));
   std::size_t n = 1;
   for (int axis = 0; axis < array->nd; ++axis) n *= std::size_t(array->dimensions[axis]);
   return {name, object, array->data, n, dtype};
 }
 
-std::vector<std::size_t> axes_of(const Buffer& array) {
-  const auto* proxy = array_proxy(array.array.ptr());
-  return {proxy->dimensions, proxy->dimensions + proxy->nd};
+Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.ptr())); }
+
+const char* shape_name(Shape shape) { return shape_names[int(shape)]; }
+
+Axes state_shape(const std::string& name, const Axes& weight, std::size_t slots) {
+  const auto* found = std::find(std::begin(shape_names), std::end(shape_names), name);
+  if (found == std::end(shape_names)) throw py::value_error("no state has the shape " + name);
+  return shape_for(Shape(found - shape_names), weight, slots);
 }
 
-std::size_t row_of(const Buffer& array) {
-  const auto* proxy = array_proxy(array.array.ptr());
-  return proxy->nd == 0 || proxy->dimensions[0] == 0 ? 1 : array.n / std::size_t(proxy->dimensions[0]);
+Span span_of(const Buffer& w, const Axes& axes) {
+  Span span = {{w.begin}, w.n, w.dtype, nullptr, axes.data(), axes.size()};
+  if (!axes.empty() && axes[0] > 0) span.row = w.n / axes[0];
+  return span;
 }
 
 bool has_rows_of(py::handle object, py::handle table, std::size_t n) {
@@ -115,12 +147,19 @@ Indices indices(Name name, py::handle object) {
   return {array->data, std::size_t(array->dimensions[0]), is_int64};
 }
 
-double hyper_value(const Hyper& hyper, py::handle value) {
+double number(const char* name, py::handle value, Domain domain) {
   const double x = PyFloat_AsDouble(value.ptr());
   const bool failed = x == -1 && PyErr_Occurred();
   if (failed) PyErr_Clear();
-  if (failed || !contains(hyper.domain, x)) refuse("bad_hyper", hyper.name, value, int(hyper.domain));
+  if (failed || !contains(domain, x)) refuse("bad_number", name, value, domains[int(domain)].words);
   return x;
+}
+
+Domain domain_of(const std::string& name) {
+  const auto* found =
+      std::find_if(std::begin(domains), std::end(domains), [&](const Words& w) { return name == w.name; });
+  if (found == std::end(domains)) throw py::value_error("no domain is called " + name);
+  return Domain(found - domains);
 }
 
 }  // namespace fusedoptim

@@ -1,4 +1,4 @@
-// What a kernel accepts: NumPy arrays and numbers as they are, never converted. The refusals are worded in errors.py.
+// What a kernel accepts: NumPy arrays and numbers as they are, never converted. The refusals are worded in checks.py.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernel.hpp"
+#include "table.hpp"
 
 namespace fusedoptim {
 
@@ -15,7 +15,7 @@ namespace py = pybind11;
 
 template <class... Arguments>
 [[noreturn]] void refuse(const char* reason, Arguments&&... arguments) {
-  py::module_::import("fusedoptim.errors").attr(reason)(std::forward<Arguments>(arguments)...);
+  py::module_::import("fusedoptim.core.checks").attr(reason)(std::forward<Arguments>(arguments)...);
   throw py::type_error(std::string("refused without a word: ") + reason);
 }
 
@@ -42,10 +42,15 @@ enum class Access { read, write };
 // written; and another dtype than that of `like`, or a shape that does not go with it.
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, Shape shape = Shape::weight);
 
-std::vector<std::size_t> axes_of(const Buffer& array);
+using Axes = std::vector<std::size_t>;
+Axes axes_of(const Buffer& array);
 
-// Elements of one index of an array's first axis.
-std::size_t row_of(const Buffer& array);
+// What it is called, and what it is for a weight of these axes, and a ring of so many slots.
+const char* shape_name(Shape shape);
+Axes state_shape(const std::string& name, const Axes& weight, std::size_t slots);
+
+// The span of a weight, whose axes must outlive it.
+Span span_of(const Buffer& w, const Axes& axes);
 
 // Whether an array is n rows such as `table` has.
 bool has_rows_of(py::handle array, py::handle table, std::size_t n);
@@ -62,6 +67,10 @@ Indices indices(Name name, py::handle object);
 constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
 
 // Refuses what is not a number of the domain.
-double hyper_value(const Hyper& hyper, py::handle value);
+double number(const char* name, py::handle value, Domain domain);
+inline double hyper_value(const Hyper& hyper, py::handle value) { return number(hyper.name, value, hyper.domain); }
+
+// By the name of the domain, as in `Domain`.
+Domain domain_of(const std::string& name);
 
 }  // namespace fusedoptim

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 namespace fusedoptim {
 
+namespace {
+
 // Sorts buffers by their addresses, drops empty ones, and refuses any two that overlap.
-static void sort_apart(std::vector<Buffer>& buffers) {
+void sort_apart(std::vector<Buffer>& buffers) {
   buffers.erase(std::remove_if(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.n == 0; }),
                 buffers.end());
   std::sort(buffers.begin(), buffers.end(), [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
@@ -15,36 +18,87 @@ static void sort_apart(std::vector<Buffer>& buffers) {
     if (buffers[i].begin < buffers[i - 1].end()) refuse("overlap", buffers[i].name.str(), buffers[i - 1].name.str());
 }
 
+bool is_row_grad(py::handle grad) {
+  static const py::handle type = py::object(py::module_::import("fusedoptim.core.row_grad").attr("RowGrad")).release();
+  return PyObject_TypeCheck(grad.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
+}
+
+bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
+
+// What a group passes: the hyper-parameters that are not counted from the arrays, and the L2 penalty.
+std::size_t n_values(const Rule& rule) {
+  std::size_t n = 1;
+  for (int k = 0; k < rule.n_hyper; ++k) n += rule.signature->hyper[k].domain != Domain::slots;
+  return n;
+}
+
+std::size_t item_of(int dtype) { return dtype == 0 ? sizeof(float) : sizeof(double); }
+
+template <class T>
+bool all_finite(const void* x, const void* sum, std::size_t n) {
+  const auto *each = static_cast<const T*>(x), *before = static_cast<const T*>(sum);
+  for (std::size_t i = 0; i < n; ++i)
+    if (!std::isfinite(before == nullptr ? each[i] : each[i] + before[i])) return false;
+  return true;
+}
+
+}  // namespace
+
 void Plan::add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
                const py::object& grad_sum, const py::object& ema) {
-  tensors.push_back({path, arrays, {}, 0, {}});
+  tensors.push_back({path, arrays, {}, group, {}, {}});
   Tensor& tensor = tensors.back();
   const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
   written.push_back(w);
   tensor.axes = axes_of(w);
-  Span span = {{w.begin}, w.n, &settings[group], tensor.axes.data(), tensor.axes.size(), row_of(w)};
+  Span& span = tensor.span = fusedoptim::span_of(w, tensor.axes);
+  span.settings = &settings.at(group);
   const auto take = [&](const State& state, const py::object& array) {
     const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
-    if (state.shape == Shape::ring) window = double(py::len(array));
+    if (state.shape == Shape::ring) slots = double(py::len(array));
     written.push_back(b);
     return b.begin;
   };
-  for (std::size_t k = 1; k < arrays.size(); ++k) span.arrays[1 + k] = take(row().signature->state[k - 1], arrays[k]);
+  std::size_t k = 1;
+  for (const State* state = rule().signature->state; state->name != nullptr; ++state, ++k) {
+    if (state->shape == Shape::scratch)
+      tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(k),
+                           py::module_::import("numpy").attr("empty_like")(arrays[0]));
+    span.arrays[1 + k] = take(*state, tensor.arrays.at(k));
+  }
   if (!grad_sum.is_none()) span.grad_sum = take({"grad_sum"}, grad_sum);
   if (!ema.is_none()) span.ema = take({"ema"}, ema);
   tensor.arrays.push_back(grad_sum);
   tensor.arrays.push_back(ema);
-  tensor.span = works[w.dtype].spans.size();
-  works[w.dtype].add(span);
 }
 
-void Plan::finish() { sort_apart(written); }
+void Plan::finish() {
+  sort_apart(written);
+  for (int dtype = 0; dtype < n_dtypes; ++dtype)
+    for (Tensor& tensor : tensors)
+      if (tensor.w.dtype == dtype) tensor.place = work.spans.size(), work.add(tensor.span);
+}
+
+void Plan::divide(const std::string& rule, const py::function& direction) {
+  second = Second{rule_index(rule), direction, std::vector<Settings>(settings.size())};
+}
 
 void Plan::refuse_overlap(const Buffer& g) {
   // Sorted and apart from each other, so their ends are sorted too.
   const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
                                       [](const char* begin, const Buffer& b) { return begin < b.end(); });
   if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
+}
+
+// A gradient that is set to zero must not be one that is still to be read.
+void Plan::refuse_shared() {
+  std::vector<Buffer> grads;
+  for (const Tensor& tensor : tensors) {
+    grads.push_back(tensor.w);
+    grads.back().name.argument = "grads";
+    grads.back().begin = static_cast<char*>(span_of(tensor).arrays[1]);
+  }
+  sort_apart(grads);
 }
 
 void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
@@ -55,18 +109,13 @@ void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
   known = g.begin;
 }
 
-static bool is_row_grad(py::handle grad) {
-  static const py::handle type = py::object(py::module_::import("fusedoptim.row_grad").attr("RowGrad")).release();
-  return PyObject_TypeCheck(grad.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
-}
-
 Plan::Touched Plan::take_rows(const Tensor& tensor, py::handle grad, bool zeroed) {
   const Span& span = span_of(tensor);
   const std::string path = tensor.w.name.path, rows_path = path + ".rows", values_path = path + ".values";
   const auto refuse_with = [&](bool given, const char* what) {
     if (given) refuse("row_grad_with", "grads" + path, what);
   };
-  if (!takes_rows(row())) refuse("needs_all_rows", "grads" + path, row().signature->name);
+  if (!takes_rows(rule())) refuse("needs_all_rows", "grads" + path, rule().signature->name);
   refuse_with(zeroed, "zero_grads or bind()");
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
@@ -101,29 +150,19 @@ std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed
   return touched;
 }
 
-// The work of a step, in the order of the tensors: of some the rows that are touched, of the others all. Empty where
-// that is `works`.
-std::vector<Work> Plan::with_rows(const std::vector<Touched>& touched) {
-  if (touched.empty()) return {};
-  std::vector<Work> expanded(n_dtypes);
-  auto next = touched.begin();
-  for (const Tensor& tensor : tensors)
-    if (next != touched.end() && next->tensor == &tensor)
-      add_rows(expanded[std::size_t(tensor.w.dtype)], span_of(tensor), row(), next++->grad);
-    else
-      expanded[std::size_t(tensor.w.dtype)].add(span_of(tensor));
-  return expanded;
-}
-
-// A gradient that is set to zero must not be one that is still to be read.
-void Plan::refuse_shared() {
-  std::vector<Buffer> grads;
-  for (const Tensor& tensor : tensors) {
-    grads.push_back(tensor.w);
-    grads.back().name.argument = "grads";
-    grads.back().begin = static_cast<char*>(span_of(tensor).arrays[1]);
+// Of some tensors the rows that are touched, of the others all.
+Work Plan::work_of(const std::vector<Touched>& touched) {
+  Work expanded;
+  for (int dtype = 0; dtype < n_dtypes; ++dtype) {
+    auto next = touched.begin();  // in the order of the tensors
+    for (const Tensor& tensor : tensors) {
+      const bool is_next = next != touched.end() && next->tensor == &tensor;
+      if (tensor.w.dtype == dtype && is_next) add_rows(expanded, span_of(tensor), rule(), next->grad);
+      if (tensor.w.dtype == dtype && !is_next) expanded.add(span_of(tensor));
+      next += is_next;
+    }
   }
-  sort_apart(grads);
+  return expanded;
 }
 
 void Plan::bind(const py::list& grads) {
@@ -131,28 +170,22 @@ void Plan::bind(const py::list& grads) {
   bound = grads;
 }
 
-// What a group passes: the hyper-parameters that are not counted from the arrays, and the L2 penalty.
-static std::size_t n_values(const Row& row) {
-  std::size_t n = 1;
-  for (int k = 0; k < row.n_hyper; ++k) n += row.signature->hyper[k].domain != Domain::rows;
-  return n;
-}
-
-static bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
-
-void Plan::take_values(const py::list& values, double t, const Options& options) {
+void Plan::set_values(const py::list& values, const Options& options) {
   if (values.size() != settings.size()) throw std::invalid_argument("as many values as groups");
+  const Rule& rule = this->rule();
+  const std::size_t n = n_values(rule);
   for (std::size_t group = 0; group < settings.size(); ++group) {
     const auto of_group = py::reinterpret_borrow<py::list>(PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)));
-    if (of_group.size() != n_values(row())) throw std::invalid_argument("as many values as hyper-parameters, and one");
-    const auto value = [&](int k) { return py::handle(PyList_GET_ITEM(of_group.ptr(), k)); };
+    if (of_group.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
     Settings next;
     int k = 0;
-    for (; k < row().n_hyper && row().signature->hyper[k].domain != Domain::rows; ++k)
-      next.hyper[k] =
-          is_t(row().signature->hyper[k]) && value(k).is_none() ? t : hyper_value(row().signature->hyper[k], value(k));
-    next.l2 = hyper_value(l2_penalty, value(k));
-    if (k < row().n_hyper) next.hyper[k] = window;
+    for (; k < int(n) - 1; ++k) {
+      const Hyper& hyper = rule.signature->hyper[k];
+      const py::handle value = PyList_GET_ITEM(of_group.ptr(), k);
+      next.hyper[k] = is_t(hyper) && value.is_none() ? double(counters.t + 1) : hyper_value(hyper, value);
+    }
+    next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(of_group.ptr(), k));
+    if (k < rule.n_hyper) next.hyper[k] = slots;
     next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
     next.count = options.accumulate;
     next.clip_value = options.clip_value;
@@ -162,82 +195,148 @@ void Plan::take_values(const py::list& values, double t, const Options& options)
   }
 }
 
-static void note(const py::list& outcome, bool taken) { outcome[0] = py::bool_(taken); }
-
-py::object Plan::step(const py::object& grads, const py::list& values, double t, const Options& options,
-                      const py::list& outcome) {
-  take_values(values, t, options);
+void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
+  set_values(values, options);
   const std::vector<Touched> touched = take_grads(grads, options.zero_grads);
-  std::vector<Work> expanded = with_rows(touched);
-  Work* const todo = touched.empty() ? works : expanded.data();
-  double norm = 0;
-  bool taken = true;
-  const auto decide = [&](double square_sum) {
-    norm = std::sqrt(square_sum) / std::fabs(options.grad_scale);
-    if (options.require_finite && !std::isfinite(norm)) return taken = false;
-    if (norm > options.clip_norm)
-      for (Settings& s : settings) s.scale *= options.clip_norm / norm;
-    return true;
-  };
-  const bool needs_norm = options.require_finite || options.clip_norm < std::numeric_limits<double>::infinity();
+  Work expanded = touched.empty() ? Work() : work_of(touched);
+  const bool asks_norm = options.require_finite || options.clip_norm < std::numeric_limits<double>::infinity();
+  const bool needs_norm = asks_norm || !values_at.is_none();
+  double norm = 0, clip = 1;
   {
     const py::gil_scoped_release release;
-    if (needs_norm)
-      run(todo, row(), decide, options.num_threads);
-    else
-      run(todo, row(), nullptr, options.num_threads);
+    Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm);
+    if (needs_norm) norm = std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
+    if (options.require_finite && !std::isfinite(norm)) {
+      const py::gil_scoped_acquire acquire;
+      return skip(touched, norm, options);
+    }
+    if (!values_at.is_none()) {
+      const py::gil_scoped_acquire acquire;
+      set_values(values_at(norm), options);
+    }
+    if (norm > options.clip_norm) clip = options.clip_norm / norm;
+    run.update(clip);
   }
-  note(outcome, taken);
-  return needs_norm ? py::object(py::float_(norm)) : py::none();
+  Interrupt interrupt;
+  if (second) {
+    std::vector<Tensor*> all;
+    for (Tensor& tensor : tensors) all.push_back(&tensor);
+    interrupt = write_second(all, options);
+  }
+  ++counters.t;
+  counters.accumulated = 0;
+  if (asks_norm) counters.norm = norm;
+  if (interrupt) throw *interrupt;
 }
 
-void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, double t, const Options& options,
-                    const py::list& outcome) {
-  bound = py::none();
+// The first gradient that is not finite, with what was summed before it; null where only the norm is not.
+const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
+  auto next = touched.begin();
+  for (const Tensor& tensor : tensors) {
+    const Span& span = span_of(tensor);
+    const void* g = span.arrays[1];
+    std::size_t n = span.n;
+    if (next != touched.end() && next->tensor == &tensor) g = next->grad.values, n = next++->grad.at.n * span.row;
+    if (!(span.dtype == 0 ? all_finite<float>(g, span.grad_sum, n) : all_finite<double>(g, span.grad_sum, n)))
+      return &tensor;
+  }
+  return nullptr;
+}
+
+// The step that is not taken: drops the sums of gradients, counts, and tells if it should.
+void Plan::skip(const std::vector<Touched>& touched, double norm, const Options& options) {
+  const Tensor* bad = options.raise_nonfinite ? not_finite(touched) : nullptr;
+  for (const Span& span : work.spans) {
+    const std::size_t bytes = span.n * item_of(span.dtype);
+    if (span.grad_sum != nullptr) std::memset(span.grad_sum, 0, bytes);
+    if (options.zero_grads && !options.raise_nonfinite) std::memset(span.arrays[1], 0, bytes);
+  }
+  ++counters.skipped;
+  counters.accumulated = 0;
+  counters.norm = norm;
+  if (options.raise_nonfinite) refuse("not_finite", bad == nullptr ? "" : "grads" + bad->path, norm);
+}
+
+void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
   Tensor& tensor = tensors.at(i);
-  take_values(values, t, options);
+  if (tensor.updated) refuse("updated_already", "params" + tensor.path);
+  bound = py::none();
+  set_values(values, options);
   std::vector<Touched> touched;
   take_grad(tensor, grad, options.zero_grads, touched);
-  Work one[n_dtypes];
+  Work one;
   if (touched.empty())
-    one[tensor.w.dtype].add(span_of(tensor));
+    one.add(span_of(tensor));
   else
-    add_rows(one[tensor.w.dtype], span_of(tensor), row(), touched[0].grad);
+    add_rows(one, span_of(tensor), rule(), touched[0].grad);
   {
     const py::gil_scoped_release release;
-    run(one, row(), nullptr, options.num_threads);
+    Run(one, rule(), options.num_threads).update();
   }
-  note(outcome, true);
+  const Interrupt interrupt = second ? write_second({&tensor}, options) : std::nullopt;
+  tensor.updated = true;
+  if (interrupt) throw *interrupt;
 }
 
-void Plan::accumulate(const py::object& grads, const Options& options, const py::list& outcome) {
+void Plan::end_block() {
+  bool any = false;
+  for (Tensor& tensor : tensors) any |= tensor.updated, tensor.updated = false;
+  counters.t += any;
+}
+
+void Plan::accumulate(const py::object& grads, const Options& options) {
   take_grads(grads, options.zero_grads);
   Settings settings;
   settings.zero_grads = options.zero_grads;
-  Work sums[n_dtypes];
-  for (const Tensor& tensor : tensors) {
-    const Span& span = span_of(tensor);
-    sums[tensor.w.dtype].add({{span.grad_sum, span.arrays[1]}, span.n, &settings});
-  }
+  Work sums;
+  for (const Span& span : work.spans) sums.add({{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings});
   {
     const py::gil_scoped_release release;
-    run(sums, active_table().rows[row_index("accumulate")], nullptr, options.num_threads);
+    Run(sums, rule_at(rule_index("accumulate")), options.num_threads).update();
   }
-  note(outcome, true);
+  ++counters.accumulated;
 }
 
-double Plan::norm(const py::object& grads, const Options& options) {
-  const std::vector<Touched> touched = take_grads(grads, false);
-  std::vector<Work> expanded = with_rows(touched);
-  for (Settings& s : settings) s.count = options.accumulate;
-  double norm = 0;
-  const auto decide = [&](double square_sum) {
-    norm = std::sqrt(square_sum);
-    return false;
-  };
-  const py::gil_scoped_release release;
-  run(touched.empty() ? works : expanded.data(), row(), decide, options.num_threads);
-  return norm;
+// The settings of the second rule: hyper-parameters of the first, and of what surrounds a rule the average alone.
+void Plan::set_second(const Options& options) {
+  const Hyper *ours = rule().signature->hyper, *theirs = rule_at(second->rule).signature->hyper;
+  for (std::size_t group = 0; group < settings.size(); ++group)
+    for (int k = 0; theirs[k].name != nullptr; ++k)
+      for (int i = 0; ours[i].name != nullptr; ++i)
+        if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[group].hyper[k] = settings[group].hyper[i];
+  for (Settings& each : second->settings) each.ema_decay = options.ema;
+}
+
+// The states have changed by now, so the step must be ended: an interrupt that comes is raised afterwards.
+Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, const Options& options) {
+  Interrupt interrupt;
+  std::vector<py::object> directions;
+  Work writes;
+  set_second(options);
+  const auto n_states = std::size_t(rule().n_state);
+  for (int dtype = 0; dtype < n_dtypes; ++dtype)
+    for (Tensor* tensor : tensors) {
+      if (tensor->w.dtype != dtype) continue;
+      py::tuple states(n_states);
+      for (std::size_t k = 0; k < n_states; ++k) states[k] = tensor->arrays[1 + k];
+      try {
+        directions.push_back(second->direction(*states));
+      } catch (py::error_already_set& error) {
+        if (interrupt) throw;
+        interrupt.emplace(error);
+        directions.push_back(second->direction(*states));
+      }
+      Span span = span_of(*tensor);
+      span.arrays[1] = buffer({"direction"}, directions.back(), Access::read, &tensor->w).begin;
+      span.settings = &second->settings[tensor->group];
+      span.grad_sum = nullptr;
+      writes.add(span);
+    }
+  {
+    const py::gil_scoped_release release;
+    Run(writes, rule_at(second->rule), options.num_threads).update();
+  }
+  return interrupt;
 }
 
 }  // namespace fusedoptim

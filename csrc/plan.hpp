@@ -1,15 +1,15 @@
-// The tensors of one optimizer, checked once, and the steps over them.
+// The tensors of one optimizer, checked once, the steps over them, and how many there were.
 #pragma once
 
 #include <deque>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
-#include "dispatch.hpp"
-#include "parallel.hpp"
-#include "rows.hpp"
+#include "run.hpp"
+#include "touched.hpp"
 
 namespace fusedoptim {
 
@@ -23,13 +23,23 @@ struct Options {
   double grad_scale = 1;
   bool maximize = false;
   bool zero_grads = false;
-  bool require_finite = false;  // no update where the norm of the gradients is not finite
+  bool require_finite = false;   // no update where the norm of the gradients is not finite,
+  bool raise_nonfinite = false;  // but an error
   int num_threads = 0;
+};
+
+// Counters change where the arrays do: a signal that comes during a step is handled by Python after it, when both have
+// changed or neither.
+struct Counters {
+  long long t = 0;             // updates done
+  long long skipped = 0;       // steps not taken for a gradient that was not finite
+  int accumulated = 0;         // gradients in the sums
+  std::optional<double> norm;  // of the gradients of the last step that asked for it
 };
 
 class Plan {
  public:
-  Plan(const std::string& rule, std::size_t n_groups) : rule(row_index(rule)), settings(n_groups) {}
+  Plan(const std::string& rule, std::size_t n_groups) : rule_at_index(rule_index(rule)), settings(n_groups) {}
 
   // Adds a tensor of a group. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
   // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
@@ -37,37 +47,41 @@ class Plan {
            const py::object& grad_sum, const py::object& ema);
   void finish();
 
+  // Divides each step in two: the rule leaves the weights alone, and in its end `direction(*states)` is called for each
+  // tensor, whose result is the gradient that a second rule writes them with. It has hyper-parameters of the first, by
+  // their names. To be called before `finish`.
+  void divide(const std::string& second, const py::function& direction);
+
   // Checks gradients once and keeps them, for steps that are given None, until a step is given others.
   void bind(const py::list& grads);
 
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
   // before anything has changed. `values` has a list for each group: the rule's hyper-parameters in order, where None
-  // stands for t, then the L2 penalty. Returns the norm of the gradients if it had to be computed. `outcome` is a list
-  // of one, which becomes True where the step is taken and False where it is skipped: a signal that comes during the
-  // step is handled between its end and whatever Python does next, so that what is returned may be lost.
-  py::object step(const py::object& grads, const py::list& values, double t, const Options& options,
-                  const py::list& outcome);
+  // stands for t, then the L2 penalty. If `values_at` is not None, it is called with the norm of the gradients, and
+  // returns other values to step with.
+  void step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at);
 
-  // The same for one tensor alone.
-  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, double t, const Options& options,
-                const py::list& outcome);
+  // The same for one tensor alone, once in a block of steps, which counts as one step when it ends.
+  void step_one(std::size_t tensor, const py::object& grad, const py::list& values, const Options& options);
+  void end_block();
 
   // Adds the gradients to their sums.
-  void accumulate(const py::object& grads, const Options& options, const py::list& outcome);
-
-  // The norm of the gradients, unscaled, or of their mean with those of their sums; changes no array.
-  double norm(const py::object& grads, const Options& options);
+  void accumulate(const py::object& grads, const Options& options);
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
+  Counters counters;
 
  private:
   struct Tensor {
     std::string path;
-    std::vector<py::object> arrays;  // kept alive
+    std::vector<py::object> arrays;  // kept alive: weight, states, the sum of gradients, the average
     Buffer w;
-    std::size_t span;  // its place in the work of its dtype
-    std::vector<std::size_t> axes;
+    std::size_t group;
+    Axes axes;
+    Span span;              // which moves into the work when all are there,
+    std::size_t place = 0;  // to this place
+    bool updated = false;   // in this block
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.
@@ -77,23 +91,37 @@ class Plan {
     RowGrad grad;
   };
 
-  Span& span_of(const Tensor& tensor) { return works[tensor.w.dtype].spans[tensor.span]; }
+  // The second part of a divided step.
+  struct Second {
+    std::size_t rule;
+    py::function direction;
+    std::vector<Settings> settings;  // of each group
+  };
+
+  using Interrupt = std::optional<py::error_already_set>;
+
+  const Rule& rule() const { return rule_at(rule_at_index); }
+  Span& span_of(const Tensor& tensor) { return work.spans[tensor.place]; }
   void refuse_overlap(const Buffer& g);
+  void refuse_shared();
   void take_array(Tensor& tensor, py::handle grad, bool zeroed);
   Touched take_rows(const Tensor& tensor, py::handle grad, bool zeroed);
   void take_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched);
   std::vector<Touched> take_grads(const py::object& grads, bool zeroed);
-  std::vector<Work> with_rows(const std::vector<Touched>& touched);
-  void refuse_shared();
-  void take_values(const py::list& values, double t, const Options& options);
-  const Row& row() const { return active_table().rows[rule]; }
+  Work work_of(const std::vector<Touched>& touched);
+  void set_values(const py::list& values, const Options& options);
+  void set_second(const Options& options);
+  void skip(const std::vector<Touched>& touched, double norm, const Options& options);
+  const Tensor* not_finite(const std::vector<Touched>& touched);
+  Interrupt write_second(const std::vector<Tensor*>& tensors, const Options& options);
 
-  const std::size_t rule;
+  const std::size_t rule_at_index;
   std::vector<Settings> settings;  // of each group
-  double window = 0;
+  double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
-  Work works[n_dtypes];
+  Work work;
+  std::optional<Second> second;
 };
 
 }  // namespace fusedoptim

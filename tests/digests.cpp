@@ -8,14 +8,13 @@
 #include <cstring>
 #include <limits>
 
-#include "dispatch.hpp"
-#include "parallel.hpp"
+#include "run.hpp"
 
 namespace {
 
 using namespace fusedoptim;
 
-constexpr std::size_t window = 4;  // rows of a ring
+constexpr std::size_t window = 4;  // slots of a ring
 constexpr int steps = 4;
 constexpr const char* dtypes[] = {"float32", "float64"};
 constexpr double inf = std::numeric_limits<double>::infinity();
@@ -71,11 +70,11 @@ double other(const Hyper& hyper) {
   }
 }
 
-void set_hyper(const Row& row, Way way, int t, double* hyper) {
-  for (int k = 0; k < row.n_hyper; ++k) {
-    const Hyper& each = row.signature->hyper[k];
+void set_hyper(const Rule& rule, Way way, int t, double* hyper) {
+  for (int k = 0; k < rule.n_hyper; ++k) {
+    const Hyper& each = rule.signature->hyper[k];
     const bool is_t = std::strcmp(each.name, "t") == 0;
-    hyper[k] = is_t ? t : each.domain == Domain::rows ? window : way == others ? other(each) : each.fallback;
+    hyper[k] = is_t ? t : each.domain == Domain::slots ? window : way == others ? other(each) : each.fallback;
   }
 }
 
@@ -101,8 +100,8 @@ struct Tensor {
     for (T& g : arrays[1]) g = T(way == special && random.bits() % 16 == 0 ? few[random.bits() % 5] : random.number());
   }
 
-  Span span(const Settings& settings) {
-    Span span = {{}, n, &settings, axes.data(), axes.size(), axes.empty() ? 1 : n / axes[0]};
+  Span span(const Settings& settings, int dtype) {
+    Span span = {{}, n, dtype, &settings, axes.data(), axes.size(), axes.empty() ? 1 : n / axes[0]};
     for (int k = 0; k < 2 + max_state; ++k) span.arrays[k] = arrays[k].data();
     if (!ema.empty()) span.grad_sum = grad_sum.data(), span.ema = ema.data();
     return span;
@@ -118,7 +117,7 @@ Settings settings_of(Way way) {
 }
 
 template <class T>
-std::uint64_t digest(const Row& row, int dtype, Way way, int threads) {
+std::uint64_t digest(const Rule& rule, int dtype, Way way, int threads) {
   Random random;
   std::vector<Tensor<T>> tensors;
   // The third takes more than one thread.
@@ -126,14 +125,11 @@ std::uint64_t digest(const Row& row, int dtype, Way way, int threads) {
     tensors.emplace_back(shape, way, random);
   for (int t = 1; t <= steps; ++t) {
     Settings settings = settings_of(way);
-    set_hyper(row, way, t, settings.hyper);
-    Work works[n_dtypes];
-    for (auto& tensor : tensors) tensor.draw_gradient(way, random), works[dtype].add(tensor.span(settings));
-    const auto clip = [&](double square_sum) {
-      settings.scale = 1 / std::sqrt(square_sum);
-      return true;
-    };
-    run(works, row, way == whole_step ? std::function<bool(double)>(clip) : nullptr, threads);
+    set_hyper(rule, way, t, settings.hyper);
+    Work work;
+    for (auto& tensor : tensors) tensor.draw_gradient(way, random), work.add(tensor.span(settings, dtype));
+    Run run(work, rule, threads, way == whole_step);
+    run.update(way == whole_step ? 1 / std::sqrt(run.square_sum()) : 1);
   }
   Digest digest;
   for (const auto& tensor : tensors) {
@@ -152,12 +148,11 @@ void print(const char* rule, int dtype, int way, std::uint64_t value) {
 int main(int argc, char** argv) {
   if (argc > 1 && !use_isa(argv[1])) return std::fprintf(stderr, "this CPU has no %s\n", argv[1]), 1;
   const int threads = argc > 2 ? std::atoi(argv[2]) : 2;
-  const Table& table = active_table();
-  for (const Row* row = table.rows; row != table.rows + table.n_rows; ++row) {
-    if (row->n_hyper == 0) continue;  // a helper
+  for (const Rule* rule : active_isa().rules) {
+    if (rule->n_hyper == 0) continue;  // a helper
     for (int way = 0; way < n_ways; ++way) {
-      print(row->signature->name, 0, way, digest<float>(*row, 0, Way(way), threads));
-      print(row->signature->name, 1, way, digest<double>(*row, 1, Way(way), threads));
+      print(rule->signature->name, 0, way, digest<float>(*rule, 0, Way(way), threads));
+      print(rule->signature->name, 1, way, digest<double>(*rule, 1, Way(way), threads));
     }
   }
 }

@@ -5,7 +5,7 @@
 //   w <- w - lr m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + eps)
 // As in the paper, its code and optax, eps_root is added to the average itself and adds up there.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 //   w <- w - lr step
 // The paper has no lr: it is 1.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 //   w <- w - lr / (1 + (t - 1) lr_decay) g / (sqrt(v + eps_root) + eps)
 // torch adds eps outside the root and has lr_decay, optax adds it inside.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

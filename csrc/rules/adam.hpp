@@ -3,7 +3,7 @@
 //   v <- beta2 v + (1 - beta2) g^2
 //   w <- w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 template <class T>

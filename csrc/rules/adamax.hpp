@@ -4,7 +4,7 @@
 //   w <- w - lr / (1 - beta1^t) m / u
 // As in torch and optax, eps is added to |g|; the paper has none.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

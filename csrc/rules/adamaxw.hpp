@@ -4,7 +4,7 @@
 //   w <- (1 - lr weight_decay) w - lr m / (1 - beta1^t) / u
 // As in torch and optax, eps is added to |g|; the paper has none.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -9,7 +9,7 @@
 //   prev <- g
 // optax has 1 - beta2 in place of the beta2 before d and v, and decays as AdamW does.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 //   w <- (1 - lr weight_decay) w - lr (m / (1 - beta1^t) + alpha m_slow) / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
 // The warm-up of alpha and beta3 is the caller's.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

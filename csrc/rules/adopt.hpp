@@ -6,7 +6,7 @@
 //   w <- w - lr m
 // The first step fills v alone: it clips to 0.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 //   w <- w - lr m / (1 - beta1^t) / (sqrt(v_max + eps_root) + eps)
 // torch takes the maximum before it corrects.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 //   w <- (1 - lambd eta) w - eta g
 //   ax <- ax + mu (w - ax), with mu = 1 / max(1, s - t0)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 //   w <- (w - lr |w| / |g| g) / sqrt(1 + lr^2)
 // As in optax, norms are at least min_norm, and the ratio is 1 where either is 0.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 //   m <- momentum m + g
 //   w <- w - lr (g + momentum m)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

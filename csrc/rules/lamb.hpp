@@ -6,7 +6,7 @@
 //   w <- w - lr |w| / |u| u
 // As in optax, phi(|w|) = |w| is not clamped, and the ratio is 1 where either norm is 0.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 // As in optax the ratio is 1, without the coefficient, where either norm is 0. The paper's denominator is
 // |g| + weight_decay |w| in place of |u|.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

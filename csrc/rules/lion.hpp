@@ -3,7 +3,7 @@
 //   w <- (1 - lr weight_decay) w - lr sign(beta1 m + (1 - beta1) g)
 //   m <- beta2 m + (1 - beta2) g
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

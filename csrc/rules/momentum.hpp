@@ -2,7 +2,7 @@
 //   m <- beta m + (1 - beta) g
 //   w <- w - lr m
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 // As torch, m is a running average; the author's first version sums. Here are the first two lines, which leave w alone;
 // a step checks all that it takes before them, hence the hyper-parameters of the last one.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 //   w <- w - lr n / (sqrt(v / (1 - beta2^t)) + eps)
 // mu_product is mu(1) ... mu(t - 1). As in torch, m decays with beta1, not with mu, and v is not multiplied by beta2.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

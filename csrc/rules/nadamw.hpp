@@ -6,7 +6,7 @@
 //   w <- (1 - lr weight_decay) w - lr l / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
 // torch's NAdam has a momentum that grows from step to step.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 //   m <- beta m + (1 - beta) g
 //   w <- w - lr (beta m + (1 - beta) g)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

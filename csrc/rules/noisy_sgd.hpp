@@ -3,7 +3,7 @@
 // The caller fills `noise`, of variance 1, anew for each step. The paper's t begins at 0, and the variance is
 // eta / (1 + t)^gamma.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

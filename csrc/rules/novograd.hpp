@@ -5,7 +5,7 @@
 //   w <- w - lr m
 // As in optax, what is added to m is not scaled by 1 - beta1, which the paper leaves open.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 
@@ -22,14 +22,14 @@ struct NovoGrad {
       : beta2(t > 1 ? beta2 : 0), eps(eps), eps_root(eps_root), lr(T(lr)), beta1(T(beta1)),
         weight_decay(T(weight_decay)) {}
 
-  Terms<T, 1> measure(T, T g, T, Own) const { return {g}; }
+  Terms<T, 1> measure(T, T g, T, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double, T* v) const {
     *v = T(beta2 * *v + (1 - beta2) * sums.x[0]);
     return 1 / (sqrt(*v + eps_root) + eps);
   }
 
-  void operator()(T& w, T g, T& m, Own) const {
+  void operator()(T& w, T g, T& m, Unused) const {
     m = beta1 * m + (factor * g + weight_decay * w);
     w = w - lr * m;
   }

@@ -3,7 +3,7 @@
 //   w <- w - lr (g + optimism (g - prev)), with prev = g at t = 1
 //   prev <- g
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

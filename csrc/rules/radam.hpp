@@ -6,7 +6,7 @@
 //   w <- w - lr m / (1 - beta1^t)                                         otherwise
 // As in torch, eps is added before v is corrected; optax adds it after. The paper begins at rho > 4.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

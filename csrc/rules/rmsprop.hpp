@@ -8,7 +8,7 @@
 //   b <- momentum b + g / (sqrt(v + eps_root) + eps)
 //   w <- w - lr b
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -3,7 +3,7 @@
 //   v <- v + mean(g^2)
 //   w <- w - lr g / (sqrt(v) + eps)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 
@@ -15,14 +15,14 @@ struct RowWiseAdagrad {
 
   RowWiseAdagrad(double lr, double eps) : lr(lr), eps(eps) {}
 
-  Terms<T, 1> measure(T, T g, Own) const { return {g}; }
+  Terms<T, 1> measure(T, T g, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double n, T* v) const {
     *v = T(double(*v) + sums.x[0] / n);
     return lr / (sqrt(double(*v)) + eps);
   }
 
-  void operator()(T& w, T g, Own) const { w = w - factor * g; }
+  void operator()(T& w, T g, Unused) const { w = w - factor * g; }
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 //   v <- beta2 v + (1 - beta2) mean(g^2)
 //   w <- (1 - lr weight_decay) w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 
@@ -21,14 +21,14 @@ struct RowWiseAdam {
       : lr(lr / (1 - power(beta1, t))), beta2(beta2), eps(eps), unbias(1 / (1 - power(beta2, t))), beta1(T(beta1)),
         rest1(T(1 - beta1)), keep(T(1 - lr * weight_decay)) {}
 
-  Terms<T, 1> measure(T, T g, T, Own) const { return {g}; }
+  Terms<T, 1> measure(T, T g, T, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double n, T* v) const {
     *v = T(beta2 * double(*v) + (1 - beta2) * (sums.x[0] / n));
     return lr / (sqrt(unbias * double(*v)) + eps);
   }
 
-  void operator()(T& w, T g, T& m, Own) const {
+  void operator()(T& w, T g, T& m, Unused) const {
     m = beta1 * m + rest1 * g;
     w = keep * w - factor * m;
   }

@@ -6,7 +6,7 @@
 //   w <- w - step sign(prev)
 // The signs are multiplied, for a product of gradients could underflow. A step of 0 has not begun, and begins at lr.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

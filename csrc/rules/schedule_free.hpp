@@ -7,7 +7,7 @@
 // Only w and z are kept: x = (w - (1 - beta) z) / beta, and put in,  w <- (1 - c) w + c z - lr (1 - beta (1 - c)) u
 // with the former z. The weight c of the newest z is the caller's.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // SGD: minibatch gradient descent. Robbins & Monro 1951, "A Stochastic Approximation Method".
 //   w <- (1 - lr weight_decay) w - lr g
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -2,7 +2,7 @@
 //   w <- (1 - lr weight_decay) w - lr sign(g)
 // The paper has no decay.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

@@ -4,7 +4,7 @@
 //   w <- (1 - lr weight_decay) w - lr sign(m)
 // The paper has no decay.
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

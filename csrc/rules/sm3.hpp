@@ -6,7 +6,7 @@
 //   w <- w - lr m
 // As in optax. One pass, which notes the maxima aside while v is read.
 #pragma once
-#include "matrix.hpp"
+#include "kernel/matrix.hpp"
 
 namespace {
 
@@ -21,14 +21,14 @@ struct SM3 {
   SM3(double lr, double momentum, double eps_root)
       : lr(T(lr)), momentum(T(momentum)), rest(T(1 - momentum)), eps_root(T(eps_root)) {}
 
-  template <int, class P>
-  void pass(const P& at) const {
+  template <int>
+  void pass(const Line<T>& at) const {
     T* v = at.state(1);
     if (is_vector(at.grid)) {
       v += at.offset();
       step(at, v, [=](std::size_t i) { return v[i]; });
     } else {
-      const T least = of_row(at.grid, v, at.row, [](T& least, T& other) { least = smaller(least, other); });
+      const T least = of_line(at.grid, v, at.line, [](T& least, T& other) { least = smaller(least, other); });
       const T* last = v + before_last(at.grid) + at.column;
       T n[fusedoptim::chunk];
       step(at, n, [=](std::size_t i) { return smaller(least, last[i]); });
@@ -39,17 +39,16 @@ struct SM3 {
     }
   }
 
-  template <class P, class Least>
-  void step(const P& at, T* n, Least least) const {
-    const auto g = at.gradient;
+  template <class Least>
+  void step(const Line<T>& at, T* n, Least least) const {
+    const auto g = at.gradient();
     T *w = at.weight(), *m = at.state(0) + at.offset();
 #pragma omp simd
     for (std::size_t i = 0; i < at.n; ++i) {
-      const T each = g.load(i);
+      const T each = g(i);
       n[i] = each * each + least(i);
       m[i] = momentum * m[i] + rest * (each / root(n[i] > 0 ? n[i] + eps_root : 1));
       w[i] = w[i] - lr * m[i];
-      g.store(i, 0);
     }
   }
 
@@ -59,9 +58,9 @@ struct SM3 {
     T* v = static_cast<T*>(span.arrays[3]);
     T* last = v + before_last(grid);
     for (T* x = v; x < last + grid.columns; ++x) *x = 0;
-    for (std::size_t row = 0; row < grid.rows; ++row)
-      of_row(grid, v, row, [most = T(notes.rows[row].x[0])](T&, T& x) { x = larger(x, most); });
-    const std::size_t bands = grid.rows / grid.of_matrix * bands_of_matrix(grid);
+    for (std::size_t line = 0; line < grid.lines; ++line)
+      of_line(grid, v, line, [most = T(notes.lines[line].x[0])](T&, T& x) { x = larger(x, most); });
+    const std::size_t bands = grid.lines / grid.of_matrix * bands_of_matrix(grid);
     for (std::size_t band = 0; band < bands; ++band)
       for (std::size_t j = 0; j < grid.columns; ++j)
         last[j] = larger(last[j], T(notes.columns[band * grid.columns + j]));
@@ -73,14 +72,14 @@ struct SM3 {
     return n;
   }
 
-  // Calls visit(result, number) for the numbers of a row's indices, of all axes but the last.
+  // Calls visit(result, number) for the numbers of a line's indices, of all axes but the last.
   template <class Visit>
-  static T of_row(const Grid& grid, T* v, std::size_t row, Visit visit) {
+  static T of_line(const Grid& grid, T* v, std::size_t line, Visit visit) {
     T result = std::numeric_limits<T>::infinity();
     v += before_last(grid);
-    for (std::size_t axis = grid.n_axes - 1; axis-- > 0; row /= grid.axes[axis]) {
+    for (std::size_t axis = grid.n_axes - 1; axis-- > 0; line /= grid.axes[axis]) {
       v -= grid.axes[axis];
-      visit(result, v[row % grid.axes[axis]]);
+      visit(result, v[line % grid.axes[axis]]);
     }
     return result;
   }

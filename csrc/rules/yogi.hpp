@@ -4,7 +4,7 @@
 //   v <- v - (1 - beta2) sign(v - g^2) g^2
 //   w <- w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 #pragma once
-#include "math.hpp"
+#include "kernel/math.hpp"
 
 namespace {
 

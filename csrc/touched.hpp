@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arrays.hpp"
-#include "parallel.hpp"
+#include "cut.hpp"
 
 namespace fusedoptim {
 
@@ -14,12 +14,12 @@ struct RowGrad {
 };
 
 // Whether a rule can leave out rows: it keeps nothing but numbers of an element or of a row.
-bool takes_rows(const Row& rule);
+bool takes_rows(const Rule& rule);
 
 // Refuses indices that are no rows of the weight, and values that are not one of its rows for each.
 RowGrad row_grad(Name name, py::handle rows, const Buffer& values, const Buffer& w);
 
 // Adds the touched rows of `table`, the span of the whole weight, in ascending order.
-void add_rows(Work& work, const Span& table, const Row& rule, const RowGrad& grad);
+void add_rows(Work& work, const Span& table, const Rule& rule, const RowGrad& grad);
 
 }  // namespace fusedoptim

@@ -1,4 +1,4 @@
-#include "rows.hpp"
+#include "touched.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -52,8 +52,8 @@ char* at(void* array, std::size_t byte) { return static_cast<char*>(array) + byt
 
 }  // namespace
 
-bool takes_rows(const Row& rule) {
-  if (rule.n_hyper == 0 || rule.measure[0] != nullptr || rule.n_passes > 0) return false;
+bool takes_rows(const Rule& rule) {
+  if (rule.n_hyper == 0 || rule.measures_tensors || rule.n_passes > 0) return false;
   return std::all_of(rule.signature->state, rule.signature->state + rule.n_state,
                      [](const State& state) { return state.shape == Shape::weight || state.shape == Shape::row; });
 }
@@ -71,7 +71,7 @@ RowGrad row_grad(Name name, py::handle rows, const Buffer& values, const Buffer&
   return grad;
 }
 
-void add_rows(Work& work, const Span& table, const Row& rule, const RowGrad& grad) {
+void add_rows(Work& work, const Span& table, const Rule& rule, const RowGrad& grad) {
   if (table.n == 0) return;
   const std::size_t bytes = table.row * grad.item;
   const auto touched = sorted_touches(grad.at, table.n / table.row);
@@ -90,7 +90,7 @@ void add_rows(Work& work, const Span& table, const Row& rule, const RowGrad& gra
     for (next = first + 1; next != touched.end() && next->row == first->row; ++next) {
       if (sum == nullptr) sum = work.new_sums(touched.size() / 2 * bytes);
       if (next == first + 1) span.arrays[1] = std::memcpy(std::exchange(sum, sum + bytes), grad_of(*first), bytes);
-      work.add_repeat(span.arrays[1], grad_of(*next), table.row);
+      work.add_repeat(span.arrays[1], grad_of(*next), table.row, table.dtype);
     }
     work.add(span);
   }

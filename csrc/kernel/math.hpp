@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "../kernel.hpp"
+#include "../table.hpp"
 #include "elementary.hpp"
 
 namespace {
@@ -11,6 +11,7 @@ namespace {
 using fusedoptim::Domain;
 using fusedoptim::Hyper;
 using fusedoptim::Moved;
+using fusedoptim::Piece;
 using fusedoptim::Shape;
 using fusedoptim::Signature;
 using fusedoptim::Sums;
@@ -67,16 +68,7 @@ inline double trust_ratio(const Sums& sums, double min_norm = 0, double coeffici
   return above > 0 && below > 0 ? coefficient * above / (below + eps) : 1;
 }
 
-// The gradients of the last steps: the sum of the earlier ones, oldest first, and where the newest one goes.
-template <class T>
-struct Past {
-  T sum, newest;
-};
-
-// In place of a state that is one number for the whole tensor or row.
-struct Own {};
-
-// In place of an array that a pass does not need.
+// In place of an array that a pass does not need, such as a state that is one number for the whole tensor or row.
 struct Unused {
   Unused() = default;
   template <class T>

@@ -1,0 +1,72 @@
+#include "isa.hpp"
+
+#include <atomic>
+#include <stdexcept>
+
+namespace fusedoptim {
+
+namespace baseline {
+extern const Table table;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Table table;
+}
+namespace avx512 {
+extern const Table table;
+}
+#endif
+
+namespace {
+
+Isa isa_of(const Table& table) {
+  Isa isa = {table.isa, table.driver, {}};
+  for (int k = 0; k < table.n_families; ++k)
+    for (int i = 0; i < table.families[k]->n; ++i) isa.rules.push_back(table.families[k]->rules + i);
+  return isa;
+}
+
+std::vector<Isa> detect() {
+  std::vector<Isa> found = {isa_of(baseline::table)};
+#if defined(__x86_64__)
+  // These builtins also ask whether the operating system saves the wide registers.
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) found.push_back(isa_of(avx2::table));
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq"))
+    found.push_back(isa_of(avx512::table));
+#endif
+  return found;
+}
+
+std::atomic<const Isa*>& active() {
+  static std::atomic<const Isa*> isa{&available_isas().back()};
+  return isa;
+}
+
+}  // namespace
+
+const std::vector<Isa>& available_isas() {
+  static const std::vector<Isa> isas = detect();
+  return isas;
+}
+
+const Isa& active_isa() { return *active(); }
+
+bool use_isa(const std::string& name) {
+  for (const Isa& isa : available_isas())
+    if (name == isa.name) {
+      active() = &isa;
+      return true;
+    }
+  return false;
+}
+
+std::size_t rule_index(const std::string& name) {
+  const auto& rules = active_isa().rules;
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    if (name == rules[i]->signature->name) return i;
+  throw std::out_of_range("no rule is called " + name);
+}
+
+}  // namespace fusedoptim

@@ -1,0 +1,269 @@
+// The driver: runs a rule over memory. Compiled once per instruction set, as FUSEDOPTIM_ISA. It knows a rule by its row
+// of the table alone; what is compiled for each rule is loop.hpp.
+//
+//   prepare       what a step does to the gradient besides scaling, a tile at a time that stays in cache
+//   update        a rule on a share of consecutive spans
+//   measure       the sums that a rule takes over a chunk of a tensor before
+//   pass          a pass of a matrix rule over some lines of a span
+#include "loop.hpp"
+
+namespace {
+
+using namespace fusedoptim;
+
+constexpr std::size_t tile = 1024;
+
+template <class T>
+constexpr int dtype = sizeof(T) / sizeof(double);
+
+template <class T>
+T* at(void* array, std::size_t offset) {
+  return array == nullptr ? nullptr : static_cast<T*>(array) + offset;
+}
+
+// A rule with the hyper-parameters of a group.
+template <class T>
+class Made {
+ public:
+  Made(const Rule& rule, const Settings& settings) { rule.of[dtype<T>].make(settings.hyper, memory); }
+  operator const void*() const { return memory; }
+
+ private:
+  alignas(16) char memory[rule_size];
+};
+
+bool is_prepared(const Span& span) {
+  return span.grad_sum != nullptr || span.settings->l2 != 0 ||
+         span.settings->clip_value != std::numeric_limits<double>::infinity();
+}
+
+// x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty. The last pass that needs
+// the gradients sets their sum to zero, and the newest too if it should.
+template <class T>
+__attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, double clip, bool last,
+                                       T* __restrict x) {
+  T* __restrict g = at<T>(span.arrays[1], offset);
+  const T* __restrict w = at<T>(span.arrays[0], offset);
+  T* __restrict sum = at<T>(span.grad_sum, offset);
+  const T count = T(span.settings->count), scale = T(span.settings->scale * clip);
+  const T limit = T(span.settings->clip_value), l2 = T(span.settings->l2);
+  if (span.grad_sum != nullptr)
+    for (std::size_t i = 0; i < n; ++i) x[i] = (sum[i] + g[i]) / count;
+  else
+    for (std::size_t i = 0; i < n; ++i) x[i] = g[i];
+  if (last && span.grad_sum != nullptr)
+    for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
+  if (last && span.settings->zero_grads)
+    for (std::size_t i = 0; i < n; ++i) g[i] = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const T y = scale * x[i];
+    x[i] = y > limit ? limit : y < -limit ? -limit : y;
+  }
+  if (l2 != 0)
+    for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * w[i];
+}
+
+// The number of a tensor or row that begins at `offset`, and is n elements long.
+template <class T>
+T* own(const Rule& rule, const Span& span, std::size_t offset, std::size_t n) {
+  return rule.own < 0 ? nullptr : at<T>(span.arrays[2 + rule.own], n > 0 ? offset / n : 0);
+}
+
+// A piece of a span; `prepared` is the gradient, where it is not that of the span itself.
+template <class T>
+Piece piece_of(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip, double factor,
+               T* prepared) {
+  Piece piece;
+  piece.n = n, piece.slot = span.n;
+  piece.scale = prepared != nullptr ? 1 : span.settings->scale * clip;
+  piece.factor = factor;
+  piece.ema = at<T>(span.ema, offset), piece.ema_decay = span.settings->ema_decay;
+  for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = at<T>(span.arrays[k], offset);
+  if (prepared != nullptr) piece.arrays[1] = prepared;
+  return piece;
+}
+
+// Not inlined, for its stack.
+template <class T>
+__attribute__((noinline)) void update_prepared(const Rule& rule, const void* made, const Span& span, std::size_t offset,
+                                               std::size_t n, double clip, double factor) {
+  const auto loop = rule.of[dtype<T>].loop[false][span.ema != nullptr];
+  T x[tile];
+  for (const std::size_t end = offset + n; offset < end; offset += n) {
+    n = end - offset < tile ? end - offset : tile;
+    prepare<T>(span, offset, n, clip, true, x);
+    loop(made, piece_of<T>(rule, span, offset, n, 1, factor, x));
+  }
+}
+
+// The pass that writes the weights, over n elements of a span.
+template <class T>
+void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
+                 double factor) {
+  if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, factor);
+  const auto loop = rule.of[dtype<T>].loop[span.settings->zero_grads][span.ema != nullptr];
+  loop(made, piece_of<T>(rule, span, offset, n, clip, factor, nullptr));
+}
+
+template <class T>
+__attribute__((noinline)) Sums measure_prepared(const Rule& rule, const void* made, const Span& span,
+                                                std::size_t offset, std::size_t n, double clip) {
+  T x[chunk];
+  prepare<T>(span, offset, n, clip, false, x);
+  return rule.of[dtype<T>].measure(made, piece_of<T>(rule, span, offset, n, 1, 0, x));
+}
+
+// The pass before it of a rule that measures, over a chunk of a span.
+template <class T>
+Sums measure_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n,
+                  double clip) {
+  if (is_prepared(span)) return measure_prepared<T>(rule, made, span, offset, n, clip);
+  return rule.of[dtype<T>].measure(made, piece_of<T>(rule, span, offset, n, clip, 0, nullptr));
+}
+
+template <class T>
+Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip) {
+  return measure_part<T>(rule, Made<T>(rule, *span.settings), span, offset, n, clip);
+}
+
+// The factor that a rule makes of its sums over a tensor.
+template <class T>
+double settle(const Rule& rule, const Span& span, const Sums& sums) {
+  const Made<T> made(rule, *span.settings);
+  return rule.of[dtype<T>].settle(made, sums, double(span.n), own<T>(rule, span, 0, span.n));
+}
+
+// The same for one row, which it measures first.
+template <class T>
+double row_factor(const Rule& rule, const void* made, const Span& span, std::size_t offset, double clip) {
+  Sums sums;
+  for (std::size_t i = 0; i < span.row; i += chunk) {
+    const std::size_t n = span.row - i < chunk ? span.row - i : chunk;
+    const Sums part = measure_part<T>(rule, made, span, offset + i, n, clip);
+    for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
+  }
+  return rule.of[dtype<T>].settle(made, sums, double(span.row), own<T>(rule, span, offset, span.row));
+}
+
+// Asks for the arrays of a span, as far as the processor would not see by itself what comes next.
+__attribute__((noinline)) void fetch(const Rule& rule, const Span& span, std::size_t item) {
+  constexpr std::size_t line = 64, most = 512;
+  for (int k = 0; k < 2 + rule.n_state; ++k) {
+    const std::size_t bytes = (k == 2 + rule.own && rule.own >= 0 ? 1 : span.n) * item, end = smaller(bytes, most);
+    auto* array = static_cast<char*>(span.arrays[k]);
+    for (std::size_t i = 0; i < end; i += line) __builtin_prefetch(array + i, 1);
+    __builtin_prefetch(array + end - 1, 1);
+  }
+  __asm__ volatile("");  // else GCC 12 drops the call of a function that only prefetches
+}
+
+template <class T>
+void update(const Rule& rule, const Span* span, Share share, double clip) {
+  const Settings* settings = span->settings;
+  Made<T> made(rule, *settings);
+  const Span* ahead = span + 1;
+  std::size_t unseen = share.n - smaller(share.n, span->n - share.offset);
+  for (; share.n > 0; ++span, share.offset = 0) {
+    for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
+      if (ahead->n == ahead->row) fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
+    if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
+    const std::size_t n = smaller(share.n, span->n - share.offset), end = share.offset + n;
+    if (rule.by_row)
+      for (std::size_t offset = share.offset; offset < end; offset += span->row)
+        update_part<T>(rule, made, *span, offset, span->row, clip, row_factor<T>(rule, made, *span, offset, clip));
+    else
+      update_part<T>(rule, made, *span, share.offset, n, clip, span->factor);
+    share.n -= n;
+  }
+}
+
+// Of the gradient, or of its mean with those before.
+template <class T>
+Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
+  const T* g = at<T>(span.arrays[1], offset);
+  const T* sum = at<T>(span.grad_sum, offset);
+  const T count = T(span.settings->count);
+  using Term = Terms<T, 1>;
+  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Term{g[i]}; });
+  return sum_in_lanes(n, [=](std::size_t i) { return Term{(sum[i] + g[i]) / count}; });
+}
+
+// What follows the last pass of a matrix rule over a piece: the gradient is zeroed, the weight averaged.
+template <class T>
+__attribute__((noinline)) void finish(const Span& span, std::size_t offset, std::size_t n, bool zeroed) {
+  T* g = at<T>(span.arrays[1], offset);
+  const T* w = at<T>(span.arrays[0], offset);
+  if (zeroed)
+    for (std::size_t i = 0; i < n; ++i) g[i] = 0;
+  if (span.ema == nullptr) return;
+  const auto average = average_of<T, true>(at<T>(span.ema, offset), span.settings->ema_decay);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) average(i, w[i]);
+}
+
+// Consecutive lines of one band.
+template <class T, bool prepared>
+__attribute__((noinline)) void pass_band(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines,
+                                         const Notes& notes, double clip) {
+  const Made<T> made(rule, *span.settings);
+  const bool last = p == rule.n_passes - 1, zeroed = last && !prepared && span.settings->zero_grads;
+  const bool finishes = zeroed || (last && span.ema != nullptr);
+  const auto pass = rule.of[dtype<T>].pass[p];
+  double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, lines.offset) * grid.columns;
+  T x[prepared ? chunk : 1];
+  for (std::size_t line = lines.offset; line < lines.offset + lines.n; ++line) {
+    const std::size_t begin = line * grid.columns, end = smaller(begin + grid.columns, span.n);
+    for (std::size_t offset = begin; offset < end; offset += chunk) {
+      const std::size_t n = smaller(end - offset, chunk), column = offset - begin;
+      if (prepared) prepare<T>(span, offset, n, clip, last, x);
+      const T* g = prepared ? x : at<T>(span.arrays[1], offset);
+      const double scale = prepared ? 1 : span.settings->scale * clip;
+      pass(made, {span, grid, line, column, n, g, scale, notes.lines[line], columns + column});
+      if (finishes) finish<T>(span, offset, n, zeroed);
+    }
+  }
+}
+
+// How many lines it and the rest of its band are.
+std::size_t left_of_band(const Grid& grid, std::size_t line) {
+  const std::size_t in_matrix = line % grid.of_matrix, in_band = in_matrix % grid.band;
+  return smaller(grid.band - in_band, grid.of_matrix - in_matrix);
+}
+
+template <class T>
+void pass(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes, double clip) {
+  const auto band = is_prepared(span) ? pass_band<T, true> : pass_band<T, false>;
+  for (std::size_t n; lines.n > 0; lines.offset += n, lines.n -= n) {
+    n = smaller(left_of_band(grid, lines.offset), lines.n);
+    band(rule, p, span, grid, {lines.offset, n}, notes, clip);
+  }
+}
+
+template <class T>
+void close(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& notes) {
+  rule.of[dtype<T>].close[p](Made<T>(rule, *span.settings), span, grid, notes);
+}
+
+template <class T>
+constexpr Driver driver = {update<T>, square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
+
+}  // namespace
+
+#define FUSEDOPTIM_STRING_(x) #x
+#define FUSEDOPTIM_STRING(x) FUSEDOPTIM_STRING_(x)
+
+namespace fusedoptim::FUSEDOPTIM_ISA {
+
+extern const Family helpers, descent, momentum, adaptive, adam, beyond_adam, measured, matrix;
+
+// In order of increasing complexity.
+static const Family* const families[] = {&helpers, &descent,     &momentum, &adaptive,
+                                         &adam,    &beyond_adam, &measured, &matrix};
+
+extern const Table table;
+const Table table = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
+                     families,
+                     int(sizeof families / sizeof *families),
+                     {driver<float>, driver<double>}};
+
+}  // namespace fusedoptim::FUSEDOPTIM_ISA

@@ -1,0 +1,44 @@
+// A step over all tensors: its phases one after the other, each of them shared out among threads.
+#pragma once
+
+#include <vector>
+
+#include "cut.hpp"
+#include "isa.hpp"
+#include "threads.hpp"
+
+namespace fusedoptim {
+
+// The instruction set stays the same from one phase to the next. What memory it needs is taken at the beginning, before
+// anything changes.
+class Run {
+ public:
+  // Adds up the gradients that come in parts.
+  Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm = false);
+
+  // The sum of the squares of all gradients, for a run that needs the norm.
+  double square_sum();
+
+  // Updates all tensors, their gradients multiplied by `clip`.
+  void update(double clip = 1);
+
+ private:
+  void add_up(std::size_t k);
+  template <class Measure>
+  void each_chunk(std::size_t k, const Measure& measure);
+  void update_share(std::size_t k, double clip);
+  void pass_share(int p, std::size_t k, double clip);
+  void close_share(int p, std::size_t k);
+  void settle();
+  template <class Each>
+  void in_shares(const Each& each) const;
+
+  Work& work;
+  const Rule& rule;
+  const Isa& isa;
+  const Team team;
+  std::vector<Sums> sums;  // of each chunk
+  Notebook notes;
+};
+
+}  // namespace fusedoptim

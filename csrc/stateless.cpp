@@ -1,0 +1,93 @@
+#include "stateless.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+
+#include "run.hpp"
+#include "touched.hpp"
+
+namespace fusedoptim {
+
+namespace {
+
+struct Arguments {
+  py::handle arrays[3 + max_state];
+  Settings settings;
+};
+
+// An array may also be given by its name.
+Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
+  Arguments given;
+  const Rule& rule = kernel.rule;
+  double* const hyper = given.settings.hyper;
+  const auto take = [&](const char* name, py::handle value) {
+    for (int k = 0; k < rule.n_hyper; ++k)
+      if (std::strcmp(name, rule.signature->hyper[k].name) == 0)
+        return void(hyper[k] = hyper_value(rule.signature->hyper[k], value));
+    for (int k = 0; k < kernel.n_arrays(); ++k)
+      if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
+    refuse("unknown_keyword", kernel.signature(), name);
+  };
+  if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
+  for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
+  for (int k = 0; k < rule.n_hyper; ++k) hyper[k] = rule.signature->hyper[k].fallback;
+  for (const auto& [key, value] : kwargs) {
+    const char* name = PyUnicode_AsUTF8(key.ptr());
+    if (!name) throw py::error_already_set();  // a lone surrogate
+    take(name, value);
+  }
+  for (int k = 0; k < kernel.n_arrays(); ++k)
+    if (!given.arrays[k]) refuse("missing_array", kernel.signature(), kernel.array_name(k));
+  return given;
+}
+
+}  // namespace
+
+const char* Kernel::array_name(int k) const {
+  constexpr const char* names[2][3] = {{"w", "g"}, {"w", "rows", "g_rows"}};
+  return k < n_before_state() ? names[by_rows][k] : rule.signature->state[k - n_before_state()].name;
+}
+
+std::string Kernel::signature() const {
+  std::ostringstream out;
+  out << name() << "(";
+  for (int k = 0; k < n_arrays(); ++k) out << (k ? ", " : "") << array_name(k) << ": numpy.ndarray";
+  const Hyper* const first = rule.signature->hyper;
+  for (const Hyper* hyper = first; hyper->name && hyper->domain != Domain::slots; ++hyper)
+    out << (hyper == first ? ", *, " : ", ") << hyper->name
+        << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
+  out << ") -> None";
+  return out.str();
+}
+
+void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
+  Arguments given = arguments(*this, args, kwargs);
+  Buffer buffers[2 + max_state];  // w, the gradient, the state
+  void* arrays[2 + max_state];
+  for (int k = 0; k < 2 + rule.n_state; ++k) {
+    const int argument = k + (by_rows && k > 0);
+    const Name name = {array_name(argument)};
+    const Shape shape = k < 2 ? Shape::weight : rule.signature->state[k - 2].shape;
+    const Buffer* like = k == 0 || (by_rows && k == 1) ? nullptr : buffers;
+    buffers[k] = buffer(name, given.arrays[argument], k == 1 ? Access::read : Access::write, like, shape);
+    for (int j = 0; j < k; ++j)
+      if (buffers[j].begin < buffers[k].end() && buffers[k].begin < buffers[j].end())
+        refuse("overlap", name.str(), buffers[j].name.str());
+    if (shape == Shape::ring) given.settings.hyper[rule.n_hyper - 1] = double(py::len(buffers[k].array));
+    arrays[k] = buffers[k].begin;
+  }
+  const Axes axes = axes_of(buffers[0]);
+  Span span = span_of(buffers[0], axes);
+  std::copy(arrays, arrays + 2 + rule.n_state, span.arrays);
+  span.settings = &given.settings;
+  Work work;
+  if (by_rows)
+    add_rows(work, span, rule, row_grad({"rows"}, given.arrays[1], buffers[1], buffers[0]));
+  else
+    work.add(span);
+  const py::gil_scoped_release release;
+  Run(work, rule, 0).update();
+}
+
+}  // namespace fusedoptim

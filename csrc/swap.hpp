@@ -1,0 +1,26 @@
+// Two sets of arrays that change places, all at once: no signal is handled in between.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace fusedoptim {
+
+class Swap {
+ public:
+  // Pairs of one dtype and size, kept alive.
+  explicit Swap(const std::vector<std::pair<py::object, py::object>>& pairs);
+  void there();
+  void back();  // if they are there
+
+ private:
+  void exchange();
+
+  std::vector<std::pair<py::object, py::object>> arrays;
+  std::vector<std::pair<Buffer, Buffer>> buffers;
+  bool is_there = false;
+};
+
+}  // namespace fusedoptim
