@@ -15,7 +15,7 @@ namespace py = pybind11;
 
 template <class... Arguments>
 [[noreturn]] void refuse(const char* reason, Arguments&&... arguments) {
-  py::module_::import("fusedoptim.errors").attr(reason)(std::forward<Arguments>(arguments)...);
+  py::module_::import("fusedoptim.core.checks").attr(reason)(std::forward<Arguments>(arguments)...);
   throw py::type_error(std::string("refused without a word: ") + reason);
 }
 

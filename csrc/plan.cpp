@@ -56,7 +56,7 @@ void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
 }
 
 static bool is_row_grad(py::handle grad) {
-  static const py::handle type = py::object(py::module_::import("fusedoptim.row_grad").attr("RowGrad")).release();
+  static const py::handle type = py::object(py::module_::import("fusedoptim.core.row_grad").attr("RowGrad")).release();
   return PyObject_TypeCheck(grad.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
 }
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
-from fusedoptim.elementary import power
-from fusedoptim.newton_schulz import COEFFICIENTS, newton_schulz, size
+from fusedoptim.numerics.elementary import power
+from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 
 Array = NDArray[np.floating[Any]]
 
