@@ -830,7 +830,7 @@ def rms(x: Array) -> float:
 
 
 def mean_square(g: Array) -> NDArray[np.float64]:
-    """Of each index of the first axis; 0 where it has no elements."""
+    """The mean square of each index of the first axis; 0 where it has no elements."""
     n = math.prod(g.shape[1:])
     return (row_square_sums(g.reshape(*g.shape[:1], n)) / max(1, n)).reshape(g.shape[:1])
 

@@ -27,7 +27,7 @@ def power(base: float, exponent: float) -> float:
 
 
 def exp(x: float) -> float:
-    """2^k times the Taylor series of what is left."""
+    """e to the power x: 2^k times the Taylor series of what is left of x."""
     if not -708 < x < 709:
         return 0.0 if x < 0 else math.inf
     k = math.floor(x / LN_2 + 0.5)
@@ -38,7 +38,7 @@ def exp(x: float) -> float:
 
 
 def log(x: float) -> float:
-    """Of x > 0: k log 2 + 2 artanh(f) for x = 2^k (1 + f) / (1 - f)."""
+    """The logarithm of x > 0: k log 2 + 2 artanh(f) for x = 2^k (1 + f) / (1 - f)."""
     m, k = math.frexp(x)
     if m < 0.7071067811865476:
         m, k = 2 * m, k - 1

@@ -110,5 +110,5 @@ class AdEMAMix(Optimizer):
 
 
 def _half_life(beta: float) -> float:
-    """Of a running average, in units of 1 / ln 2 steps."""
+    """The half-life of a running average, in units of 1 / ln 2 steps."""
     return -1 / log(beta) if beta > 0 else 0.0

@@ -24,7 +24,7 @@ from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, count, same_keys
 from fusedoptim.schedules import Schedule
 
 if TYPE_CHECKING:
-    from fusedoptim.optim.optimizer import Optimizer
+    from fusedoptim.optim.stateful import Stateful
 
 FORMAT = 1
 MANIFEST_KEY, CHECKSUM_KEY = "fusedoptim", "crc32"  # in the file's metadata
@@ -32,7 +32,7 @@ DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 PathLike = str | os.PathLike[str]
 
 
-def save(opt: "Optimizer", path: PathLike, weights: bool) -> None:
+def save(opt: "Stateful", path: PathLike, weights: bool) -> None:
     safetensors = _safetensors()
     arrays = _arrays(opt, weights)  # all C-contiguous, as a plan has them; others would be written in a wrong order
     text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()})
@@ -43,7 +43,7 @@ def save(opt: "Optimizer", path: PathLike, weights: bool) -> None:
             raise OSError(f"cannot write {os.fspath(path)!r}: {error}; what was there stays") from None
 
 
-def load(opt: "Optimizer", path: PathLike) -> None:
+def load(opt: "Stateful", path: PathLike) -> None:
     """Reads and checks everything, then changes the optimizer."""
     with _about(path):
         manifest, arrays = _read(opt, path)
@@ -81,7 +81,7 @@ def _about(path: PathLike) -> Iterator[None]:
 # -- what is in a file -------------------------------------------------------------------------------------------------
 
 
-def _arrays(opt: "Optimizer", weights: bool) -> dict[str, Array]:
+def _arrays(opt: "Stateful", weights: bool) -> dict[str, Array]:
     """By the names in the file, those of the error messages: ``params["w"]``, ``m["w"]``."""
     pairs = [("params" + tensor.path, tensor.weight) for tensor in opt._tensors if weights]
     pairs += [(name + tensor.path, tensor.states[name]) for name in opt.state for tensor in opt._tensors]
@@ -91,7 +91,7 @@ def _arrays(opt: "Optimizer", weights: bool) -> dict[str, Array]:
     return arrays
 
 
-def _nest(opt: "Optimizer", name: str, arrays: Mapping[str, Array]) -> Any:
+def _nest(opt: "Stateful", name: str, arrays: Mapping[str, Array]) -> Any:
     return tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors))
 
 
@@ -99,7 +99,7 @@ def _has_weights(names: Mapping[str, Any]) -> bool:
     return any(name.startswith("params") for name in names)
 
 
-def _manifest(opt: "Optimizer", checksums: Mapping[str, int]) -> str:
+def _manifest(opt: "Stateful", checksums: Mapping[str, int]) -> str:
     view = state_dict.view(opt)
     saved = {name: value for name, value in view.items() if name in IN_MANIFEST}
     for group, numbers in zip(opt.groups, view["groups"], strict=True):
@@ -123,7 +123,7 @@ def _checksum(text: str) -> str:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _read(opt: "Optimizer", path: PathLike) -> tuple[dict[str, Any], dict[str, Array]]:
+def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Array]]:
     """Manifest and arrays, as whole as they were written and fit for this optimizer.
 
     All is read before anything is changed, so that a disk that fails in the middle does no harm.
@@ -150,7 +150,7 @@ def _read(opt: "Optimizer", path: PathLike) -> tuple[dict[str, Any], dict[str, A
     return manifest, arrays
 
 
-def _header(opt: "Optimizer", path: PathLike) -> bytes:
+def _header(opt: "Stateful", path: PathLike) -> bytes:
     """Refuses one that is far longer than that of this optimizer: parsed, it takes 30 times its size of memory."""
     ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, weights=True), 0)))
     with open(path, "rb") as file:
@@ -160,7 +160,7 @@ def _header(opt: "Optimizer", path: PathLike) -> bytes:
         return file.read(size)
 
 
-def _check_manifest(opt: "Optimizer", metadata: Mapping[str, str]) -> dict[str, Any]:
+def _check_manifest(opt: "Stateful", metadata: Mapping[str, str]) -> dict[str, Any]:
     if not (text := metadata.get(MANIFEST_KEY)):
         raise ValueError("it was not written by Optimizer.save")
     if metadata.get(CHECKSUM_KEY) != _checksum(text):
@@ -194,7 +194,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 
-def _groups(opt: "Optimizer", manifest: Mapping[str, Any]) -> Any:
+def _groups(opt: "Stateful", manifest: Mapping[str, Any]) -> Any:
     """What a state dict has of the groups, and the schedules; that it is of the right form is not known yet."""
     groups = manifest["groups"]
     for group, numbers in zip(opt.groups, groups if isinstance(groups, list) else [], strict=False):

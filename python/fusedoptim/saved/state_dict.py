@@ -11,15 +11,15 @@ from fusedoptim.saved.fields import STATE_DICT, Saved, count, same_keys
 from fusedoptim.schedules import Plateau
 
 if TYPE_CHECKING:
-    from fusedoptim.optim.optimizer import Optimizer
+    from fusedoptim.optim.stateful import Stateful
 
 
-def save(opt: "Optimizer") -> dict[str, Any]:
+def save(opt: "Stateful") -> dict[str, Any]:
     saved = view(opt)
     return {**saved, "state": {name: tree.map_leaves(np.copy, nest) for name, nest in saved["state"].items()}}
 
 
-def view(opt: "Optimizer") -> Saved:
+def view(opt: "Stateful") -> Saved:
     """The state dict with the arrays of the optimizer themselves, for those who only read them."""
     return {
         "rule": opt.rule,
@@ -32,7 +32,7 @@ def view(opt: "Optimizer") -> Saved:
     }
 
 
-def load(opt: "Optimizer", saved: Mapping[str, Any], weights: Any = None) -> None:
+def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None:
     """Checks everything, then changes the optimizer, and its weights where a nest of them is given."""
     same_keys("the state dict", saved, STATE_DICT)
     if saved["rule"] != opt.rule:

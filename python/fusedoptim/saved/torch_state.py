@@ -17,10 +17,10 @@ from fusedoptim.saved import state_dict
 from fusedoptim.saved.fields import Saved, same_keys
 
 if TYPE_CHECKING:
-    from fusedoptim.optim.optimizer import Optimizer
+    from fusedoptim.optim.stateful import Stateful
 
 
-def maximize(opt: "Optimizer") -> dict[str, Any]:
+def maximize(opt: "Stateful") -> dict[str, Any]:
     return {"maximize": opt._options.maximize}
 
 
@@ -37,7 +37,7 @@ class Counterpart:
     derived: Callable[[Mapping[str, Any], int], dict[str, float]] | None = None  # what torch keeps besides
     arguments: dict[str, str] = field(default_factory=dict)  # those with another name
     fixed: dict[str, Any] = field(default_factory=dict)  # theirs, that make it this rule
-    of_all: Callable[["Optimizer"], dict[str, Any]] = maximize  # theirs, which here no group has of its own
+    of_all: Callable[["Stateful"], dict[str, Any]] = maximize  # theirs, which here no group has of its own
     absent: dict[str, Any] = field(default_factory=dict)  # ours, and the value that torch means
     counts: bool = True  # whether it counts its steps
     begun: bool = False  # whether it has states before its first step
@@ -124,14 +124,14 @@ COUNTERPARTS = {
 }
 
 
-def counterpart(opt: "Optimizer") -> Counterpart:
+def counterpart(opt: "Stateful") -> Counterpart:
     for name in (type(opt).__name__, opt.rule):
         if name in COUNTERPARTS:
             return COUNTERPARTS[name]
     raise TypeError(f"torch.optim has nothing like {type(opt).__name__} (the rule {opt.rule!r})")
 
 
-def save(opt: "Optimizer") -> dict[str, Any]:
+def save(opt: "Stateful") -> dict[str, Any]:
     import torch
 
     other = counterpart(opt)
@@ -153,7 +153,7 @@ def save(opt: "Optimizer") -> dict[str, Any]:
     return {"state": states, "param_groups": groups}
 
 
-def _arguments(opt: "Optimizer", group: Group, other: Counterpart) -> dict[str, Any]:
+def _arguments(opt: "Stateful", group: Group, other: Counterpart) -> dict[str, Any]:
     arguments = other.fixed | other.of_all(opt)
     for name, value in group._arguments.items():
         if name not in other.absent:
@@ -165,7 +165,7 @@ def _arguments(opt: "Optimizer", group: Group, other: Counterpart) -> dict[str, 
     return arguments
 
 
-def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
+def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
     """Checks everything, then changes the optimizer."""
     other = counterpart(opt)
     same_keys("torch's state dict", saved, ("state", "param_groups"))
@@ -194,7 +194,7 @@ def load(opt: "Optimizer", saved: Mapping[str, Any]) -> None:
     )
 
 
-def _numbers(opt: "Optimizer", group: Group, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
+def _numbers(opt: "Stateful", group: Group, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
     """What a group of torch has, as our hyper-parameters."""
     for name, value in (other.fixed | other.of_all(opt)).items():
         if given.get(name, value) != value:
@@ -215,7 +215,7 @@ def _array(given: Any, own: Array) -> Array:
     return np.zeros_like(own) if given is None else np.asarray(given)
 
 
-def _count(opt: "Optimizer", other: Counterpart, of_tensor: list[Mapping[str, Any]]) -> int:
+def _count(opt: "Stateful", other: Counterpart, of_tensor: list[Mapping[str, Any]]) -> int:
     """The number of steps done. torch's SGD keeps none: it is 0 before there is a momentum."""
     if not other.counts:
         return max(opt.t, int(any(of_tensor)))
