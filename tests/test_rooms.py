@@ -103,7 +103,7 @@ def test_moved(module: str, name: str) -> None:
 
 def test_moved_names_can_be_imported() -> None:
     with pytest.warns(DeprecationWarning, match="has moved"):
-        from fusedoptim.options import Common
+        from fusedoptim.options import Common  # an old path
     with pytest.warns(DeprecationWarning, match="has moved"):
-        from fusedoptim.group import Group
+        from fusedoptim.group import Group  # an old path
     assert Common is fo.Common and Group is fo.Group
