@@ -1,7 +1,7 @@
 """Every optimizer, a file for each. A new one gets a line among the imports and one in the list.
 
-Who lives here imports what a step needs: ``_core``, ``numerics``, ``schedules``, ``core`` and ``saved``; of its own kind,
-:class:`Optimizer` and what two rules share.
+Who lives here imports the layers below, ``_core``, ``numerics``, ``schedules``, ``core`` and ``saved``, and of this room
+the base and what two rules share.
 """
 
 from fusedoptim.optim.adabelief import AdaBelief
