@@ -13,7 +13,7 @@ import numpy as np
 
 import fusedoptim as fo
 from fusedoptim import _core
-from fusedoptim.tensors import numbers_moved
+from fusedoptim.core.tensors import numbers_moved
 
 DOCS = Path(__file__).parent
 CSRC = DOCS.parent / "csrc"
@@ -132,7 +132,7 @@ def moved(rule: str) -> str:
         written = f" and writes {code(writes)}" if writes else ""
         clauses.append(f"{subject} reads {code(reads)}{written}")
     rings = "".join(
-        f", besides all rows of `{name}` but one, which it writes" for name, kind in states if kind == "ring"
+        f", besides all slots of `{name}` but one, which it writes" for name, kind in states if kind == "ring"
     )
     numbers, size = total(rule)
     single = "".join(f" `{name}` has {ONE_NUMBER[kind]}." for name, kind in states if kind in ONE_NUMBER)
@@ -140,11 +140,11 @@ def moved(rule: str) -> str:
 
 
 def total(rule: str) -> tuple[str, str]:
-    """Numbers and bytes in float32 that a step moves a parameter, with a ring of M rows."""
+    """Numbers and bytes in float32 that a step moves a parameter, with a ring of M slots."""
     if not _core.rule_passes[rule]:
         return "–", "–"
-    fixed, per_row = numbers_moved(rule, 0), numbers_moved(rule, 1) - numbers_moved(rule, 0)
-    return (f"{fixed} + M", f"4 ({fixed} + M)") if per_row else (f"{fixed}", f"{4 * fixed}")
+    fixed, per_slot = numbers_moved(rule, 0), numbers_moved(rule, 1) - numbers_moved(rule, 0)
+    return (f"{fixed} + M", f"4 ({fixed} + M)") if per_slot else (f"{fixed}", f"{4 * fixed}")
 
 
 def optimizers() -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fusedoptim import _core
-from fusedoptim.muon import kernel as _muon
+from fusedoptim.optim.muon import kernel as _muon
 
 __all__ = list(_core.rule_states) + [f"{rule}_rows" for rule in _core.rules_of_rows]
 

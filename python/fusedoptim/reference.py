@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
-from fusedoptim.elementary import power
-from fusedoptim.newton_schulz import COEFFICIENTS, newton_schulz, size
+from fusedoptim.numerics.elementary import power
+from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 
 Array = NDArray[np.floating[Any]]
 
@@ -830,7 +830,7 @@ def rms(x: Array) -> float:
 
 
 def mean_square(g: Array) -> NDArray[np.float64]:
-    """Of each index of the first axis; 0 where it has no elements."""
+    """The mean square of each index of the first axis; 0 where it has no elements."""
     n = math.prod(g.shape[1:])
     return (row_square_sums(g.reshape(*g.shape[:1], n)) / max(1, n)).reshape(g.shape[:1])
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fusedoptim import elementary
+from fusedoptim.numerics import elementary
 
 Schedule = Callable[[int], float]
 

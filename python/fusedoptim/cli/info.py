@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from fusedoptim.info import info
+from fusedoptim.machine.info import info
 
 
 def run(args: Namespace) -> int:

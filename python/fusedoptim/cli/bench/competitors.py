@@ -9,9 +9,9 @@ import numpy as np
 
 from fusedoptim import Optimizer, _core, kernels, reference
 from fusedoptim.cli.bench import inplace
+from fusedoptim.core.shapes import state_shape
+from fusedoptim.core.tensors import numbers_moved
 from fusedoptim.reference import Array
-from fusedoptim.shapes import state_shape
-from fusedoptim.tensors import numbers_moved
 
 OURS, LIMIT, IN_PLACE, TEXTBOOK = "fusedoptim", "limit", "NumPy in place", "NumPy textbook"
 WINDOW = 4  # rows of a state that is a ring

@@ -15,7 +15,7 @@ import fusedoptim as fo
 from fusedoptim import _core
 from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK, WINDOW
 from fusedoptim.cli.bench.ladder import Rung
-from fusedoptim.tensors import numbers_moved
+from fusedoptim.core.tensors import numbers_moved
 
 HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fusedoptim import Optimizer, _core, reference, tree
+from fusedoptim import Optimizer, _core, reference
+from fusedoptim.core import tree
 
 
 class Twin:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fusedoptim import Optimizer, _core, kernels, reference
-from fusedoptim.adam import Adam
 from fusedoptim.cli.doctor.finding import REINSTALL, REPORT, Finding, failed, ok, warning
-from fusedoptim.isa import VARIABLE, available_isas, isa, use_isa
-from fusedoptim.tensors import Array
-from fusedoptim.threads import VARIABLE as THREADS
-from fusedoptim.threads import get_num_threads
+from fusedoptim.core.tensors import Array
+from fusedoptim.machine.isa import VARIABLE, available_isas, isa, use_isa
+from fusedoptim.machine.threads import VARIABLE as THREADS
+from fusedoptim.machine.threads import get_num_threads
+from fusedoptim.optim.adam import Adam
 
 PARALLEL = _core.parallel_threshold
 RULES = ("sgd", "momentum", "rmsprop", "adam", "lamb")  # without and with a state, with roots, with norms

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 
-from fusedoptim import _core, threads
+from fusedoptim import _core
 from fusedoptim.cli.doctor.finding import REINSTALL, Finding, failed, ok, warning
+from fusedoptim.machine import threads
 
 PATIENCE = 20  # seconds, for a program that takes one
 

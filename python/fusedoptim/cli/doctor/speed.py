@@ -6,11 +6,11 @@ from timeit import Timer
 
 import numpy as np
 
-from fusedoptim.adam import Adam
 from fusedoptim.cli.bench.competitors import LIMIT, OURS, Workload
 from fusedoptim.cli.bench.timing import interleave, ratio
 from fusedoptim.cli.doctor.finding import Finding, ok, warning
-from fusedoptim.threads import VARIABLE, get_num_threads
+from fusedoptim.machine.threads import VARIABLE, get_num_threads
+from fusedoptim.optim.adam import Adam
 
 N = 2**24  # 64 MB an array, four of them: more than caches hold
 REPETITIONS = 7

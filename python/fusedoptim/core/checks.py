@@ -1,0 +1,201 @@
+"""What is checked, and the words of every refusal: which argument, what came, and what to do.
+
+First the validators, each for all arguments of its kind; then the refusals that the compiled code calls by name.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusedoptim.core.shapes import state_shape
+
+# The domains of numbers that no rule checks, in words.
+NUMBERS: dict[str, Callable[[float], bool]] = {
+    "a finite number": math.isfinite,
+    "a finite number > 0": lambda x: 0 < x < math.inf,
+    "a finite number >= 0": lambda x: 0 <= x < math.inf,
+    "a number > 0, or None": lambda x: x > 0,
+    "a number in [0, 1), or None": lambda x: 0 <= x < 1,
+}
+
+# In the order of `Domain` in kernel.hpp.
+DOMAINS = [
+    "a finite number",
+    "a finite number > 0",
+    "a finite number >= 0",
+    "a number in [0, 1)",
+    "a whole number >= 1, or inf",
+    "a whole number >= 1",
+    "a number > 0, or inf",
+    "a finite number <= 0",
+    "a number >= 0, or inf",
+    "left out, for it is the number of slots of the ring",
+]
+
+# In the order of `Shape` in kernel.hpp.
+KINDS = ["weight", "ring", "tensor", "row", "rows", "columns", "axes", "weight"]
+
+MOST_THREADS = 1 << 30  # more than any machine has
+
+
+# -- validators: they return the value, or raise -----------------------------------------------------------------------
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, choices: Sequence[str | None]) -> Any:
+    if value not in choices:
+        *others, last = (f'"{choice}"' if isinstance(choice, str) else repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
+    return value
+
+
+def whole(
+    name: str, value: Any, least: int = 1, *, bits: int | None = None, otherwise: type[Exception] = ValueError
+) -> int:
+    """A whole number that is large enough, and fits into so many bits; `otherwise` is raised where it is not whole."""
+    words = f"{name} must be a whole number >= {least}{f' and < 2**{bits}' if bits else ''}, got {value!r}"
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise otherwise(words)
+    if value < least or (bits and value >= 1 << bits):
+        raise ValueError(words)
+    return int(value)
+
+
+def thread_count(name: str, value: Any) -> int:
+    return min(whole(name, value), MOST_THREADS)
+
+
+def number_or_nan(value: Any) -> float:
+    """`value` if it is a number, else NaN, which no domain has."""
+    try:
+        return float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
+    except OverflowError:  # an int that no float can hold
+        return math.nan
+
+
+def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = TypeError) -> float:
+    """A number in one of the domains of NUMBERS; `otherwise` is raised where it is none at all."""
+    got = number_or_nan(value)
+    if not NUMBERS[domain](got):
+        kind = ValueError if isinstance(value, int | float | np.number) else otherwise
+        raise kind(f"{name} must be {domain}, got {value!r}")
+    return got
+
+
+def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
+    """`n` of something, which the words describe."""
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or len(value) != n:
+        raise otherwise(f"{name} must be {words}, got {value!r}")
+    return value
+
+
+def matrix(name: str, array: NDArray[Any]) -> None:
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two axes, got the shape {array.shape}; step it with AdamW or the like")
+
+
+# -- refusals that the compiled code calls -----------------------------------------------------------------------------
+
+
+def not_an_array(name: str, got: object) -> NoReturn:
+    if isinstance(got, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask a step would ignore; pass {name}.filled(0)")
+    kind = f"{type(got).__module__}.{type(got).__qualname__}".removeprefix("builtins.")
+    raise TypeError(f"{name} must be a numpy.ndarray, got {kind}; pass the array itself (a CPU tensor's .numpy())")
+
+
+def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
+    given = f"{got.dtype}" if got.dtype.isnative else f"{got.dtype.str} (foreign byte order)"
+    raise TypeError(f"{name} must be float32 or float64, got {given}; convert it: {name}.astype(np.float32)")
+
+
+def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) -> NoReturn:
+    raise TypeError(
+        f"{name} must be {like.dtype} as {like_name} is, got {got.dtype}; convert it: {name}.astype(np.{like.dtype})"
+    )
+
+
+def wrong_layout(name: str, got: np.ndarray, written: bool) -> NoReturn:
+    given = "misaligned memory" if got.flags.c_contiguous else f"strides {got.strides} for shape {got.shape}"
+    remedy = f"keep it as np.array({name}, order='C')" if written else f"pass np.array({name}, order='C')"
+    raise ValueError(f"{name} must be C-contiguous and aligned, got {given}; {remedy}")
+
+
+def read_only(name: str) -> NoReturn:
+    raise ValueError(f"{name} is read-only and would be updated in place; pass a writeable array: {name}.copy()")
+
+
+def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: int) -> NoReturn:
+    wanted = str(state_shape(KINDS[shape], like.shape))
+    if KINDS[shape] == "ring":
+        wanted = f"(rows >= 1, *{like.shape})"
+    elif KINDS[shape] == "row" and like.ndim == 0:
+        wanted = "(rows,), and the weight an axis,"
+    raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
+
+
+def wrong_index_dtype(name: str, got: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name} must be int32 or int64, got {got.dtype}; convert it: {name}.astype(np.int64)")
+
+
+def wrong_index_shape(name: str, got: np.ndarray) -> NoReturn:
+    raise ValueError(f"{name} must have one axis, got the shape {got.shape}; pass {name}.ravel()")
+
+
+def other_rows(name: str, got: np.ndarray, like_name: str, like: np.ndarray, n: int) -> NoReturn:
+    if like.ndim == 0:
+        raise ValueError(f"{like_name} has no rows, so {name} can have none; pass a gradient of its shape ()")
+    raise ValueError(f"{name} must have the shape {(n, *like.shape[1:])}, {n} rows of {like_name}, got {got.shape}")
+
+
+def no_such_row(name: str, k: int, row: int, n_rows: int) -> NoReturn:
+    raise IndexError(f"{name}[{k}] must be a row, in [0, {n_rows}), got {row}")
+
+
+def needs_all_rows(name: str, rule: str) -> NoReturn:
+    raise ValueError(f"{name} is a RowGrad, but {rule} cannot leave out rows; pass an array with the gradient of all")
+
+
+def row_grad_with(name: str, what: str) -> NoReturn:
+    raise ValueError(f"{name} is a RowGrad, which does not go with {what}; pass an array with the gradient of all rows")
+
+
+def overlap(name: str, other: str) -> NoReturn:
+    raise ValueError(f"{name} and {other} share memory; pass each array once, or a copy: {name}.copy()")
+
+
+def moved(name: str) -> NoReturn:
+    raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")
+
+
+def bad_hyper(name: str, value: Any, domain: int) -> NoReturn:
+    kind = ValueError if isinstance(value, int | float | np.number) else TypeError
+    raise kind(f"{name} must be {DOMAINS[domain]}, got {value!r}")
+
+
+def busy() -> NoReturn:
+    raise RuntimeError("another thread is inside a step of this optimizer; step it from one thread at a time")
+
+
+def not_bound() -> NoReturn:
+    raise TypeError("step() without gradients needs bind(grads) first")
+
+
+def too_many_arrays(signature: str, n: int) -> NoReturn:
+    raise TypeError(f"{n} positional arguments are too many for {signature}")
+
+
+def missing_array(signature: str, name: str) -> NoReturn:
+    raise TypeError(f"the array {name} is missing in the call of {signature}")
+
+
+def unknown_keyword(signature: str, name: str) -> NoReturn:
+    raise TypeError(f"unknown or repeated keyword {name!r} for {signature}")

@@ -1,0 +1,147 @@
+"""Parameters that share their hyper-parameters."""
+
+import math
+from typing import Any, ClassVar, Protocol
+
+from fusedoptim import _core
+from fusedoptim.core.checks import flag, number, sequence
+
+Hyper = dict[str, Any]
+
+
+class Kind(Protocol):
+    """What a group asks of the class of its optimizer."""
+
+    carried: ClassVar[dict[str, float] | None]
+
+    @classmethod
+    def hyper(cls, rule: str, arguments: Hyper) -> Hyper: ...
+
+    @classmethod
+    def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]: ...
+
+
+def to_hyper(rule: str, arguments: Hyper) -> Hyper:
+    """What the arguments of a class are called in its rule, and `l2` for the L2 penalty of a rule without decay.
+
+    ``betas`` are ``beta1``, ``beta2`` …, and at ``t = inf`` the bias is nil, and so is its correction.
+    """
+    names, hyper = _core.rule_hypers[rule], dict(arguments)
+    if "betas" in hyper:
+        betas, wanted = hyper.pop("betas"), [name for name in names if name[:-1] == "beta"]
+        count = {2: "a pair of", 3: "three"}[len(wanted)]
+        sequence("betas", betas, len(wanted), f"{count} numbers in [0, 1)")
+        hyper |= zip(wanted, betas, strict=True)
+    if not flag("bias_correction", hyper.pop("bias_correction", True)):
+        hyper["t"] = math.inf
+    if "weight_decay" not in names:
+        hyper["l2"] = hyper.pop("weight_decay", 0.0)
+    return hyper
+
+
+class Group:
+    """Parameters that share hyper-parameters, which are the attributes: ``opt.groups[0].lr = 1e-4``.
+
+    A value that the optimizer would not take is refused when it is set, and so is a name it does not have. A group takes
+    the hyper-parameters of its class; the keywords of :class:`~fusedoptim.Common` hold for all groups.
+
+    Attributes
+    ----------
+    params : nest of arrays
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> opt = fo.Momentum([{"params": np.zeros(2), "lr": 0.5}, {"params": np.zeros(3)}], lr=0.1)
+    >>> opt.groups[1].beta = 0.5
+    >>> opt.groups
+    [Group(lr=0.5, beta=0.9, weight_decay=0.0), Group(lr=0.1, beta=0.5, weight_decay=0.0)]
+    >>> opt.groups[0].beta = 1.5
+    Traceback (most recent call last):
+    ValueError: beta must be a number in [0, 1), got 1.5
+    """
+
+    params: Any
+    _optimizer: type[Kind]
+    _rule: str
+    _arguments: dict[str, Any]
+    _hyper: Hyper  # what the arguments mean to the class
+    _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
+    _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
+    _carried: dict[str, float]  # the numbers that the last step has left for the next
+    _next: dict[str, float]  # those that the step under way will leave, once it is done
+    _moves: bool  # whether the values change from step to step, besides t
+
+    def __init__(
+        self,
+        optimizer: type[Kind],
+        rule: str,
+        params: Any,
+        arguments: dict[str, Any],
+        carried: dict[str, float] | None = None,
+    ) -> None:
+        carried = dict(optimizer.carried or {}) if carried is None else carried
+        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried=carried, _next=carried)
+        self._set(arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        arguments = vars(self).get("_arguments", {})
+        if name not in arguments:
+            raise AttributeError(f"a group has no {name!r}; it has {', '.join(arguments)}")
+        return arguments[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__getattr__(name)  # refuses what is no hyper-parameter
+        self._set(self._arguments | {name: value})
+
+    def __repr__(self) -> str:
+        return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
+
+    def numbers(self) -> dict[str, Any]:
+        """The hyper-parameters, without a learning rate that is a schedule, and what is carried from step to step."""
+        return {name: value for name, value in self._arguments.items() if not callable(value)} | self._carried
+
+    def replaced(self, numbers: dict[str, Any]) -> "Group":
+        """A group of the same parameters with other numbers."""
+        carried = {name: numbers[name] for name in self._carried}
+        for name, value in carried.items():
+            number(name, value, "a finite number >= 0")
+        arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
+        return Group(self._optimizer, self._rule, self.params, arguments, carried)
+
+    def at(self, t: int) -> None:
+        """Sets the values of step t: the learning rate of a schedule, and numbers that follow from those before."""
+        hyper = self._hyper
+        if self._lr_at is not None:
+            lr = self._values[self._lr_at] = self._arguments["lr"](t)
+            hyper = hyper | {"lr": lr}
+        if self._optimizer.carried is not None:
+            names = _core.rule_hypers[self._rule]
+            _core.check_hyper(self._rule, "lr", hyper["lr"])
+            # In double, whatever numbers they are.
+            numbers = {name: float(value) for name, value in hyper.items() if name in names}
+            given, carried = self._optimizer.carry(t, self._arguments | numbers, self._carried)
+            for name, value in given.items():
+                self._values[names.index(name)] = value
+            vars(self).update(_next=carried)
+
+    def taken(self) -> None:
+        """Keeps what the step leaves for the next, once it is done."""
+        vars(self).update(_carried=self._next)
+
+    def _set(self, arguments: dict[str, Any]) -> None:
+        """Makes these the arguments, or raises where the rule does not take them."""
+        hyper = self._optimizer.hyper(self._rule, arguments)
+        names = [*_core.rule_hypers[self._rule], "l2"]
+        lr_at = names.index("lr") if callable(hyper["lr"]) else None  # a schedule is checked as it goes
+        values: list[Any] = [0.0] * len(names)
+        for k, name in enumerate(names):
+            if name in hyper and k != lr_at:
+                _core.check_hyper(self._rule, name, hyper[name])
+                values[k] = hyper[name]
+        if "t" in names and "t" not in hyper:
+            values[names.index("t")] = None
+        self._values[:] = values
+        moves = lr_at is not None or self._optimizer.carried is not None
+        vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=lr_at, _moves=moves)

@@ -1,0 +1,73 @@
+"""What was found on this machine, and what was chosen: a dict for bug reports and the command line."""
+
+import os
+import platform
+from typing import TypedDict
+
+import numpy as np
+
+from fusedoptim import _core
+from fusedoptim.machine import isa, threads
+
+VARIABLES = (isa.VARIABLE, threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", *threads.BINDERS)
+
+
+class Info(TypedDict):
+    """What :func:`info` returns."""
+
+    fusedoptim: str
+    python: str
+    numpy: str
+    machine: str
+    isa: str
+    available_isas: tuple[str, ...]
+    openmp: bool
+    openmp_runtimes: list[str]
+    num_threads: int
+    threads_set_by: str
+    cpus: int | None
+    affinity: int
+    cgroup_quota: int | None
+    forked_child: bool
+    parallel_threshold: int
+    environment: dict[str, str | None]
+    warnings: list[str]
+
+
+def info() -> Info:
+    """What was found on this machine, what was chosen, and why.
+
+    Returns
+    -------
+    dict
+        ``"num_threads"`` is what a large step would use now, in this thread, and ``"threads_set_by"`` tells which of
+        the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs
+        that OpenMP sees), the control group
+        (``"cgroup_quota"``, in CPUs; None without one), a fork, or another. ``"openmp_runtimes"`` has the paths of the
+        OpenMP libraries in the process; ``"warnings"`` a sentence for each thing that has lowered the number of threads.
+
+    Examples
+    --------
+    >>> import fusedoptim as fo
+    >>> fo.info()["isa"] in fo.available_isas()
+    True
+    """
+    return {
+        "fusedoptim": _core.version,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "isa": isa.isa(),
+        "available_isas": isa.available_isas(),
+        "openmp": _core.has_openmp(),
+        "openmp_runtimes": threads.openmp_runtimes(),
+        "num_threads": threads.get_num_threads(),
+        "threads_set_by": threads.set_by(),
+        "cpus": os.cpu_count(),
+        "affinity": _core.num_cpus(),
+        "cgroup_quota": threads.cgroup_quota(),
+        "forked_child": _core.threads_set_by() == "fork",
+        "parallel_threshold": _core.parallel_threshold,
+        "environment": {name: os.environ.get(name) for name in VARIABLES},
+        "warnings": threads.warnings(),
+    }

@@ -1,0 +1,246 @@
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Unpack
+
+import numpy as np
+
+from fusedoptim import _core
+from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, whole
+from fusedoptim.core.options import Common
+from fusedoptim.core.tensors import Array, Tensor, fill_plan
+from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
+from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class Muon(Optimizer):
+    r"""Momentum, made nearly orthogonal: for the matrices of hidden layers; step what else there is with AdamW.
+
+    .. math::
+
+        m &\leftarrow \mu m + (1 - \mu) g \\
+        u &= (1 - \mu) g + \mu m \quad \text{(without Nesterov: } u = m) \\
+        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, s\, \mathrm{NS}(u)
+
+    :math:`\mathrm{NS}` takes :math:`x = u / \max(\|u\|, eps)` through ``ns_steps`` steps of Newton–Schulz,
+    :math:`x \leftarrow a x + b (x x^\top) x + c (x x^\top)^2 x`. It keeps the singular vectors and takes the singular
+    values to about 1: with the defaults, from 0.003 … 1 of the norm to 0.68 … 1.21, and more steps go no closer.
+    :math:`s` depends on the shape.
+
+    The averages and the write are kernels, the products NumPy's. So the bits are those of its BLAS, which may differ
+    between machines and with its number of threads; `num_threads` is not told to it.
+
+    Parameters
+    ----------
+    params : nest of arrays with two axes, or list of groups
+        Embeddings and the last layer are matrices too, but commonly left to AdamW.
+    lr : float or callable of t, default 1e-3
+        Step size. The author's 0.02 goes with ``adjust_lr_fn=None``; with ``"match_rms_adamw"`` take AdamW's.
+    weight_decay : float, default 0.1
+        Decoupled: :math:`w` is multiplied by :math:`1 - lr\, weight\_decay`, without :math:`s`.
+    momentum : float in [0, 1), default 0.95
+        Decay :math:`\mu` of the running average, kept in ``state["m"]``.
+    nesterov : bool, default True
+        Mixes the gradient into the direction once more.
+    ns_coefficients : three floats, default (3.4445, -4.775, 2.0315)
+        :math:`a, b, c`.
+    eps : float, default 1e-7
+        The least norm that is divided by.
+    ns_steps : int, default 5
+        Steps of Newton–Schulz.
+    adjust_lr_fn : {None, "original", "match_rms_adamw"}, default None
+        :math:`s = \sqrt{\max(1, rows / columns)}`, which None means too, or :math:`0.2 \sqrt{\max(rows, columns)}`,
+        with which an element moves about as far as AdamW's.
+    **common
+        See :class:`fusedoptim.Common`. A group has its own `lr`, `momentum` and `weight_decay`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain, or a parameter has not two axes.
+
+    Notes
+    -----
+    Besides ``state["m"]`` there is one more array for each weight, for the direction, which is no part of the state.
+
+    *Deviations.*
+
+    - torch: computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight, and
+      agree with torch's to the last digits where that is made to compute in float64.
+    - optax: divides by :math:`\|u\| + eps`, torch and this by :math:`\max(\|u\|, eps)`.
+    - optax: a weight is (inputs, outputs) there and (outputs, inputs) here, which turns the default :math:`s` round.
+    - optax: with Nesterov's momentum it corrects :math:`g` and :math:`m` for their bias, which tilts the first
+      directions.
+    - the author's code: sums instead of averaging, which has the same direction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.zeros((2, 2))
+    >>> opt = fo.Muon(w, lr=1.0)
+    >>> opt.step(np.array([[300.0, 0.0], [0.0, 500.0]]))
+    >>> w.round(1)  # neither direction dwarfs the other
+    array([[-0.7,  0. ],
+           [ 0. , -1. ]])
+
+    References
+    ----------
+    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. Liu et al., "Muon is Scalable for LLM
+    Training", 2025, arXiv:2502.16982 (``"match_rms_adamw"``).
+    """
+
+    rule = "muon"
+
+    def __init__(
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-3,
+        *,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = COEFFICIENTS,
+        eps: float = 1e-7,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        self._direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, **common)
+
+    def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+        for tensor in tensors:
+            matrix("params" + tensor.path, tensor.weight)
+        return fill_plan(MuonPlan(n_groups, self._direction), self.rule, tensors)
+
+
+def kernel(
+    w: Array,
+    g: Array,
+    m: Array,
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.95,
+    weight_decay: float = 0.1,
+    nesterov: bool = True,
+    ns_coefficients: tuple[float, float, float] = COEFFICIENTS,
+    ns_steps: int = 5,
+    eps: float = 1e-7,
+    adjust_lr_fn: str | None = None,
+) -> None:
+    """One step of :class:`Muon`, in place."""
+    direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
+    if isinstance(w, np.ndarray):  # else refused below
+        matrix("w", w)
+    u = np.empty_like(w)
+    _core.muon(w, g, m, u, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    _core.sgd(w, direction(m, u), lr=lr, weight_decay=weight_decay)
+
+
+class Direction:
+    """What the weights step along: the momentum, made nearly orthogonal and scaled."""
+
+    def __init__(
+        self,
+        nesterov: bool,
+        ns_coefficients: tuple[float, float, float],
+        ns_steps: int,
+        eps: float,
+        adjust_lr_fn: str | None,
+    ) -> None:
+        self.nesterov = flag("nesterov", nesterov)
+        self.coefficients = coefficients_of(ns_coefficients)
+        self.steps = whole("ns_steps", ns_steps)
+        _core.check_hyper("adam", "eps", eps)
+        self.eps = eps
+        self.adjust_lr_fn = one_of("adjust_lr_fn", adjust_lr_fn, (None, "original", "match_rms_adamw"))
+
+    def __call__(self, m: Array, u: Array) -> Array:
+        """The direction of a step, from the average `m` or, with Nesterov's momentum, from `u`."""
+        with np.errstate(all="ignore"):  # a gradient that is not finite gives no warning elsewhere either
+            matrix = newton_schulz(u if self.nesterov else m, self.coefficients, self.steps, self.eps)
+            return np.multiply(size(u.shape, self.adjust_lr_fn), matrix, out=np.empty_like(u))
+
+
+class MuonPlan(_core.Plan):
+    """Two compiled plans, with the matrix products in between: the averages, and the write."""
+
+    def __init__(self, n_groups: int, direction: Direction) -> None:
+        super().__init__("muon", n_groups)
+        self._direction = direction
+        self._write = _core.Plan("sgd", n_groups)
+        self._matrices: list[tuple[Array, Array]] = []  # m and u of each tensor
+
+    def add(self, group: Any, path: str, arrays: Any, grad_sum: Any, ema: Any) -> None:
+        w, m = arrays
+        self._matrices.append((m, np.empty_like(w)))
+        super().add(group, path, [w, *self._matrices[-1]], grad_sum, ema)
+        self._write.add(group, path, [w], None, ema)
+
+    def finish(self) -> None:
+        super().finish()
+        self._write.finish()
+
+    def step(
+        self, grads: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> float | None:
+        averaged: list[bool | None] = [None]
+
+        def write() -> None:
+            if averaged[0]:
+                directions = [self._direction(m, u) for m, u in self._matrices]
+                self._write.step(directions, rates(values), t, alone(options), outcome)
+            else:
+                outcome[0] = False
+
+        return ended(partial(super().step, grads, values, t, options, averaged), write, averaged, outcome)
+
+    def step_one(
+        self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
+    ) -> None:
+        averaged: list[bool | None] = [None]
+
+        def write() -> None:
+            direction = self._direction(*self._matrices[tensor])
+            self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
+
+        ended(partial(super().step_one, tensor, grad, values, t, options, averaged), write, averaged, outcome)
+
+
+def ended(
+    begin: Callable[[], float | None],
+    write: Callable[[], None],
+    begun: list[bool | None],
+    outcome: list[bool | None],
+) -> float | None:
+    """Both halves of a step; where an interrupt comes once it has begun, it is ended all the same."""
+    try:
+        norm = begin()
+        write()
+    except BaseException:
+        if begun[0] is not None and outcome[0] is None:
+            write()
+        raise
+    return norm
+
+
+def rates(values: list[Any]) -> list[list[Any]]:
+    """What the rule SGD takes of what Muon's takes: `lr`, `weight_decay`, and no L2 penalty."""
+    return [[lr, weight_decay, 0.0] for lr, _, weight_decay, _ in values]
+
+
+def alone(options: _core.Options) -> _core.Options:
+    """What the write has to do besides the rule; all that concerns gradients is done by then."""
+    own = _core.Options()
+    own.ema, own.num_threads = options.ema, options.num_threads
+    return own
+
+
+def coefficients_of(values: Any) -> tuple[float, float, float]:
+    words = "three finite numbers"
+    a, b, c = sequence("ns_coefficients", values, 3, words, otherwise=ValueError)
+    if not all(map(math.isfinite, map(number_or_nan, (a, b, c)))):
+        raise ValueError(f"ns_coefficients must be {words}, got {values!r}")
+    return a, b, c

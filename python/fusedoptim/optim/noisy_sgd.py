@@ -1,0 +1,95 @@
+from typing import Any, Unpack
+
+import numpy as np
+
+from fusedoptim.core.checks import whole
+from fusedoptim.core.options import Common
+from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class NoisySGD(Optimizer):
+    r"""Gradient descent with normal noise on the gradient, of falling variance: to leave poor minima while it is large.
+
+    .. math::
+
+        w \leftarrow w - lr\, (g + n_t), \quad n_t \sim \mathcal N(0,\ eta / t^{gamma})
+
+    The noise comes after clipping and the L2 penalty. It does not depend on the number of threads, nor on how often a run was
+    saved and resumed.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-2
+        Learning rate :math:`\eta`.
+    eta : float, default 0.01
+        Variance of the noise in the first step; 0 is :class:`SGD`.
+    gamma : float, default 0.55
+        Decay of the variance.
+    seed : int, default 0
+        Whole number >= 0. A state dict does not have it.
+    weight_decay : float, default 0
+        L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
+    **common
+        See :class:`fusedoptim.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - optax: has another stream of random numbers. Ours is the normal numbers of ``numpy.random.default_rng([seed,
+      t])``, tensor after tensor; ``state["noise"]`` holds those of the step to come.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.zeros(2)
+    >>> opt = fo.NoisySGD(w, lr=1.0, eta=0.25)
+    >>> opt.step(np.array([3.0, -3.0]))
+    >>> noise = np.random.default_rng([0, 1]).standard_normal(2)
+    >>> np.array_equal(w, -(np.array([3.0, -3.0]) + 0.5 * noise))
+    True
+
+    References
+    ----------
+    Neelakantan et al., "Adding Gradient Noise Improves Learning for Very Deep Networks", 2015, arXiv:1511.06807.
+    """
+
+    rule = "noisy_sgd"
+
+    def __init__(
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-2,
+        *,
+        eta: float = 0.01,
+        gamma: float = 0.55,
+        seed: int = 0,
+        weight_decay: float = 0.0,
+        **common: Unpack[Common],
+    ) -> None:
+        self._seed = whole("seed", seed, least=0, otherwise=TypeError)
+        super().__init__(params, {"lr": lr, "eta": eta, "gamma": gamma, "weight_decay": weight_decay}, **common)
+
+    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
+        super()._extend(specs, grouped)
+        self._draw()
+
+    def _taken(self) -> None:
+        super()._taken()
+        self._draw()
+
+    def _draw(self) -> None:
+        """Fills the noise of the next step; that of frozen parameters too, so that the others' stays the same."""
+        rng = np.random.default_rng([self._seed, self.t + 1])
+        for tensor in self._tensors:
+            noise = tensor.states["noise"]
+            rng.standard_normal(out=noise, dtype=noise.dtype.type)

@@ -1,0 +1,568 @@
+"""What all optimizers have in common: parameters in groups, their state, and the step."""
+
+import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from fusedoptim import _core
+from fusedoptim.core import checks, tree
+from fusedoptim.core.groups import Group, Hyper, to_hyper
+from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
+from fusedoptim.core.row_grad import RowGrad
+from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout
+from fusedoptim.optim.stateful import Stateful
+from fusedoptim.schedules import Schedule
+
+Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
+
+
+class Optimizer(Stateful):
+    """The base of all optimizers: it owns the state, and checks everything before it changes anything.
+
+    Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
+    ``Adam([{"params": nest, "lr": 1e-3}, {"params": nest}])``, whose own hyper-parameters come before those of the call.
+
+    Attributes
+    ----------
+    params : nest of arrays
+        As given, or a list with the nest of each group. They are updated in place.
+    groups : list of :class:`~fusedoptim.Group`
+        Their hyper-parameters can be read and set.
+    state : dict
+        The running averages and the like by name, each a nest as `params`.
+    t : int
+        Number of updates done.
+    skipped : int
+        Number of steps not taken for a gradient that was not finite.
+    last_grad_norm : float or None
+        Norm of the gradients of the last step, unscaled and before clipping; None unless `clip_norm` or `nonfinite` asked
+        for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([3.0, 4.0])
+    >>> opt = fo.SGD(w, lr=1.0, clip_norm=2.5)
+    >>> opt.step(w.copy())  # the gradient of |w|² / 2, of norm 5
+    >>> w, opt.t, opt.last_grad_norm
+    (array([1.5, 2. ]), 1, 5.0)
+    """
+
+    rule: str
+    variants: ClassVar[tuple[str, ...]] = ()  # other rules, which arguments choose
+    registry: ClassVar[dict[str, type["Optimizer"]]] = {}
+    _follows: ClassVar[bool] = False  # whether something is to do after a step
+
+    def __init_subclass__(cls) -> None:
+        for rule in (cls.rule, *cls.variants) if "rule" in vars(cls) else ():
+            Optimizer.registry[rule] = cls
+        cls._follows = bool(cls.carried) or cls._taken is not Optimizer._taken
+
+    def __init__(
+        self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, slots: int = 1, **common: Any
+    ) -> None:
+        if unknown := common.keys() - Common.__annotations__.keys():
+            raise TypeError(
+                f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
+            )
+        if rule is not None:
+            self.rule = rule
+        self._options = make_options(**common)
+        self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
+        self._nonfinite = common.get("nonfinite", "propagate")
+        self._arguments = arguments
+        self._slots = slots
+        self._layout = state_layout(self.rule, self._options)
+        self.t = self.skipped = self._accumulated = 0
+        self.last_grad_norm: float | None = None
+        self._turn = Turn()
+        self._outcome: list[bool | None] = [None]  # what became of the step: see `Plan::step`
+        self._block = None
+        self._pending: set[int] = set()  # the tensors updated in a `stepping` block
+        self._any_frozen = self._grouped = False
+        self.groups, self._tensors = [], []
+        grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
+        self._extend(list(params) if grouped else [{"params": params}], grouped)
+
+    # What a class may say besides its arguments.
+
+    @classmethod
+    def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
+        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean."""
+        return to_hyper(rule, arguments)
+
+    @classmethod
+    def initial(cls, name: str, weight: Array, arguments: Hyper) -> Any:
+        """The first value of a state array; None is zero."""
+        return None
+
+    @classmethod
+    def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
+        """Hyper-parameters of step t, from those of the group and what it carries, and what is carried on.
+
+        `hyper` has the arguments of the class, and over them, as floats, the hyper-parameters of the rule.
+        """
+        return {}, carried
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def add_group(self, group: dict[str, Any]) -> None:
+        """Adds parameters, with a state of zero. Their gradients come last.
+
+        An optimizer that was made from one nest becomes one of two groups: `params`, `state` and the gradients are lists
+        from then on. Bound gradients have to be bound again.
+
+        Parameters
+        ----------
+        group : dict
+            ``{"params": nest, **hyper-parameters}``; those left out are as in the call that made the optimizer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where a parameter or a hyper-parameter is refused, or an array is there already; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Notes
+        -----
+        `t` is the optimizer's, not the group's. Adam's bias correction is all but gone when a group comes late, so its
+        first steps are longer: up to :math:`(1 - \\beta_1) / \\sqrt{1 - \\beta_2} = 3.2` times `lr` with the default betas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> body, head = np.ones(2), np.ones(2)
+        >>> opt = fo.SGD(body, lr=1.0)
+        >>> opt.add_group({"params": head, "lr": 0.5})
+        >>> opt.step([np.ones(2), np.ones(2)])
+        >>> body, head
+        (array([0., 0.]), array([0.5, 0.5]))
+        """
+        if not _is_group(group):
+            raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
+        with self._turn():
+            self._refuse_amid("add a group")
+            self._extend([group], grouped=True)
+
+    def freeze(self, *keys: Any) -> None:
+        """Leaves parameters out of the steps from now on: weight and state stay, and gradients are not looked at.
+
+        Parameters
+        ----------
+        *keys
+            Places in the nest, as in :meth:`update`.
+
+        Raises
+        ------
+        KeyError
+            where there is no such parameter; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Notes
+        -----
+        Bound gradients have to be bound again. A state dict does not tell what is frozen.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> params = {"w": np.ones(1), "b": np.ones(1)}
+        >>> opt = fo.SGD(params, lr=1.0)
+        >>> opt.freeze("b")
+        >>> opt.step({"w": np.ones(1), "b": None})
+        >>> params
+        {'w': array([0.]), 'b': array([1.])}
+        >>> opt.thaw("b")
+        """
+        self._set_frozen(keys, True)
+
+    def thaw(self, *keys: Any) -> None:
+        """Takes frozen parameters in again, with the state they had; of an accumulated mean, with the gradients from now on.
+
+        Parameters
+        ----------
+        *keys
+            Places in the nest, as in :meth:`update`.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            as :meth:`freeze`.
+        """
+        self._set_frozen(keys, False)
+
+    def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
+        with self._turn():
+            self._refuse_amid("freeze or thaw")
+            found = {self._find(key) for key in keys}
+            tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
+            plan = self._make_plan(len(self.groups), tensors)
+            thawed = [was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen]
+
+            def commit() -> None:
+                drop_sums(thawed)
+                self._plan, self._tensors = plan, tensors
+                self._any_frozen = any(tensor.frozen for tensor in tensors)
+
+            wholly(commit)
+
+    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
+        """Adds groups, or raises before anything has changed."""
+        groups, tensors = list(self.groups), list(self._tensors)
+        if self.groups and not self._grouped:  # the nest becomes the first of a list
+            tensors = [
+                Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states, t.frozen) for t in self._tensors
+            ]
+        for spec in specs:
+            own = {key: value for key, value in spec.items() if key != "params"}
+            if unknown := own.keys() - self._arguments.keys():
+                takes = ", ".join(self._arguments)
+                raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
+            group = Group(type(self), self.rule, spec["params"], self._arguments | own)
+            self._check_schedule(group.lr)
+            skeleton = tree.skeleton(group.params)
+            prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
+            keys = [prefix + key for key in tree.keys(skeleton)]
+            weights = tree.leaves(skeleton, group.params, "params")
+            initial = partial(self._initial, group)
+            tensors += make_tensors(keys, weights, len(groups), self._layout, self._slots, initial)
+            groups.append(group)
+        plan = self._make_plan(len(groups), tensors)
+        params = [group.params for group in groups] if grouped else groups[0].params
+        skeleton = tree.skeleton(params)
+        state = self._nests_of_states(skeleton, tensors)
+        values = [group._values for group in groups]
+
+        def commit() -> None:
+            self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
+            self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
+
+        wholly(commit)
+
+    def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
+        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
+
+    def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+        """The compiled half of the optimizer, which checks the arrays and steps."""
+        return fill_plan(_core.Plan(self.rule, n_groups), self.rule, tensors)
+
+    def _initial(self, group: Group, name: str, weight: Array) -> Any:
+        return self.initial(name, weight, group._arguments)
+
+    @property
+    def lr(self) -> float | Schedule:
+        """The learning rate of the first group: a number, or a callable that gives it for each step t = 1, 2, …
+
+        Setting it sets that of all groups.
+        """
+        lr: float | Schedule = self.groups[0].lr
+        return lr
+
+    @lr.setter
+    def lr(self, lr: float | Schedule) -> None:
+        self._check_schedule(lr)
+        for group in self.groups:
+            group.lr = lr
+
+    def _check_schedule(self, lr: float | Schedule) -> None:
+        """Refuses at once a schedule that cannot give the next step its rate."""
+        if callable(lr):
+            _core.check_hyper(self.rule, "lr", lr(self.t + 1))
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def step(self, grads: Nest | RowGrad | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+        """Updates the parameters with their gradients.
+
+        Parameters
+        ----------
+        grads : nest as `params`, or None for the gradients given to :meth:`bind`
+            They are only read, unless `zero_grads`. A :class:`~fusedoptim.RowGrad` in place of an array touches some rows
+            alone.
+        grad_scale : float, default 1
+            Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
+            one update (`accumulate`).
+        zero_grads : bool, default False
+            Sets the gradients to zero in the same pass, also of a step that is skipped. No two may share memory then.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where a gradient is not a C-contiguous array of its weight's shape and dtype, or overlaps a weight or a
+            state; no weight and no state has changed then.
+        FloatingPointError
+            where a gradient is not finite and ``nonfinite="raise"``.
+        RuntimeError
+            within :meth:`stepping`, or where another thread is inside a step of this optimizer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w, g = np.array([1.0, 2.0]), np.array([256.0, -256.0])
+        >>> opt = fo.SGD(w, lr=0.5)
+        >>> opt.step(g, grad_scale=256.0, zero_grads=True)
+        >>> w, g
+        (array([0.5, 2.5]), array([0., 0.]))
+        """
+        # Every statement counts: a small model takes a microsecond to update.
+        lock = self._turn.lock  # as `with self._turn()`, without a call
+        if lock.locked():
+            checks.busy()
+        with lock:
+            if self._block is not None:
+                self._refuse_amid("step")
+            if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
+                self._set_call(grad_scale, zero_grads)
+            leaves = None if grads is None else self._unfrozen(grads)
+            t, summed, skipped, outcome = self.t + 1, self._accumulated + 1, self.skipped + 1, self._outcome
+            outcome[0] = None
+            try:
+                if summed < self._accumulate:
+                    self._plan.accumulate(leaves, self._options, outcome)
+                    self._accumulated = summed
+                    return
+                norm = self._plan.step(leaves, self._values_at(t), t, self._options, outcome)
+                if norm is not None:
+                    self.last_grad_norm = norm
+                    if not outcome[0]:
+                        self._skip(self._plan.bound if leaves is None else leaves, norm)
+                        return
+                self.t = t
+                self._accumulated = 0
+                if self._follows:
+                    self._taken()
+            except BaseException:
+                # An interrupt during the step is raised at its end, where the arrays have changed and the counters may not.
+                if outcome[0] is not None:
+                    self._settle(outcome[0], t, summed, skipped)
+                raise
+
+    def _settle(self, taken: bool, t: int, summed: int, skipped: int) -> None:
+        """Makes up for what an exception has cut off; what was done already is done again, to no effect."""
+        if not taken:
+            self._drop(skipped)
+        elif summed < self._accumulate:
+            self._accumulated = summed
+        else:
+            self.t, self._accumulated = t, 0
+            self._taken()
+
+    def _values_at(self, t: int) -> list[list[Any]]:
+        for group in self.groups:
+            if group._moves:
+                group.at(t)
+        return self._values
+
+    def _taken(self) -> None:
+        """What follows a step that was taken, before another can begin."""
+        for group in self.groups:
+            group.taken()
+
+    def bind(self, grads: Nest) -> None:
+        """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
+
+        A step that is given others ends this, and so does what changes the set of parameters (:meth:`add_group`,
+        :meth:`freeze`, :meth:`thaw`).
+
+        Parameters
+        ----------
+        grads : nest as `params`
+            Kept alive, and not checked again: neither they nor the weights may be resized. They must be writeable, and
+            no two may share memory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            as :meth:`step`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w, g = np.zeros(2), np.zeros(2)
+        >>> opt = fo.SGD(w, lr=1.0)
+        >>> opt.bind(g)
+        >>> for _ in range(3):
+        ...     g[:] = 1.0
+        ...     opt.step()
+        >>> w
+        array([-3., -3.])
+        """
+        with self._turn():
+            self._plan.bind(self._unfrozen(grads))
+
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        """One step, in which :meth:`update` takes each parameter as soon as its gradient exists.
+
+        A parameter left out keeps its weight and its state. What needs all gradients at once cannot be had here:
+        `clip_norm`, `nonfinite` and `accumulate`. `t` counts one step at the end of the block, unless no parameter was
+        updated in it, and also where the block ends in an exception: what was updated stays so.
+
+        Raises
+        ------
+        ValueError
+            where one of those keywords was given.
+        RuntimeError
+            within another such block.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> params = {"w1": np.ones(1), "w2": np.ones(1)}
+        >>> opt = fo.SGD(params, lr=0.5)
+        >>> with opt.stepping():
+        ...     opt.update("w2", np.ones(1))  # as back-propagation reaches it
+        ...     opt.update("w1", np.ones(1))
+        >>> opt.t, params
+        (1, {'w1': array([0.5]), 'w2': array([0.5])})
+        """
+        options = self._options
+        if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
+            raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
+        with self._inside("stepping", "begin a step"):
+            t = self.t + 1
+            try:
+                yield
+            finally:
+                try:
+                    self._end_block(t)
+                except BaseException:  # an interrupt: it is the second time that counts
+                    self._end_block(t)
+                    raise
+
+    def _end_block(self, t: int) -> None:
+        if self._pending:
+            self.t = t
+            self._taken()
+        self._pending.clear()
+
+    def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+        """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
+
+        Parameters
+        ----------
+        key
+            Its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()`` for a
+            single array. With groups it begins with the number of the group: ``(1, "w1")``.
+        grad : array or RowGrad
+            As for :meth:`step`.
+        grad_scale, zero_grads
+            As for :meth:`step`.
+
+        Raises
+        ------
+        KeyError
+            where there is no such parameter.
+        TypeError, ValueError
+            where the gradient is refused as by :meth:`step`, or the parameter is frozen or was updated in this step
+            already; nothing has changed then.
+        RuntimeError
+            outside :meth:`stepping`.
+        """
+        with self._turn():
+            self._update(key, grad, grad_scale, zero_grads)
+
+    def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:
+        if self._block != "stepping":
+            raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
+        index = self._find(key)
+        tensor = self._tensors[index]
+        if index in self._pending:
+            raise ValueError(f"params{tensor.path} was updated in this step already")
+        if tensor.frozen:
+            raise ValueError(f"params{tensor.path} is frozen; thaw({key!r}) takes it in again")
+        self._set_call(grad_scale, zero_grads)
+        unfrozen = sum(not t.frozen for t in self._tensors[:index])
+        outcome: list[bool | None] = [None]
+        t = self.t + 1
+        try:
+            self._plan.step_one(unfrozen, grad, self._values_at(t), t, self._options, outcome)
+        finally:  # also where an interrupt comes at its end
+            if outcome[0]:
+                self._pending.add(index)
+
+    def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
+        leaves = tree.leaves(self._skeleton, grads, "grads")
+        if self._any_frozen:
+            return [leaf for leaf, tensor in zip(leaves, self._tensors, strict=True) if not tensor.frozen]
+        return leaves
+
+    def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
+        """Sets what may differ from call to call, where it does: it is slow to read from the options."""
+        if grad_scale != self._grad_scale:
+            checks.number("grad_scale", grad_scale, "a finite number > 0", otherwise=ValueError)
+            if self._accumulated > 0:
+                was = self._grad_scale
+                raise ValueError(
+                    f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
+                )
+            self._grad_scale = self._options.grad_scale = grad_scale
+        if zero_grads != self._zero_grads:
+            self._zero_grads = self._options.zero_grads = zero_grads
+
+    def _skip(self, leaves: list[Array], norm: float) -> None:
+        """The step that was not taken: drops the sum of gradients, counts, and tells if it should."""
+        tensors = [tensor for tensor in self._tensors if not tensor.frozen]
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = (
+                f"grads{tensor.path} is not finite"
+                for tensor, leaf in zip(tensors, leaves, strict=True)
+                if not np.isfinite(_values(leaf) + tensor.states.get("grad_sum", 0)).all()
+            )
+            what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
+        self._drop(self.skipped + 1)
+        if self._nonfinite == "raise":
+            raise FloatingPointError(f"{what}; the step was not taken")
+        if self._zero_grads:
+            for leaf in leaves:
+                leaf[...] = 0
+
+    def _drop(self, skipped: int) -> None:
+        self.skipped, self._accumulated = skipped, 0
+        drop_sums(tensor for tensor in self._tensors if not tensor.frozen)
+
+    def _find(self, key: Any) -> int:
+        wanted = key if isinstance(key, tuple) else (key,)
+        for index, tensor in enumerate(self._tensors):
+            if tensor.key == wanted:
+                return index
+        raise KeyError(f"no parameter has the key {key!r}; there are {[t.key for t in self._tensors[:9]]}")
+
+    # For copy.deepcopy and pickle: all but what is compiled.
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("two optimizers cannot share weights and state; call copy.deepcopy")
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._turn():
+            self._refuse_amid("copy an optimizer")
+            return vars(self) | {"_options": options_to_dict(self._options), "_plan": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._options = options_from_dict(state["_options"])
+        lay_out(self._tensors, [name for name, _ in self._layout])
+        self.state = self._nests_of_states(self._skeleton, self._tensors)
+        self._plan = self._make_plan(len(self.groups), self._tensors)
+
+
+def _values(leaf: Array | RowGrad) -> Array:
+    return leaf.values if isinstance(leaf, RowGrad) else leaf
+
+
+def _is_group(spec: Any) -> bool:
+    return isinstance(spec, dict) and "params" in spec

@@ -1,0 +1,66 @@
+from typing import Unpack
+
+from fusedoptim.core.options import Common
+from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.schedules import Schedule
+
+
+class SignSGD(Optimizer):
+    r"""Steps of equal length along the sign of the gradient, of which a worker sends one bit an element.
+
+    .. math::
+
+        w \leftarrow (1 - lr\, weight\_decay)\, w - lr\, \operatorname{sign}(g)
+
+    Only the signs count: `clip_norm`, `clip_value` and ``grad_scale`` change nothing. Where the gradient is 0, its sign is 0.
+    See :class:`Signum` for the sign of the running average.
+
+    Parameters
+    ----------
+    params : nest of arrays
+        Weights :math:`w`, float32 or float64, updated in place.
+    lr : float or schedule, default 1e-3
+        Learning rate :math:`\eta`.
+    weight_decay : float, default 0
+        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+    **common
+        See :class:`fusedoptim.Common`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is of the wrong kind or outside its domain.
+
+    Notes
+    -----
+    *Deviations.*
+
+    - the paper and optax: have no decay, as the default. Here it is decoupled, for in the sign an L2 penalty is not in
+      proportion to the weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> w = np.array([1.0, 2.0, 3.0])
+    >>> opt = fo.SignSGD(w, lr=0.5)
+    >>> opt.step(np.array([0.01, -100.0, 0.0]))
+    >>> w
+    array([0.5, 2.5, 3. ])
+
+    References
+    ----------
+    Bernstein et al., "signSGD: Compressed Optimisation for Non-Convex Problems", ICML 2018, arXiv:1802.04434.
+    """
+
+    rule = "sign_sgd"
+
+    def __init__(
+        self,
+        params: Nest,
+        lr: float | Schedule = 1e-3,
+        *,
+        weight_decay: float = 0.0,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay}, **common)

@@ -1,0 +1,281 @@
+"""The half of an optimizer that keeps: its counters and arrays, how they are saved, loaded and averaged, and who is let in."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from fusedoptim import _core
+from fusedoptim.core import checks, tree
+from fusedoptim.core.groups import Group
+from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.tensors import Tensor
+from fusedoptim.saved import checkpoint, state_dict, torch_state
+
+
+class Stateful:
+    """What the class :class:`Optimizer` has of its state; the optimizer makes it, and its steps change it."""
+
+    rule: str
+    carried: ClassVar[dict[str, float] | None] = None  # what a group carries from step to step at first, if it does
+    t: int
+    skipped: int
+    params: Any
+    state: dict[str, Any]
+    groups: list[Group]
+    _options: _core.Options
+    _accumulate: int  # gradients of an update
+    _accumulated: int  # those summed so far
+    _grad_scale: float
+    _skeleton: Any  # of `params`
+    _tensors: list[Tensor]
+    _turn: Turn
+    _block: str | None  # the `with` block that the program is in
+
+    def _refuse_amid(self, what: str) -> None:
+        if self._block is not None:
+            raise RuntimeError(f"cannot {what} inside `with opt.{self._block}():`")
+
+    @contextmanager
+    def _inside(self, block: str, what: str) -> Iterator[None]:
+        entered = False
+        try:  # around all of it, for an interrupt may come as soon as the lock is given back
+            with self._turn():
+                self._refuse_amid(what)
+                entered, self._block = True, block
+            yield
+        finally:
+            if entered:
+                self._block = None
+
+    # -- averaged weights ----------------------------------------------------------------------------------------------
+
+    @property
+    def ema_params(self) -> Any:
+        """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
+        if "ema" not in self.state:
+            raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
+        return self.state["ema"]
+
+    @contextmanager
+    def using_ema(self) -> Iterator[None]:
+        """Swaps the averaged weights into `params` for the time of the ``with`` block, to evaluate with them.
+
+        They are swapped back when it ends, also by an exception. Take no step inside.
+
+        Raises
+        ------
+        AttributeError
+            where the optimizer was made without `ema`.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w = np.array([1.0])
+        >>> opt = fo.SGD(w, lr=1.0, ema=0.5)
+        >>> opt.step(np.array([1.0]))
+        >>> with opt.using_ema():
+        ...     print(w)
+        [0.5]
+        >>> w
+        array([0.])
+        """
+        averages = tree.leaves(self._skeleton, self.ema_params, "ema")
+        swapped: set[int] = set()
+
+        def swap(index: int) -> None:
+            average, weight = averages[index], self._tensors[index].weight
+            old, new = weight.copy(), average.copy()
+
+            def exchange() -> None:
+                average[...], weight[...] = old, new
+                (swapped.discard if back else swapped.add)(index)
+
+            back = index in swapped
+            wholly(exchange)
+
+        def swap_back() -> None:
+            for index in sorted(swapped):
+                swap(index)
+
+        with self._inside("using_ema", "use the averaged weights"):
+            try:
+                for index in range(len(averages)):
+                    swap(index)
+                yield
+            finally:
+                try:
+                    swap_back()
+                except BaseException:  # an interrupt: goes on with those that are left
+                    swap_back()
+                    raise
+
+    # -- state dicts ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that a later run needs besides the weights: a plain dict of numbers, arrays and the rule's name.
+
+        A learning rate that is a schedule is left out: it belongs to the program that goes on, and so do the keywords of
+        :class:`~fusedoptim.Common` and what is frozen.
+
+        Returns
+        -------
+        dict
+            ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update) and ``"skipped"``,
+            numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"state"``, a nest of arrays for each
+            name of `state`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.Momentum(np.zeros(1), lr=0.5)
+        >>> opt.step(np.ones(1))
+        >>> opt.state_dict()["groups"]
+        [{'lr': 0.5, 'beta': 0.9, 'weight_decay': 0.0}]
+        """
+        with self._turn():
+            self._refuse_amid("save a state")
+            return state_dict.save(self)
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Goes on where :meth:`state_dict` was taken, with the same bits.
+
+        Parameters
+        ----------
+        saved : dict
+            Of an optimizer that was made in the same way. A learning rate in it replaces the present one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where the dict is not of an optimizer of this kind over parameters like these; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.Momentum(np.zeros(1), lr=0.5)
+        >>> opt.step(np.ones(1))
+        >>> again = fo.Momentum(np.zeros(1))
+        >>> again.load_state_dict(opt.state_dict())
+        >>> again.t, again.lr
+        (1, 0.5)
+        """
+        with self._turn():
+            self._refuse_amid("load a state")
+            state_dict.load(self, saved)
+
+    def save(self, path: str | os.PathLike[str], *, weights: bool = True) -> None:
+        """Writes all that a later run needs into a safetensors file. Needs the package safetensors.
+
+        Whenever the process is killed or the machine stops, there is the old file or the new one, whole.
+
+        Parameters
+        ----------
+        path : path
+            A file there is replaced; of a link, the one that it leads to. The mode is that of any new file.
+        weights : bool, default True
+            Whether the weights are in it, besides what :meth:`state_dict` has and the schedules of
+            :mod:`fusedoptim.schedules`.
+
+        Raises
+        ------
+        OSError
+            where the system refuses, or there is something else than a file; what was there stays.
+        ValueError
+            where two keys of `params` print alike, for a file has tensors by name.
+        RuntimeError
+            within :meth:`stepping`, :meth:`using_ema` and the like.
+        ModuleNotFoundError
+            without safetensors.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
+        >>> w = np.zeros(2)
+        >>> opt = fo.Momentum(w, lr=fo.schedules.cosine(0.5, n=100))
+        >>> opt.step(np.ones(2))
+        >>> opt.save(path)
+        >>> again = fo.Momentum(np.zeros(2))
+        >>> again.load(path)
+        >>> again.t, again.lr == 0.5, np.array_equal(again.params, w)
+        (1, False, True)
+        """
+        with self._turn():
+            self._refuse_amid("save a state")
+            checkpoint.save(self, path, checks.flag("weights", weights))
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Goes on where :meth:`save` was called, with the same bits.
+
+        The optimizer is made in the same way before; a file has no keywords of :class:`~fusedoptim.Common`, no other
+        arguments that are not a group's, as the `seed` of :class:`NoisySGD`, and not what is frozen. Weights in it are
+        written into the arrays of `params`; a file without leaves them. The file is read as a whole first, which takes memory
+        of its size.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        ValueError
+            where the file is damaged, or not of such an optimizer over parameters like these, or of another format.
+            Nothing has changed then.
+        OSError
+            where the system refuses.
+        RuntimeError
+            as :meth:`save`.
+        ModuleNotFoundError
+            without safetensors.
+
+        Notes
+        -----
+        The learning rate in the file replaces the present one. A function that is not of :mod:`fusedoptim.schedules` cannot be
+        named in a file: the present one is kept then, and must be a function too. A present
+        :class:`~fusedoptim.schedules.Plateau` stays the object that it is, and takes over the numbers of that in the file.
+        """
+        with self._turn():
+            self._refuse_amid("load a state")
+            checkpoint.load(self, path)
+
+    def to_torch_state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.
+
+        Its parameters must come in the order of the leaves here. A schedule gives the learning rate of the next step. Needs
+        torch.
+
+        Raises
+        ------
+        TypeError
+            where torch.optim has no such optimizer.
+        ValueError
+            where a hyper-parameter has no counterpart there.
+        """
+        with self._turn():
+            self._refuse_amid("save a state")
+            return torch_state.save(self)
+
+    def from_torch_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Goes on where the same optimizer in torch stopped: `saved` is its ``state_dict()``, of tensors on the CPU or arrays.
+
+        The number of steps, all states and hyper-parameters are taken over; a running average of the weights and a sum of
+        gradients, which torch does not have, stay as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where it is not of such an optimizer over parameters like these; nothing has changed then.
+        """
+        with self._turn():
+            self._refuse_amid("load a state")
+            torch_state.load(self, saved)

@@ -1,0 +1,225 @@
+"""State dicts of torch.optim, to go on there, or to come from there.
+
+A state dict of torch numbers the parameters in the order in which its optimizer was given them; here that is the order
+of the leaves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusedoptim.core import tree
+from fusedoptim.core.groups import Group
+from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.saved import state_dict
+from fusedoptim.saved.fields import Saved, same_keys
+
+if TYPE_CHECKING:
+    from fusedoptim.optim.stateful import Stateful
+
+
+def maximize(opt: "Stateful") -> dict[str, Any]:
+    return {"maximize": opt._options.maximize}
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """What a rule is called in torch: its class, state arrays, and arguments."""
+
+    name: str
+    states: dict[str, str]
+    of_vectors: dict[str, str] | None = (
+        None  # state arrays of a parameter with less than two axes, where they are others
+    )
+    carried: dict[str, str] = field(default_factory=dict)  # numbers of a group, which torch keeps for each parameter
+    derived: Callable[[Mapping[str, Any], int], dict[str, float]] | None = None  # what torch keeps besides
+    arguments: dict[str, str] = field(default_factory=dict)  # those with another name
+    fixed: dict[str, Any] = field(default_factory=dict)  # theirs, that make it this rule
+    of_all: Callable[["Stateful"], dict[str, Any]] = maximize  # theirs, which here no group has of its own
+    absent: dict[str, Any] = field(default_factory=dict)  # ours, and the value that torch means
+    counts: bool = True  # whether it counts its steps
+    begun: bool = False  # whether it has states before its first step
+
+    def states_of(self, tensor: Tensor) -> dict[str, str]:
+        return self.states if self.of_vectors is None or tensor.weight.ndim > 1 else self.of_vectors
+
+
+def asgd_rates(arguments: Mapping[str, Any], steps: int) -> dict[str, float]:
+    """The rate and the weight of the average, which torch computes for the next step."""
+    lr, lambd, alpha, t0 = (arguments[name] for name in ("lr", "lambd", "alpha", "t0"))
+    return {"eta": lr / (1 + lambd * lr * steps) ** alpha, "mu": 1 / max(1, steps - t0)}
+
+
+def muon_direction(opt: Any) -> dict[str, Any]:
+    if opt._options.maximize:
+        raise ValueError("torch's Muon has no maximize, it means False; here it is True")
+    of = opt._direction
+    return {
+        "nesterov": of.nesterov,
+        "ns_coefficients": of.coefficients,
+        "ns_steps": of.steps,
+        "eps": of.eps,
+        "adjust_lr_fn": of.adjust_lr_fn,
+    }
+
+
+ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
+AMSGRAD = ADAM | {"v_max": "max_exp_avg_sq"}
+NO_ROOT = {"eps_root": 0.0, "bias_correction": True}
+BUFFER = {"m": "momentum_buffer"}
+SQUARE = {"v": "square_avg"}
+ALPHA = {"beta": "alpha"}
+
+MU_PRODUCT = {"mu_product": "mu_product"}
+
+# By rule, or by class where that has another's rule.
+COUNTERPARTS = {
+    "sgd": Counterpart("SGD", {}, fixed={"momentum": 0.0}, counts=False),
+    "heavy_ball": Counterpart("SGD", BUFFER, fixed={"nesterov": False}, counts=False),
+    "nesterov_momentum": Counterpart("SGD", BUFFER, fixed={"nesterov": True}, counts=False),
+    "asgd": Counterpart("ASGD", {"ax": "ax"}, carried={"steps": "step"}, derived=asgd_rates),
+    "rprop": Counterpart("Rprop", {"prev": "prev", "step": "step_size"}),
+    "adagrad": Counterpart("Adagrad", {"v": "sum"}, absent={"eps_root": 0.0}, begun=True),
+    "adadelta": Counterpart("Adadelta", {"v": "square_avg", "d": "acc_delta"}),
+    "rmsprop": Counterpart(
+        "RMSprop", SQUARE, arguments=ALPHA, fixed={"centered": False, "momentum": 0.0}, absent={"eps_root": 0.0}
+    ),
+    "rmsprop_centered": Counterpart(
+        "RMSprop",
+        SQUARE | {"m": "grad_avg"},
+        arguments=ALPHA,
+        fixed={"centered": True, "momentum": 0.0},
+        absent={"eps_root": 0.0},
+    ),
+    "rmsprop_momentum": Counterpart(
+        "RMSprop",
+        SQUARE | {"b": "momentum_buffer"},
+        arguments=ALPHA,
+        fixed={"centered": False},
+        absent={"eps_root": 0.0},
+    ),
+    "rmsprop_centered_momentum": Counterpart(
+        "RMSprop",
+        SQUARE | {"m": "grad_avg", "b": "momentum_buffer"},
+        arguments=ALPHA,
+        fixed={"centered": True},
+        absent={"eps_root": 0.0},
+    ),
+    "adam": Counterpart("Adam", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
+    "adamw": Counterpart("AdamW", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
+    "adam_amsgrad": Counterpart("Adam", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
+    "adamw_amsgrad": Counterpart("AdamW", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
+    "adamax": Counterpart("Adamax", {"m": "exp_avg", "u": "exp_inf"}),
+    "nadam": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed={"decoupled_weight_decay": False}),
+    "nadam_decoupled": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed={"decoupled_weight_decay": True}),
+    "radam": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": False}),
+    "radam_decoupled": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": True}),
+    "SparseAdam": Counterpart("SparseAdam", ADAM),
+    "adafactor": Counterpart(
+        "Adafactor", {"row_var": "row_var", "col_var": "col_var"}, of_vectors={"row_var": "variance"}
+    ),
+    "muon": Counterpart("Muon", BUFFER, of_all=muon_direction, counts=False),
+}
+
+
+def counterpart(opt: "Stateful") -> Counterpart:
+    for name in (type(opt).__name__, opt.rule):
+        if name in COUNTERPARTS:
+            return COUNTERPARTS[name]
+    raise TypeError(f"torch.optim has nothing like {type(opt).__name__} (the rule {opt.rule!r})")
+
+
+def save(opt: "Stateful") -> dict[str, Any]:
+    import torch
+
+    other = counterpart(opt)
+    groups = []
+    for k, group in enumerate(opt.groups):
+        members = [i for i, tensor in enumerate(opt._tensors) if tensor.group == k]
+        # torch knows best what else its groups have.
+        (theirs,) = getattr(torch.optim, other.name)([torch.zeros(1, 1)], **_arguments(opt, group, other)).param_groups
+        groups.append({name: value for name, value in theirs.items() if name != "params"} | {"params": members})
+    states: dict[int, dict[str, Any]] = {}
+    for k, tensor in enumerate(opt._tensors if opt.t > 0 or other.begun else []):
+        given, carried = groups[tensor.group], opt.groups[tensor.group]._carried
+        arrays = {theirs: tensor.states[ours].copy() for ours, theirs in other.states_of(tensor).items()}
+        numbers = {"step": float(opt.t)} if other.counts else {}
+        numbers |= {theirs: float(carried[ours]) for ours, theirs in other.carried.items()}
+        numbers |= other.derived(given, opt.t) if other.derived else {}
+        states[k] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        states[k] |= {name: torch.tensor(number) for name, number in numbers.items()}
+    return {"state": states, "param_groups": groups}
+
+
+def _arguments(opt: "Stateful", group: Group, other: Counterpart) -> dict[str, Any]:
+    arguments = other.fixed | other.of_all(opt)
+    for name, value in group._arguments.items():
+        if name not in other.absent:
+            arguments[other.arguments.get(name, name)] = value(opt.t + 1) if callable(value) else value
+        elif value != other.absent[name]:
+            raise ValueError(
+                f"torch's {other.name} has no {name}, it means {other.absent[name]!r}; here it is {value!r}"
+            )
+    return arguments
+
+
+def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
+    """Checks everything, then changes the optimizer."""
+    other = counterpart(opt)
+    same_keys("torch's state dict", saved, ("state", "param_groups"))
+    theirs, groups = saved["state"], saved["param_groups"]
+    indices = [index for group in groups for index in group["params"]]
+    sizes = [sum(tensor.group == k for tensor in opt._tensors) for k in range(len(opt.groups))]
+    if [len(group["params"]) for group in groups] != sizes:
+        raise ValueError(
+            f"torch's state dict must have groups of {sizes} parameters, got {[len(g['params']) for g in groups]}"
+        )
+    of_tensor = [theirs.get(index, {}) for index in indices]
+    numbers = [_numbers(opt, group, given, other) for group, given in zip(opt.groups, groups, strict=True)]
+    for k, tensor in enumerate(opt._tensors):
+        for ours, name in other.carried.items():
+            numbers[tensor.group][ours] = float(of_tensor[k].get(name, (opt.carried or {})[ours]))
+    state = {}
+    for name in opt.state:
+        found = (
+            _array(given.get(other.states_of(tensor).get(name)), tensor.states[name])
+            for given, tensor in zip(of_tensor, opt._tensors, strict=True)
+        )
+        state[name] = tree.build(opt._skeleton, found)
+    t = _count(opt, other, of_tensor)
+    state_dict.load(
+        opt, Saved(rule=opt.rule, t=t, accumulated=0, grad_scale=1.0, skipped=0, groups=numbers, state=state)
+    )
+
+
+def _numbers(opt: "Stateful", group: Group, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
+    """What a group of torch has, as our hyper-parameters."""
+    for name, value in (other.fixed | other.of_all(opt)).items():
+        if given.get(name, value) != value:
+            raise ValueError(f"torch's {other.name} has {name}={given[name]!r}, where this optimizer has {value!r}")
+    numbers = dict(other.absent)
+    for name in group._arguments.keys() - other.absent.keys():
+        value = given[other.arguments.get(name, name)]
+        numbers[name] = tuple(map(_number, value)) if isinstance(value, tuple | list) else float(value)
+    return numbers
+
+
+def _number(given: Any) -> float | None:
+    return None if given is None else float(given)
+
+
+def _array(given: Any, own: Array) -> Array:
+    """A state of torch, or zeros where it has none yet."""
+    return np.zeros_like(own) if given is None else np.asarray(given)
+
+
+def _count(opt: "Stateful", other: Counterpart, of_tensor: list[Mapping[str, Any]]) -> int:
+    """The number of steps done. torch's SGD keeps none: it is 0 before there is a momentum."""
+    if not other.counts:
+        return max(opt.t, int(any(of_tensor)))
+    counts = {int(given["step"]) if given else 0 for given in of_tensor}
+    if len(counts) != 1:
+        raise ValueError(f"torch's state dict has parameters of {sorted(counts)} steps; here all have stepped alike")
+    return counts.pop()
