@@ -162,4 +162,10 @@ Domain domain_of(const std::string& name) {
   return Domain(found - domains);
 }
 
+py::dict domain_words() {
+  py::dict words;
+  for (const Words& domain : domains) words[domain.name] = domain.words;
+  return words;
+}
+
 }  // namespace fusedoptim

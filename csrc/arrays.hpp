@@ -70,7 +70,8 @@ constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
 double number(const char* name, py::handle value, Domain domain);
 inline double hyper_value(const Hyper& hyper, py::handle value) { return number(hyper.name, value, hyper.domain); }
 
-// By the name of the domain, as in `Domain`.
+// Domains by their names, as in `Domain`, and in words.
 Domain domain_of(const std::string& name);
+py::dict domain_words();
 
 }  // namespace fusedoptim

@@ -93,6 +93,7 @@ void define_rules(py::module_& m) {
   description.put_into(m);
   m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"));
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
+  m.attr("domain_words") = domain_words();
   m.def("check_number", &check_number, py::arg("name"), py::arg("value"), py::arg("domain"));
   m.def("state_shape", &python_shape, py::arg("name"), py::arg("weight"), py::arg("slots") = 1);
 }

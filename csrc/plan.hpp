@@ -49,7 +49,7 @@ class Plan {
 
   // Divides each step in two: the rule leaves the weights alone, and in its end `direction(*states)` is called for each
   // tensor, whose result is the gradient that a second rule writes them with. It has hyper-parameters of the first, by
-  // their names. To be called before `finish`.
+  // their names.
   void divide(const std::string& second, const py::function& direction);
 
   // Checks gradients once and keeps them, for steps that are given None, until a step is given others.

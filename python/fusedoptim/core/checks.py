@@ -4,39 +4,13 @@ First the validators, each for all arguments of its kind; then the refusals that
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusedoptim.core.shapes import state_shape
-
-# The domains of numbers that no rule checks, in words.
-NUMBERS: dict[str, Callable[[float], bool]] = {
-    "a finite number": math.isfinite,
-    "a finite number > 0": lambda x: 0 < x < math.inf,
-    "a finite number >= 0": lambda x: 0 <= x < math.inf,
-    "a number > 0, or None": lambda x: x > 0,
-    "a number in [0, 1), or None": lambda x: 0 <= x < 1,
-}
-
-# In the order of `Domain` in kernel.hpp.
-DOMAINS = [
-    "a finite number",
-    "a finite number > 0",
-    "a finite number >= 0",
-    "a number in [0, 1)",
-    "a whole number >= 1, or inf",
-    "a whole number >= 1",
-    "a number > 0, or inf",
-    "a finite number <= 0",
-    "a number >= 0, or inf",
-    "left out, for it is the number of slots of the ring",
-]
-
-# In the order of `Shape` in kernel.hpp.
-KINDS = ["weight", "ring", "tensor", "row", "rows", "columns", "axes", "weight"]
+from fusedoptim import _core
 
 MOST_THREADS = 1 << 30  # more than any machine has
 
@@ -81,13 +55,11 @@ def number_or_nan(value: Any) -> float:
         return math.nan
 
 
-def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = TypeError) -> float:
-    """A number in one of the domains of NUMBERS; `otherwise` is raised where it is none at all."""
-    got = number_or_nan(value)
-    if not NUMBERS[domain](got):
-        kind = ValueError if isinstance(value, int | float | np.number) else otherwise
-        raise kind(f"{name} must be {domain}, got {value!r}")
-    return got
+def number(name: str, value: Any, domain: str) -> float:
+    """A number of one of the domains of the rules, by its name in `Domain` of table.hpp."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        bad_number(name, value, _core.domain_words[domain])
+    return _core.check_number(name, value, domain)
 
 
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
@@ -133,11 +105,11 @@ def read_only(name: str) -> NoReturn:
     raise ValueError(f"{name} is read-only and would be updated in place; pass a writeable array: {name}.copy()")
 
 
-def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: int) -> NoReturn:
-    wanted = str(state_shape(KINDS[shape], like.shape))
-    if KINDS[shape] == "ring":
-        wanted = f"(rows >= 1, *{like.shape})"
-    elif KINDS[shape] == "row" and like.ndim == 0:
+def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, shape: str) -> NoReturn:
+    wanted = str(_core.state_shape(shape, like.shape))
+    if shape == "ring":
+        wanted = f"(slots >= 1, *{like.shape})"
+    elif shape == "row" and like.ndim == 0:
         wanted = "(rows,), and the weight an axis,"
     raise ValueError(f"{name} must have the shape {wanted} to go with {like_name}, got {got.shape}")
 
@@ -176,9 +148,18 @@ def moved(name: str) -> NoReturn:
     raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")
 
 
-def bad_hyper(name: str, value: Any, domain: int) -> NoReturn:
+def bad_number(name: str, value: Any, words: str) -> NoReturn:
     kind = ValueError if isinstance(value, int | float | np.number) else TypeError
-    raise kind(f"{name} must be {DOMAINS[domain]}, got {value!r}")
+    raise kind(f"{name} must be {words}, got {value!r}")
+
+
+def not_finite(name: str, norm: float) -> NoReturn:
+    what = f"{name} is not finite" if name else f"the norm of the gradients is {norm}"
+    raise FloatingPointError(f"{what}; the step was not taken")
+
+
+def updated_already(name: str) -> NoReturn:
+    raise ValueError(f"{name} was updated in this step already")
 
 
 def busy() -> NoReturn:

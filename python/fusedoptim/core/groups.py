@@ -69,8 +69,7 @@ class Group:
     _hyper: Hyper  # what the arguments mean to the class
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
     _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
-    _carried: dict[str, float]  # the numbers that the last step has left for the next
-    _next: dict[str, float]  # those that the step under way will leave, once it is done
+    _carried: dict[int, dict[str, float]]  # the numbers that so many steps have left for the next; of the last and this
     _moves: bool  # whether the values change from step to step, besides t
 
     def __init__(
@@ -82,7 +81,7 @@ class Group:
         carried: dict[str, float] | None = None,
     ) -> None:
         carried = dict(optimizer.carried or {}) if carried is None else carried
-        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried=carried, _next=carried)
+        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried={0: carried})
         self._set(arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -98,15 +97,19 @@ class Group:
     def __repr__(self) -> str:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
-    def numbers(self) -> dict[str, Any]:
-        """The hyper-parameters, without a learning rate that is a schedule, and what is carried from step to step."""
-        return {name: value for name, value in self._arguments.items() if not callable(value)} | self._carried
+    def numbers(self, t: int) -> dict[str, Any]:
+        """The hyper-parameters, without a learning rate that is a schedule, and what is carried on after t steps."""
+        return {name: value for name, value in self._arguments.items() if not callable(value)} | self.carried(t)
+
+    def carried(self, t: int) -> dict[str, float]:
+        """What t steps have left for the next."""
+        return self._carried[max(step for step in self._carried if step <= t)]
 
     def replaced(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters with other numbers."""
-        carried = {name: numbers[name] for name in self._carried}
+        carried = {name: numbers[name] for name in self._optimizer.carried or {}}
         for name, value in carried.items():
-            number(name, value, "a finite number >= 0")
+            number(name, value, "non_negative")
         arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
         return Group(self._optimizer, self._rule, self.params, arguments, carried)
 
@@ -117,18 +120,15 @@ class Group:
             lr = self._values[self._lr_at] = self._arguments["lr"](t)
             hyper = hyper | {"lr": lr}
         if self._optimizer.carried is not None:
-            names = _core.rule_hypers[self._rule]
+            names = list(_core.rule_hypers[self._rule])
             _core.check_hyper(self._rule, "lr", hyper["lr"])
             # In double, whatever numbers they are.
             numbers = {name: float(value) for name, value in hyper.items() if name in names}
-            given, carried = self._optimizer.carry(t, self._arguments | numbers, self._carried)
+            before = self.carried(t - 1)
+            given, after = self._optimizer.carry(t, self._arguments | numbers, before)
             for name, value in given.items():
                 self._values[names.index(name)] = value
-            vars(self).update(_next=carried)
-
-    def taken(self) -> None:
-        """Keeps what the step leaves for the next, once it is done."""
-        vars(self).update(_carried=self._next)
+            vars(self).update(_carried={t - 1: before, t: after})
 
     def _set(self, arguments: dict[str, Any]) -> None:
         """Makes these the arguments, or raises where the rule does not take them."""

@@ -60,11 +60,12 @@ def make_options(
     options.accumulate = whole("accumulate", accumulate)
     for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
         if limit is not None:
-            setattr(options, name, number(name, limit, "a number > 0, or None", otherwise=ValueError))
+            setattr(options, name, number(name, limit, "limit"))
     if ema is not None:
         options.keeps_ema = True
-        options.ema = number("ema", ema, "a number in [0, 1), or None", otherwise=ValueError)
+        options.ema = number("ema", ema, "unit")
     options.require_finite = one_of("nonfinite", nonfinite, ("propagate", "skip", "raise")) != "propagate"
+    options.raise_nonfinite = nonfinite == "raise"
     options.maximize = flag("maximize", maximize)
     options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
     return options

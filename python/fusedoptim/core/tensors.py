@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fusedoptim import _core
 from fusedoptim.core import tree
 from fusedoptim.core.arena import allocate
-from fusedoptim.core.shapes import state_shape
 
 Array = NDArray[Any]
 
@@ -57,7 +56,7 @@ def make_tensors(
         _core.check_weight(weight, path)
     states: list[dict[str, Array]] = [{} for _ in weights]
     for slot, (name, kind) in enumerate(layout, start=2):
-        shapes = [(state_shape(kind, w.shape, slots), w.dtype) for w in weights]
+        shapes = [(_core.state_shape(kind, w.shape, slots), w.dtype) for w in weights]
         for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
             state[name] = array
             value = weight if name == "ema" else None if name == "grad_sum" else initial(name, weight)

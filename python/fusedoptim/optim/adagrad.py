@@ -69,7 +69,7 @@ class Adagrad(Optimizer):
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        number("initial_accumulator_value", arguments["initial_accumulator_value"], "a finite number >= 0")
+        number("initial_accumulator_value", arguments["initial_accumulator_value"], "non_negative")
         return super().hyper(rule, arguments)
 
     @classmethod

@@ -72,7 +72,7 @@ class ASGD(Optimizer):
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
         for name in ("alpha", "t0"):
-            number(name, arguments[name], "a finite number >= 0")
+            number(name, arguments[name], "non_negative")
         return super().hyper(rule, arguments)
 
     @classmethod

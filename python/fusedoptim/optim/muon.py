@@ -1,6 +1,4 @@
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -8,7 +6,7 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, whole
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array, Tensor, fill_plan
+from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 from fusedoptim.optim.optimizer import Nest, Optimizer
 from fusedoptim.schedules import Schedule
@@ -113,7 +111,9 @@ class Muon(Optimizer):
     def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
         for tensor in tensors:
             matrix("params" + tensor.path, tensor.weight)
-        return fill_plan(MuonPlan(n_groups, self._direction), self.rule, tensors)
+        plan = super()._make_plan(n_groups, tensors)
+        plan.divide("sgd", self._direction)
+        return plan
 
 
 def kernel(
@@ -162,80 +162,6 @@ class Direction:
         with np.errstate(all="ignore"):  # a gradient that is not finite gives no warning elsewhere either
             matrix = newton_schulz(u if self.nesterov else m, self.coefficients, self.steps, self.eps)
             return np.multiply(size(u.shape, self.adjust_lr_fn), matrix, out=np.empty_like(u))
-
-
-class MuonPlan(_core.Plan):
-    """Two compiled plans, with the matrix products in between: the averages, and the write."""
-
-    def __init__(self, n_groups: int, direction: Direction) -> None:
-        super().__init__("muon", n_groups)
-        self._direction = direction
-        self._write = _core.Plan("sgd", n_groups)
-        self._matrices: list[tuple[Array, Array]] = []  # m and u of each tensor
-
-    def add(self, group: Any, path: str, arrays: Any, grad_sum: Any, ema: Any) -> None:
-        w, m = arrays
-        self._matrices.append((m, np.empty_like(w)))
-        super().add(group, path, [w, *self._matrices[-1]], grad_sum, ema)
-        self._write.add(group, path, [w], None, ema)
-
-    def finish(self) -> None:
-        super().finish()
-        self._write.finish()
-
-    def step(
-        self, grads: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
-    ) -> float | None:
-        averaged: list[bool | None] = [None]
-
-        def write() -> None:
-            if averaged[0]:
-                directions = [self._direction(m, u) for m, u in self._matrices]
-                self._write.step(directions, rates(values), t, alone(options), outcome)
-            else:
-                outcome[0] = False
-
-        return ended(partial(super().step, grads, values, t, options, averaged), write, averaged, outcome)
-
-    def step_one(
-        self, tensor: Any, grad: Any, values: list[Any], t: Any, options: _core.Options, outcome: list[bool | None]
-    ) -> None:
-        averaged: list[bool | None] = [None]
-
-        def write() -> None:
-            direction = self._direction(*self._matrices[tensor])
-            self._write.step_one(tensor, direction, rates(values), t, alone(options), outcome)
-
-        ended(partial(super().step_one, tensor, grad, values, t, options, averaged), write, averaged, outcome)
-
-
-def ended(
-    begin: Callable[[], float | None],
-    write: Callable[[], None],
-    begun: list[bool | None],
-    outcome: list[bool | None],
-) -> float | None:
-    """Both halves of a step; where an interrupt comes once it has begun, it is ended all the same."""
-    try:
-        norm = begin()
-        write()
-    except BaseException:
-        if begun[0] is not None and outcome[0] is None:
-            write()
-        raise
-    return norm
-
-
-def rates(values: list[Any]) -> list[list[Any]]:
-    """What the rule SGD takes of what Muon's takes: `lr`, `weight_decay`, and no L2 penalty."""
-    return [[lr, weight_decay, 0.0] for lr, _, weight_decay, _ in values]
-
-
-def alone(options: _core.Options) -> _core.Options:
-    """What the write has to do besides the rule; all that concerns gradients is done by then."""
-    own = _core.Options()
-    own.ema, own.num_threads = options.ema, options.num_threads
-    return own
 
 
 def coefficients_of(values: Any) -> tuple[float, float, float]:

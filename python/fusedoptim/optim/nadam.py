@@ -78,7 +78,7 @@ class NAdam(Optimizer):
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        decay = power(0.96, number("momentum_decay", arguments["momentum_decay"], "a finite number >= 0"))
+        decay = power(0.96, number("momentum_decay", arguments["momentum_decay"], "non_negative"))
         return super().hyper(rule, arguments) | {"mu_decay": decay}
 
     @classmethod

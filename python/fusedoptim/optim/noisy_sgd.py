@@ -83,8 +83,7 @@ class NoisySGD(Optimizer):
         super()._extend(specs, grouped)
         self._draw()
 
-    def _taken(self) -> None:
-        super()._taken()
+    def _follow(self) -> None:
         self._draw()
 
     def _draw(self) -> None:

@@ -2,13 +2,11 @@
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NoReturn
-
-import numpy as np
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
@@ -59,12 +57,12 @@ class Optimizer(Stateful):
     rule: str
     variants: ClassVar[tuple[str, ...]] = ()  # other rules, which arguments choose
     registry: ClassVar[dict[str, type["Optimizer"]]] = {}
-    _follows: ClassVar[bool] = False  # whether something is to do after a step
+    _follows: ClassVar[bool] = False  # whether a class has something to do after a step: see `_follow`
 
     def __init_subclass__(cls) -> None:
         for rule in (cls.rule, *cls.variants) if "rule" in vars(cls) else ():
             Optimizer.registry[rule] = cls
-        cls._follows = bool(cls.carried) or cls._taken is not Optimizer._taken
+        cls._follows = cls._follow is not Optimizer._follow
 
     def __init__(
         self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, slots: int = 1, **common: Any
@@ -77,16 +75,12 @@ class Optimizer(Stateful):
             self.rule = rule
         self._options = make_options(**common)
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
-        self._nonfinite = common.get("nonfinite", "propagate")
         self._arguments = arguments
         self._slots = slots
         self._layout = state_layout(self.rule, self._options)
-        self.t = self.skipped = self._accumulated = 0
-        self.last_grad_norm: float | None = None
+        self._plan = _core.Plan(self.rule, 0)
         self._turn = Turn()
-        self._outcome: list[bool | None] = [None]  # what became of the step: see `Plan::step`
         self._block = None
-        self._pending: set[int] = set()  # the tensors updated in a `stepping` block
         self._any_frozen = self._grouped = False
         self.groups, self._tensors = [], []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
@@ -254,8 +248,10 @@ class Optimizer(Stateful):
         return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
 
     def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
-        """The compiled half of the optimizer, which checks the arrays and steps."""
-        return fill_plan(_core.Plan(self.rule, n_groups), self.rule, tensors)
+        """The compiled half of the optimizer, which checks the arrays, steps and counts."""
+        plan = _core.Plan(self.rule, n_groups)
+        plan.counters = self._plan.counters
+        return fill_plan(plan, self.rule, tensors)
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
         return self.initial(name, weight, group._arguments)
@@ -316,7 +312,19 @@ class Optimizer(Stateful):
         >>> w, g
         (array([0.5, 2.5]), array([0., 0.]))
         """
-        # Every statement counts: a small model takes a microsecond to update.
+        self._step(grads, grad_scale, zero_grads)
+
+    def _step(
+        self,
+        grads: Nest | RowGrad | None,
+        grad_scale: float,
+        zero_grads: bool,
+        values_at: Callable[[float], list[list[Any]]] | None = None,
+    ) -> None:
+        """A step, whose hyper-parameters a class may compute from the norm of the gradients.
+
+        Every statement counts: a small model takes a microsecond to update.
+        """
         lock = self._turn.lock  # as `with self._turn()`, without a call
         if lock.locked():
             checks.busy()
@@ -326,49 +334,27 @@ class Optimizer(Stateful):
             if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
                 self._set_call(grad_scale, zero_grads)
             leaves = None if grads is None else self._unfrozen(grads)
-            t, summed, skipped, outcome = self.t + 1, self._accumulated + 1, self.skipped + 1, self._outcome
-            outcome[0] = None
-            try:
-                if summed < self._accumulate:
-                    self._plan.accumulate(leaves, self._options, outcome)
-                    self._accumulated = summed
-                    return
-                norm = self._plan.step(leaves, self._values_at(t), t, self._options, outcome)
-                if norm is not None:
-                    self.last_grad_norm = norm
-                    if not outcome[0]:
-                        self._skip(self._plan.bound if leaves is None else leaves, norm)
-                        return
-                self.t = t
-                self._accumulated = 0
-                if self._follows:
-                    self._taken()
-            except BaseException:
-                # An interrupt during the step is raised at its end, where the arrays have changed and the counters may not.
-                if outcome[0] is not None:
-                    self._settle(outcome[0], t, summed, skipped)
-                raise
+            if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
+                self._plan.accumulate(leaves, self._options)
+            elif self._follows:
+                try:
+                    self._plan.step(leaves, self._values_now(), self._options, values_at)
+                    self._follow()
+                except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
+                    self._follow()
+                    raise
+            else:
+                self._plan.step(leaves, self._values_now(), self._options, values_at)
 
-    def _settle(self, taken: bool, t: int, summed: int, skipped: int) -> None:
-        """Makes up for what an exception has cut off; what was done already is done again, to no effect."""
-        if not taken:
-            self._drop(skipped)
-        elif summed < self._accumulate:
-            self._accumulated = summed
-        else:
-            self.t, self._accumulated = t, 0
-            self._taken()
-
-    def _values_at(self, t: int) -> list[list[Any]]:
+    def _values_now(self) -> list[list[Any]]:
+        """The hyper-parameters of each group, at the step to come."""
         for group in self.groups:
             if group._moves:
-                group.at(t)
+                group.at(self.t + 1)
         return self._values
 
-    def _taken(self) -> None:
-        """What follows a step that was taken, before another can begin."""
-        for group in self.groups:
-            group.taken()
+    def _follow(self) -> None:
+        """What a class has to do after a step, and may do twice."""
 
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
@@ -434,21 +420,13 @@ class Optimizer(Stateful):
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
         with self._inside("stepping", "begin a step"):
-            t = self.t + 1
             try:
                 yield
             finally:
                 try:
-                    self._end_block(t)
-                except BaseException:  # an interrupt: it is the second time that counts
-                    self._end_block(t)
-                    raise
-
-    def _end_block(self, t: int) -> None:
-        if self._pending:
-            self.t = t
-            self._taken()
-        self._pending.clear()
+                    self._plan.end_block()
+                finally:  # also after an interrupt
+                    self._follow()
 
     def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
@@ -481,19 +459,11 @@ class Optimizer(Stateful):
             raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
         index = self._find(key)
         tensor = self._tensors[index]
-        if index in self._pending:
-            raise ValueError(f"params{tensor.path} was updated in this step already")
         if tensor.frozen:
             raise ValueError(f"params{tensor.path} is frozen; thaw({key!r}) takes it in again")
         self._set_call(grad_scale, zero_grads)
         unfrozen = sum(not t.frozen for t in self._tensors[:index])
-        outcome: list[bool | None] = [None]
-        t = self.t + 1
-        try:
-            self._plan.step_one(unfrozen, grad, self._values_at(t), t, self._options, outcome)
-        finally:  # also where an interrupt comes at its end
-            if outcome[0]:
-                self._pending.add(index)
+        self._plan.step_one(unfrozen, grad, self._values_now(), self._options)
 
     def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
         leaves = tree.leaves(self._skeleton, grads, "grads")
@@ -504,7 +474,7 @@ class Optimizer(Stateful):
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
         """Sets what may differ from call to call, where it does: it is slow to read from the options."""
         if grad_scale != self._grad_scale:
-            checks.number("grad_scale", grad_scale, "a finite number > 0", otherwise=ValueError)
+            checks.number("grad_scale", grad_scale, "positive")
             if self._accumulated > 0:
                 was = self._grad_scale
                 raise ValueError(
@@ -513,27 +483,6 @@ class Optimizer(Stateful):
             self._grad_scale = self._options.grad_scale = grad_scale
         if zero_grads != self._zero_grads:
             self._zero_grads = self._options.zero_grads = zero_grads
-
-    def _skip(self, leaves: list[Array], norm: float) -> None:
-        """The step that was not taken: drops the sum of gradients, counts, and tells if it should."""
-        tensors = [tensor for tensor in self._tensors if not tensor.frozen]
-        with np.errstate(over="ignore", invalid="ignore"):
-            bad = (
-                f"grads{tensor.path} is not finite"
-                for tensor, leaf in zip(tensors, leaves, strict=True)
-                if not np.isfinite(_values(leaf) + tensor.states.get("grad_sum", 0)).all()
-            )
-            what = next(bad, f"the norm of the gradients is {norm}") if self._nonfinite == "raise" else ""
-        self._drop(self.skipped + 1)
-        if self._nonfinite == "raise":
-            raise FloatingPointError(f"{what}; the step was not taken")
-        if self._zero_grads:
-            for leaf in leaves:
-                leaf[...] = 0
-
-    def _drop(self, skipped: int) -> None:
-        self.skipped, self._accumulated = skipped, 0
-        drop_sums(tensor for tensor in self._tensors if not tensor.frozen)
 
     def _find(self, key: Any) -> int:
         wanted = key if isinstance(key, tuple) else (key,)
@@ -550,18 +499,21 @@ class Optimizer(Stateful):
     def __getstate__(self) -> dict[str, Any]:
         with self._turn():
             self._refuse_amid("copy an optimizer")
-            return vars(self) | {"_options": options_to_dict(self._options), "_plan": None}
+            now = self._plan.counters
+            compiled = {
+                "_options": options_to_dict(self._options),
+                "_plan": (now.t, now.skipped, now.accumulated, now.norm),
+            }
+            return vars(self) | compiled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._options = options_from_dict(state["_options"])
+        self._plan = _core.Plan(self.rule, 0)
+        self._plan.counters = _core.Counters(*state["_plan"])
         lay_out(self._tensors, [name for name, _ in self._layout])
         self.state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(len(self.groups), self._tensors)
-
-
-def _values(leaf: Array | RowGrad) -> Array:
-    return leaf.values if isinstance(leaf, RowGrad) else leaf
 
 
 def _is_group(spec: Any) -> bool:

@@ -1,10 +1,10 @@
 import math
+from functools import partial
 from typing import Any, NoReturn, Unpack
 
 import numpy as np
 
 from fusedoptim.core.checks import number
-from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.optim.optimizer import Nest, Optimizer
@@ -79,11 +79,9 @@ class PolyakSGD(Optimizer):
         eps: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        self._longest = number("max_learning_rate", max_learning_rate, "a finite number >= 0")
-        self._f_min = number("f_min", f_min, "a finite number")
-        self._eps = number("eps", eps, "a finite number >= 0")
-        self._whole = Turn()  # a step is two calls of the plan
-        self._size = 0.0
+        self._longest = number("max_learning_rate", max_learning_rate, "non_negative")
+        self._f_min = number("f_min", f_min, "real")
+        self._eps = number("eps", eps, "non_negative")
         super().__init__(params, {"lr": lr}, rule="sgd", **common)
 
     def step(
@@ -111,10 +109,7 @@ class PolyakSGD(Optimizer):
         FloatingPointError, RuntimeError
             as there.
         """
-        with self._whole():
-            if self._accumulated + 1 == self._accumulate:
-                self._size = self._polyak(grads, value, grad_scale)
-            super().step(grads, grad_scale=grad_scale, zero_grads=zero_grads)
+        self._step(grads, grad_scale, zero_grads, partial(self._values_at, value))
 
     def stepping(self) -> NoReturn:
         """Refused: the size of the step needs all gradients at once.
@@ -125,15 +120,13 @@ class PolyakSGD(Optimizer):
         """
         raise ValueError("PolyakSGD needs all gradients at once; call step() instead")
 
-    def _polyak(self, grads: Nest | RowGrad | None, value: float | None, grad_scale: float) -> float:
-        number("grad_scale", grad_scale, "a finite number > 0", otherwise=ValueError)
-        leaves = None if grads is None else self._unfrozen(grads)
-        norm = self._plan.norm(leaves, self._options) / grad_scale
+    def _values_at(self, value: float | None, norm: float) -> list[list[Any]]:
+        size = self._size(value, norm)
+        return [[lr * size, *others] for lr, *others in self._values]
+
+    def _size(self, value: float | None, norm: float) -> float:
         if not math.isfinite(norm):
             return 0.0  # `nonfinite` says what becomes of the step
         square = norm * norm + self._eps
-        gap = max(number("value", value, "a finite number") - self._f_min, 0.0)
+        gap = max(number("value", value, "real") - self._f_min, 0.0)
         return 0.0 if square <= np.finfo(float).eps else min(gap / square, self._longest)
-
-    def _values_at(self, t: int) -> list[list[Any]]:
-        return [[lr * self._size, *others] for lr, *others in super()._values_at(t)]

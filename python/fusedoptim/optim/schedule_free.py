@@ -2,10 +2,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Unpack
 
+import numpy as np
+
 from fusedoptim.core.checks import number, whole
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.elementary import power
 from fusedoptim.optim.optimizer import Nest, Optimizer
 from fusedoptim.schedules import Schedule
@@ -22,7 +24,7 @@ class ScheduleFree(Optimizer):
         if arguments["warmup_steps"] != 0:
             whole("warmup_steps", arguments["warmup_steps"])
         for name in ("r", "weight_lr_power"):
-            number(name, arguments[name], "a finite number >= 0")
+            number(name, arguments[name], "non_negative")
         hyper = super().hyper(rule, arguments)
         if hyper[cls.beta] == 0:
             raise ValueError(
@@ -55,24 +57,15 @@ class ScheduleFree(Optimizer):
         RuntimeError
             within :meth:`Optimizer.stepping`.
         """
-        with self._inside("averaged", "use the averaged weights"):
-            kept = [tensor.weight.copy() for tensor in self._tensors]
+        with self._swapped("averaged", self._averages):
+            yield
 
-            def put_back() -> None:
-                for tensor, w in zip(self._tensors, kept, strict=True):
-                    tensor.weight[...] = w
+    def _averages(self) -> list[Array]:
+        return [self._average(tensor) for tensor in self._tensors]
 
-            try:
-                for tensor, w in zip(self._tensors, kept, strict=True):
-                    beta = float(self.groups[tensor.group]._hyper[self.beta])
-                    tensor.weight[...] = (w - (1 - beta) * tensor.states["z"]) / beta
-                yield
-            finally:
-                try:
-                    put_back()
-                except BaseException:  # an interrupt
-                    put_back()
-                    raise
+    def _average(self, tensor: Tensor) -> Array:
+        beta, w = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight
+        return np.asarray((w - (1 - beta) * tensor.states["z"]) / beta, w.dtype)
 
 
 class ScheduleFreeSGD(ScheduleFree):

@@ -1,16 +1,17 @@
 """The half of an optimizer that keeps: its counters and arrays, how they are saved, loaded and averaged, and who is let in."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group
-from fusedoptim.core.lock import Turn, wholly
-from fusedoptim.core.tensors import Tensor
+from fusedoptim.core.lock import Turn
+from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
+from fusedoptim.saved.fields import count
 
 
 class Stateful:
@@ -18,19 +19,41 @@ class Stateful:
 
     rule: str
     carried: ClassVar[dict[str, float] | None] = None  # what a group carries from step to step at first, if it does
-    t: int
-    skipped: int
     params: Any
     state: dict[str, Any]
     groups: list[Group]
+    _plan: _core.Plan  # which also counts: a step changes arrays and counters in one
     _options: _core.Options
     _accumulate: int  # gradients of an update
-    _accumulated: int  # those summed so far
     _grad_scale: float
     _skeleton: Any  # of `params`
     _tensors: list[Tensor]
     _turn: Turn
     _block: str | None  # the `with` block that the program is in
+
+    @property
+    def t(self) -> int:
+        """Number of updates done."""
+        return self._plan.counters.t
+
+    @t.setter
+    def t(self, t: int) -> None:
+        now = self._plan.counters
+        self._plan.counters = _core.Counters(count("t", t), now.skipped, now.accumulated, now.norm)
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps not taken for a gradient that was not finite."""
+        return self._plan.counters.skipped
+
+    @property
+    def last_grad_norm(self) -> float | None:
+        """Norm of the gradients of the last step, if it was asked for."""
+        return self._plan.counters.norm
+
+    @property
+    def _accumulated(self) -> int:
+        return self._plan.counters.accumulated
 
     def _refuse_amid(self, what: str) -> None:
         if self._block is not None:
@@ -84,34 +107,19 @@ class Stateful:
         array([0.])
         """
         averages = tree.leaves(self._skeleton, self.ema_params, "ema")
-        swapped: set[int] = set()
+        with self._swapped("using_ema", lambda: averages):
+            yield
 
-        def swap(index: int) -> None:
-            average, weight = averages[index], self._tensors[index].weight
-            old, new = weight.copy(), average.copy()
-
-            def exchange() -> None:
-                average[...], weight[...] = old, new
-                (swapped.discard if back else swapped.add)(index)
-
-            back = index in swapped
-            wholly(exchange)
-
-        def swap_back() -> None:
-            for index in sorted(swapped):
-                swap(index)
-
-        with self._inside("using_ema", "use the averaged weights"):
+    @contextmanager
+    def _swapped(self, block: str, averages: Callable[[], list[Array]]) -> Iterator[None]:
+        """Exchanges the weights with these arrays until the block ends: compiled, all of them between two signals."""
+        with self._inside(block, "use the averaged weights"):
+            swap = _core.Swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
             try:
-                for index in range(len(averages)):
-                    swap(index)
+                swap.there()
                 yield
             finally:
-                try:
-                    swap_back()
-                except BaseException:  # an interrupt: goes on with those that are left
-                    swap_back()
-                    raise
+                swap.back()
 
     # -- state dicts ---------------------------------------------------------------------------------------------------
 

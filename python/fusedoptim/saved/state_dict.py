@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.lock import wholly
 from fusedoptim.saved.fields import STATE_DICT, Saved, count, same_keys
@@ -27,7 +28,7 @@ def view(opt: "Stateful") -> Saved:
         "accumulated": opt._accumulated,
         "grad_scale": opt._grad_scale,
         "skipped": opt.skipped,
-        "groups": [group.numbers() for group in opt.groups],
+        "groups": [group.numbers(opt.t) for group in opt.groups],
         "state": dict(opt.state),
     }
 
@@ -41,12 +42,12 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
     if saved["accumulated"] not in range(opt._accumulate):
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
-    checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "a finite number > 0", otherwise=ValueError)
+    checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive")
     if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(opt.groups):
         raise ValueError(f'the state dict\'s "groups" must be a list of {len(opt.groups)}, got {saved["groups"]!r}')
     groups = []
     for group, numbers in zip(opt.groups, saved["groups"], strict=True):
-        same_keys('the state dict\'s "groups"', numbers, group.numbers(), optional={"lr"})
+        same_keys('the state dict\'s "groups"', numbers, group.numbers(opt.t), optional={"lr"})
         groups.append(group.replaced(numbers))
     same_keys('the state dict\'s "state"', saved["state"], opt.state)
     copies = []
@@ -70,7 +71,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
             if isinstance(lr, Plateau) and isinstance(replaced.lr, Plateau):
                 vars(lr).update(vars(replaced.lr))  # stays the object that it is: the program tells it the metric
                 group.lr = lr
-        opt.t, opt.skipped, opt._accumulated = t, skipped, int(saved["accumulated"])
+        opt._plan.counters = _core.Counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
         opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 
     wholly(commit)

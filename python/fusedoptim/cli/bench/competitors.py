@@ -9,7 +9,6 @@ import numpy as np
 
 from fusedoptim import Optimizer, _core, kernels, reference
 from fusedoptim.cli.bench import inplace
-from fusedoptim.core.shapes import state_shape
 from fusedoptim.core.tensors import numbers_moved
 from fusedoptim.reference import Array
 
@@ -43,7 +42,7 @@ class Workload:
 
     def _empty(self, n: int) -> list[Array]:
         weight = (n // COLUMNS, COLUMNS) if "row" in self.kinds else (n,)
-        return [np.empty(state_shape(kind, weight, WINDOW), np.float32) for kind in self.kinds]
+        return [np.empty(_core.state_shape(kind, weight, WINDOW), np.float32) for kind in self.kinds]
 
     def _warmed(self, arrays: list[Array]) -> list[Array]:
         """Fills the arrays with what they are before step WARM + 1."""
