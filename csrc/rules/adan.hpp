@@ -22,7 +22,7 @@ struct Adan {
   double lr, beta1, beta2, beta3, eps, eps_root, t, weight_decay;
   T lr_m = T(lr / (1 - power(beta1, t))), lr_v = T(lr * beta2 / (1 - power(beta2, t)));
   T unbias = T(1 / (1 - power(beta3, t)));
-  T first = T(t == 1);  // else 0: by a bool, GCC would not choose in vectors
+  T first = T(t == 1);  // 1 or 0: by a bool, GCC would not choose in vectors
 
   void operator()(T& w, T g, T& m, T& v, T& n, T& prev) const {
     const T d = first > 0 ? T(0) : g - prev;

@@ -16,8 +16,8 @@ struct ASGD {
                                            {"slowdown", 1, Domain::non_negative},
                                            {"mu", 1, Domain::non_negative}}};
   double lr, lambd, slowdown, mu;
-  T averages =
-      T(mu != 1);  // 0: ax is a copy of w, even where it was infinite. By a bool, GCC would not choose in vectors
+  // 0 where ax is a copy of w, even where it was infinite, else 1: by a bool, GCC would not choose in vectors
+  T averages = T(mu != 1);
 
   void operator()(T& w, T g, T& ax) const {
     w = T(1 - lambd * (lr * slowdown)) * w - T(lr * slowdown) * g;

@@ -52,9 +52,9 @@ template <class T>
 struct CautiousLion {
   static constexpr Signature signature = variant(Lion<T>::signature, "cautious_lion");
   double lr, beta1, beta2, weight_decay;
-  T factor = 0;
+  T decay = T(beta1), rest = T(1 - beta1), factor = 0;
 
-  T direction(T g, T m) const { return sign(T(beta1) * m + T(1 - beta1) * g); }
+  T direction(T g, T m) const { return sign(decay * m + rest * g); }
 
   Terms<T, 1> measure(T, T g, T m) const { return {agree(direction(g, m), g)}; }
 

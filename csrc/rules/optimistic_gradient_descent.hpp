@@ -12,7 +12,7 @@ struct OptimisticGradientDescent {
   static constexpr Signature signature = {
       "optimistic_gradient_descent", {{"prev"}}, {hyper::lr(1e-2), {"optimism", 1, Domain::non_negative}, hyper::t}};
   double lr, optimism, t;
-  T first = T(t == 1);  // else 0: by a bool, GCC would not choose in vectors
+  T first = T(t == 1);  // 1 or 0: by a bool, GCC would not choose in vectors
 
   void operator()(T& w, T g, T& prev) const {
     const T d = first > 0 ? T(0) : g - prev;
