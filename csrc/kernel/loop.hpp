@@ -2,8 +2,9 @@
 //
 // A rule is a struct, template over T, with
 //   signature       its row of the table
-//   given           the hyper-parameters, in the order of the signature
-//   scalar members  derived from them in double, rounded once to T
+//   members         first the hyper-parameters in double, in the order of the signature; then what follows from them,
+//   in
+//                   double and rounded once
 //   operator()      the paper's equations for one element: (T& w, T g, state...); a state is T&, T if it is only read,
 //   or
 //                   Unused
@@ -100,9 +101,9 @@ R rule_at(const void* memory, const Piece& at) {
   return rule;
 }
 
-// The loop itself. By value, so that the compiler keeps the scalars of the rule in registers.
+// The loop itself. Inlined, so that the compiler keeps the scalars of the rule in registers.
 template <class R, class After, class Weight, class... Streams>
-__attribute__((always_inline)) inline void each_element(const R rule, std::size_t n, const After after,
+__attribute__((always_inline)) inline void each_element(const R& rule, std::size_t n, const After after,
                                                         const Weight weight, const Streams... streams) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i)
@@ -123,7 +124,7 @@ __attribute__((always_inline)) inline void run_loop(const R& rule, void (B::*)(W
 }
 
 template <class T, class R, class B, class Terms, class W, class G, class... S, std::size_t... k>
-__attribute__((always_inline)) inline Sums run_measure(const R rule, Terms (B::*)(W, G, S...) const, const Piece& at,
+__attribute__((always_inline)) inline Sums run_measure(const R& rule, Terms (B::*)(W, G, S...) const, const Piece& at,
                                                        std::index_sequence<k...>) {
   return [&](const auto... streams) {
     return sum_in_lanes(at.n, [&](std::size_t i) {
@@ -152,7 +153,7 @@ template <class T, class R, bool zeroed, bool averaged>
 void loop(const void* memory, const Piece& at) {
   constexpr auto call = &R::operator();
   using States = decltype(states_of(call));
-  const R rule = rule_at<R>(memory, at);
+  alignas(64) const R rule = rule_at<R>(memory, at);  // else loading what was copied in one wide store stalls
   if constexpr (is_blocked<R>) {
     T prepared[R::block];
     for (std::size_t offset = 0; offset < at.n; offset += R::block)
@@ -165,7 +166,8 @@ void loop(const void* memory, const Piece& at) {
 template <class T, class R>
 Sums measure(const void* memory, const Piece& at) {
   constexpr auto call = &R::measure;
-  return run_measure<T>(rule_at<R>(memory, at), call, at, decltype(states_of(call))());
+  alignas(64) const R rule = rule_at<R>(memory, at);
+  return run_measure<T>(rule, call, at, decltype(states_of(call))());
 }
 
 template <class T, class R>

@@ -14,6 +14,7 @@ using fusedoptim::Moved;
 using fusedoptim::Piece;
 using fusedoptim::Shape;
 using fusedoptim::Signature;
+using fusedoptim::State;
 using fusedoptim::Sums;
 
 // The hyper-parameters many rules have.
@@ -30,9 +31,19 @@ constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Do
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
 
-// The signature of a variant, which takes the same.
-constexpr Signature renamed(Signature signature, const char* name) {
+template <class Item>
+constexpr void append(Item* list, const Item& more) {
+  while (list->name != nullptr) ++list;
+  *list = more;
+}
+constexpr void add(Signature& signature, const State& more) { append(signature.state, more); }
+constexpr void add(Signature& signature, const Hyper& more) { append(signature.hyper, more); }
+
+// The signature of a variant, which keeps and takes the same, and what else is given.
+template <class... More>
+constexpr Signature variant(Signature signature, const char* name, const More&... more) {
   signature.name = name;
+  (add(signature, more), ...);
   return signature;
 }
 

@@ -15,16 +15,13 @@ struct AdaBelief {
       "adabelief",
       {{"m"}, {"s"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(1e-16), hyper::eps_root(1e-16), hyper::t}};
-  T lr, beta1, rest1, beta2, rest2, eps, eps_root, unbias;
-
-  AdaBelief(double lr, double beta1, double beta2, double eps, double eps_root, double t)
-      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)),
-        eps(T(eps)), eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta2, t)))) {}
+  double lr, beta1, beta2, eps, eps_root, t;
+  T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& m, T& s) const {
-    m = beta1 * m + rest1 * g;
-    s = beta2 * s + rest2 * ((g - m) * (g - m)) + eps_root;
-    w = w - lr * m / (root(unbias * s) + eps);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    s = T(beta2) * s + T(1 - beta2) * ((g - m) * (g - m)) + T(eps_root);
+    w = w - rate * m / (root(unbias * s) + T(eps));
   }
 };
 

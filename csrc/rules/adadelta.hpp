@@ -13,15 +13,13 @@ template <class T>
 struct Adadelta {
   static constexpr Signature signature = {
       "adadelta", {{"v"}, {"d"}}, {hyper::lr(1), {"rho", 0.9, Domain::unit}, hyper::eps(1e-6)}};
-  T lr, rho, rest, eps;
-
-  Adadelta(double lr, double rho, double eps) : lr(T(lr)), rho(T(rho)), rest(T(1 - rho)), eps(T(eps)) {}
+  double lr, rho, eps;
 
   void operator()(T& w, T g, T& v, T& d) const {
-    v = rho * v + rest * (g * g);
-    const T step = root(d + eps) / root(v + eps) * g;
-    d = rho * d + rest * (step * step);
-    w = w - lr * step;
+    v = T(rho) * v + T(1 - rho) * (g * g);
+    const T step = root(d + T(eps)) / root(v + T(eps)) * g;
+    d = T(rho) * d + T(1 - rho) * (step * step);
+    w = w - T(lr) * step;
   }
 };
 

@@ -26,17 +26,12 @@ struct Adafactor {
                                            {"t", 1, Domain::count}}};
   static constexpr int n_passes = 3;
   static constexpr Moved moved[n_passes] = {{0b11, 0}, {0b10, 0}, {0b11, 0b01}};
-  double lr, eps1, eps2, d;
-  T beta2, rest2, floor, keep;
+  double lr, beta2_decay, eps1, eps2, d, weight_decay, t;
+  double rate = lr < 1 / sqrt(t) ? lr : 1 / sqrt(t), rest = power(t, beta2_decay);
+  double least = eps1 < std::numeric_limits<double>::infinity() ? eps1 : double(std::numeric_limits<T>::epsilon());
 
-  Adafactor(double lr, double beta2_decay, double eps1, double eps2, double d, double weight_decay, double t)
-      : lr(lr < 1 / sqrt(t) ? lr : 1 / sqrt(t)),
-        eps1(eps1 < std::numeric_limits<double>::infinity() ? eps1 : double(std::numeric_limits<T>::epsilon())),
-        eps2(eps2), d(d), beta2(T(1 - power(t, beta2_decay))), rest2(T(power(t, beta2_decay))),
-        floor(T(this->eps1 * this->eps1)), keep(T(1 - lr * weight_decay)) {}
-
-  T averaged(T v, T square) const { return beta2 * v + rest2 * square; }
-  T direction(T g, T v) const { return g / root(larger(v, floor)); }
+  T averaged(T v, T square) const { return T(1 - rest) * v + T(rest) * square; }
+  T direction(T g, T v) const { return g / root(larger(v, T(least * least))); }
 
   template <int p>
   void pass(const Line<T>& at) const {
@@ -77,7 +72,7 @@ struct Adafactor {
       T* w = at.weight();
       const T factor = T(at.span.factor);
 #pragma omp simd
-      for (std::size_t i = 0; i < at.n; ++i) w[i] = keep * w[i] - factor * direction(g(i), v(i));
+      for (std::size_t i = 0; i < at.n; ++i) w[i] = T(1 - lr * weight_decay) * w[i] - factor * direction(g(i), v(i));
     }
   }
 
@@ -92,7 +87,7 @@ struct Adafactor {
     for (std::size_t line = 0; line < grid.lines; ++line) total += notes.lines[line].x[0];
     const double rms = sqrt(total / double(span.n));
     if constexpr (p == 0) {
-      span.factor = lr * (rms > eps2 ? rms : eps2);
+      span.factor = rate * (rms > eps2 ? rms : eps2);
       if (!is_vector(grid)) average_factors(span, grid, notes);
     } else if constexpr (p == 1)
       span.factor = span.factor / (rms / d > 1 ? rms / d : 1);
@@ -109,7 +104,7 @@ struct Adafactor {
         r[line] = averaged(r[line], T(notes.lines[line].x[1] / double(grid.columns)));
         total += r[line];
       }
-      const T mean = T(larger(total / double(grid.of_matrix), eps1));
+      const T mean = T(larger(total / double(grid.of_matrix), least));
       for (std::size_t line = first; line < first + grid.of_matrix; ++line) notes.lines[line].x[1] = r[line] / mean;
       double* sums = notes.columns + band_of(grid, first) * grid.columns;
       for (std::size_t band = 1; band < bands; ++band)

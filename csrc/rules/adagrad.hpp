@@ -16,14 +16,11 @@ struct Adagrad {
                                            hyper::eps(1e-10),
                                            hyper::eps_root(),
                                            {"t", 1, Domain::count}}};
-  T lr, eps, eps_root;
-
-  Adagrad(double lr, double lr_decay, double eps, double eps_root, double t)
-      : lr(T(lr / (1 + (t - 1) * lr_decay))), eps(T(eps)), eps_root(T(eps_root)) {}
+  double lr, lr_decay, eps, eps_root, t;
 
   void operator()(T& w, T g, T& v) const {
     v = v + g * g;
-    w = w - lr * g / (root(v + eps_root) + eps);
+    w = w - T(lr / (1 + (t - 1) * lr_decay)) * g / (root(v + T(eps_root)) + T(eps));
   }
 };
 

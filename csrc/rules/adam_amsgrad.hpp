@@ -10,34 +10,24 @@ namespace {
 
 template <class T>
 struct AdamAMSGrad : Adam<T> {
-  static constexpr Signature signature = {
-      "adam_amsgrad",
-      {{"m"}, {"v"}, {"v_max"}},
-      {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::eps_root(), hyper::t}};
-  using Adam<T>::Adam;
+  static constexpr Signature signature = variant(Adam<T>::signature, "adam_amsgrad", State{"v_max"});
 
   void operator()(T& w, T g, T& m, T& v, T& v_max) const {
     this->average(g, m, v);
     v_max = larger(v_max, v);
-    this->move(w, m, v_max);
+    w = w - this->step(m, v_max);
   }
 };
 
 // With AdamW's decay.
 template <class T>
-struct AdamWAMSGrad : AdamAMSGrad<T> {
-  static constexpr Signature signature = {"adamw_amsgrad",
-                                          {{"m"}, {"v"}, {"v_max"}},
-                                          {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
-                                           hyper::eps_root(), hyper::t, hyper::weight_decay(1e-2)}};
-  T keep;
-
-  AdamWAMSGrad(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : AdamAMSGrad<T>(lr, beta1, beta2, eps, eps_root, t), keep(T(1 - lr * weight_decay)) {}
+struct AdamWAMSGrad : Adam<T> {
+  static constexpr Signature signature = variant(AdamAMSGrad<T>::signature, "adamw_amsgrad", hyper::weight_decay(1e-2));
 
   void operator()(T& w, T g, T& m, T& v, T& v_max) const {
-    w = keep * w;
-    AdamAMSGrad<T>::operator()(w, g, m, v, v_max);
+    this->average(g, m, v);
+    v_max = larger(v_max, v);
+    w = T(1 - this->lr * this->weight_decay) * w - this->step(m, v_max);
   }
 };
 

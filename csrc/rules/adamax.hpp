@@ -12,15 +12,13 @@ template <class T>
 struct Adamax {
   static constexpr Signature signature = {
       "adamax", {{"m"}, {"u"}}, {hyper::lr(2e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t}};
-  T lr, beta1, rest1, beta2, eps;
-
-  Adamax(double lr, double beta1, double beta2, double eps, double t)
-      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), eps(T(eps)) {}
+  double lr, beta1, beta2, eps, t;
+  T rate = T(lr / (1 - power(beta1, t)));
 
   void operator()(T& w, T g, T& m, T& u) const {
-    m = beta1 * m + rest1 * g;
-    u = larger(beta2 * u, absolute(g) + eps);
-    w = w - lr * m / u;
+    m = T(beta1) * m + T(1 - beta1) * g;
+    u = larger(T(beta2) * u, absolute(g) + T(eps));
+    w = w - rate * m / u;
   }
 };
 

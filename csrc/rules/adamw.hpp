@@ -7,18 +7,11 @@ namespace {
 
 template <class T>
 struct AdamW : Adam<T> {
-  static constexpr Signature signature = {"adamw",
-                                          {{"m"}, {"v"}},
-                                          {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
-                                           hyper::eps_root(), hyper::t, hyper::weight_decay(1e-2)}};
-  T keep;
-
-  AdamW(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : Adam<T>(lr, beta1, beta2, eps, eps_root, t), keep(T(1 - lr * weight_decay)) {}
+  static constexpr Signature signature = variant(Adam<T>::signature, "adamw", hyper::weight_decay(1e-2));
 
   void operator()(T& w, T g, T& m, T& v) const {
-    w = keep * w;
-    Adam<T>::operator()(w, g, m, v);
+    this->average(g, m, v);
+    w = T(1 - this->lr * this->weight_decay) * w - this->step(m, v);
   }
 };
 

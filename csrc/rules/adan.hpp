@@ -19,22 +19,18 @@ struct Adan {
                                           {{"m"}, {"v"}, {"n"}, {"prev"}},
                                           {hyper::lr(1e-3), hyper::beta1(0.98), hyper::beta2(0.92), hyper::beta3(0.99),
                                            hyper::eps(), hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
-  T lr_m, lr_v, beta1, rest1, beta2, rest2, beta3, rest3, eps, eps_root, unbias, shrink;
-  T first;  // 1 at the first step, else 0: by a bool, GCC would not choose in vectors
-
-  Adan(double lr, double beta1, double beta2, double beta3, double eps, double eps_root, double t, double weight_decay)
-      : lr_m(T(lr / (1 - power(beta1, t)))), lr_v(T(lr * beta2 / (1 - power(beta2, t)))), beta1(T(beta1)),
-        rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), beta3(T(beta3)), rest3(T(1 - beta3)), eps(T(eps)),
-        eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta3, t)))), shrink(T(1 / (1 + lr * weight_decay))),
-        first(T(t == 1)) {}
+  double lr, beta1, beta2, beta3, eps, eps_root, t, weight_decay;
+  T lr_m = T(lr / (1 - power(beta1, t))), lr_v = T(lr * beta2 / (1 - power(beta2, t)));
+  T unbias = T(1 / (1 - power(beta3, t)));
+  T first = T(t == 1);  // 1 or 0: by a bool, GCC would not choose in vectors
 
   void operator()(T& w, T g, T& m, T& v, T& n, T& prev) const {
     const T d = first > 0 ? T(0) : g - prev;
-    const T ahead = g + beta2 * d;
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * d;
-    n = beta3 * n + rest3 * (ahead * ahead);
-    w = shrink * (w - (lr_m * m + lr_v * v) / (root(unbias * n + eps_root) + eps));
+    const T ahead = g + T(beta2) * d;
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * d;
+    n = T(beta3) * n + T(1 - beta3) * (ahead * ahead);
+    w = T(1 / (1 + lr * weight_decay)) * (w - (lr_m * m + lr_v * v) / (root(unbias * n + T(eps_root)) + T(eps)));
     prev = g;
   }
 };

@@ -23,19 +23,15 @@ struct AdEMAMix {
                                            hyper::eps_root(),
                                            hyper::t,
                                            hyper::weight_decay(0)}};
-  T lr, beta1, rest1, beta2, rest2, beta3, rest3, alpha, eps, eps_root, unbias1, unbias2, keep;
-
-  AdEMAMix(double lr, double beta1, double beta2, double beta3, double alpha, double eps, double eps_root, double t,
-           double weight_decay)
-      : lr(T(lr)), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), beta3(T(beta3)),
-        rest3(T(1 - beta3)), alpha(T(alpha)), eps(T(eps)), eps_root(T(eps_root)), unbias1(T(1 / (1 - power(beta1, t)))),
-        unbias2(T(1 / (1 - power(beta2, t)))), keep(T(1 - lr * weight_decay)) {}
+  double lr, beta1, beta2, beta3, alpha, eps, eps_root, t, weight_decay;
+  T unbias1 = T(1 / (1 - power(beta1, t))), unbias2 = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& m, T& v, T& m_slow) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
-    m_slow = beta3 * m_slow + rest3 * g;
-    w = keep * w - lr * (unbias1 * m + alpha * m_slow) / (root(unbias2 * v + eps_root) + eps);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
+    m_slow = T(beta3) * m_slow + T(1 - beta3) * g;
+    const T step = T(lr) * (unbias1 * m + T(alpha) * m_slow) / (root(unbias2 * v + T(eps_root)) + T(eps));
+    w = T(1 - lr * weight_decay) * w - step;
   }
 };
 

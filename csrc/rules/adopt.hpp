@@ -16,17 +16,14 @@ struct ADOPT {
       "adopt",
       {{"m"}, {"v"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(0.9999), hyper::eps(1e-6), {"clip", 1, Domain::limit}, hyper::t}};
-  T lr, beta1, rest1, beta2, rest2, eps, limit;
-
-  ADOPT(double lr, double beta1, double beta2, double eps, double clip, double t)
-      : lr(T(lr)), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(t > 1 ? beta2 : 0)), rest2(T(t > 1 ? 1 - beta2 : 1)),
-        eps(T(eps)), limit(T(t > 1 ? clip * sqrt(sqrt(t - 1)) : 0)) {}
+  double lr, beta1, beta2, eps, clip, t;
+  T decay = T(t > 1 ? beta2 : 0), rest = T(t > 1 ? 1 - beta2 : 1), limit = T(t > 1 ? clip * sqrt(sqrt(t - 1)) : 0);
 
   void operator()(T& w, T g, T& m, T& v) const {
-    const T u = clipped(g / larger(root(v), eps), -limit, limit);
-    m = beta1 * m + rest1 * u;
-    v = beta2 * v + rest2 * (g * g);
-    w = w - lr * m;
+    const T u = clipped(g / larger(root(v), T(eps)), -limit, limit);
+    m = T(beta1) * m + T(1 - beta1) * u;
+    v = decay * v + rest * (g * g);
+    w = w - T(lr) * m;
   }
 };
 

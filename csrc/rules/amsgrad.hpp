@@ -16,17 +16,14 @@ struct AMSGrad {
       "amsgrad",
       {{"m"}, {"v"}, {"v_max"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::eps_root(), hyper::t}};
-  T lr, beta1, rest1, beta2, rest2, eps, eps_root, unbias;
-
-  AMSGrad(double lr, double beta1, double beta2, double eps, double eps_root, double t)
-      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)),
-        eps(T(eps)), eps_root(T(eps_root)), unbias(T(1 / (1 - power(beta2, t)))) {}
+  double lr, beta1, beta2, eps, eps_root, t;
+  T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& m, T& v, T& v_max) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
     v_max = larger(v_max, unbias * v);
-    w = w - lr * m / (root(v_max + eps_root) + eps);
+    w = w - rate * m / (root(v_max + T(eps_root)) + T(eps));
   }
 };
 

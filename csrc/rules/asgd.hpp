@@ -15,15 +15,13 @@ struct ASGD {
                                            {"lambd", 1e-4, Domain::non_negative},
                                            {"slowdown", 1, Domain::non_negative},
                                            {"mu", 1, Domain::non_negative}}};
-  T eta, keep, mu;
-  T averages;  // 1; 0 where ax is a copy of w, even where it was infinite. By a bool GCC would not choose in vectors
-
-  ASGD(double lr, double lambd, double slowdown, double mu)
-      : eta(T(lr * slowdown)), keep(T(1 - lambd * (lr * slowdown))), mu(T(mu)), averages(T(mu != 1)) {}
+  double lr, lambd, slowdown, mu;
+  // 0 where ax is a copy of w, even where it was infinite, else 1: by a bool, GCC would not choose in vectors
+  T averages = T(mu != 1);
 
   void operator()(T& w, T g, T& ax) const {
-    w = keep * w - eta * g;
-    ax = averages > 0 ? ax + mu * (w - ax) : w;
+    w = T(1 - lambd * (lr * slowdown)) * w - T(lr * slowdown) * g;
+    ax = averages > 0 ? ax + T(mu) * (w - ax) : w;
   }
 };
 

@@ -20,50 +20,50 @@ T agree(T a, T b) {
 inline double caution(double count, double n) { return 1 / larger(count / n, 1e-3); }
 
 template <class T>
-struct CautiousAdam : Adam<T> {
-  static constexpr Signature signature = renamed(Adam<T>::signature, "cautious_adam");
-  T factor = 0;
-  using Adam<T>::Adam;
+struct CautiousAdam {
+  static constexpr Signature signature = variant(Adam<T>::signature, "cautious_adam");
+  double lr, beta1, beta2, eps, eps_root, t, weight_decay = 0;  // which the variant has
+  T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t))), factor = 0;
 
-  Terms<T, 1> measure(T, T g, T m, T) const { return {agree(this->beta1 * m + this->rest1 * g, g)}; }
+  T average(T g, T m) const { return T(beta1) * m + T(1 - beta1) * g; }
+
+  Terms<T, 1> measure(T, T g, T m, T) const { return {agree(average(g, m), g)}; }
 
   double settle(const Sums& sums, double n, T*) const { return caution(sums.x[0], n); }
 
-  void operator()(T& w, T g, T& m, T& v) const {
-    T u = 0;
-    Adam<T>::operator()(u, g, m, v);
-    w = w + factor * agree(m, g) * u;
+  T step(T g, T& m, T& v) const {
+    m = average(g, m);
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
+    const T u = 0 - rate * m / (root(unbias * v + T(eps_root)) + T(eps));
+    return factor * agree(m, g) * u;
   }
+
+  void operator()(T& w, T g, T& m, T& v) const { w = w + step(g, m, v); }
 };
 
 template <class T>
 struct CautiousAdamW : CautiousAdam<T> {
-  static constexpr Signature signature = renamed(AdamW<T>::signature, "cautious_adamw");
-  T keep;
+  static constexpr Signature signature = variant(AdamW<T>::signature, "cautious_adamw");
 
-  CautiousAdamW(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : CautiousAdam<T>(lr, beta1, beta2, eps, eps_root, t), keep(T(1 - lr * weight_decay)) {}
-
-  void operator()(T& w, T g, T& m, T& v) const {
-    w = keep * w;
-    CautiousAdam<T>::operator()(w, g, m, v);
-  }
+  void operator()(T& w, T g, T& m, T& v) const { w = T(1 - this->lr * this->weight_decay) * w + this->step(g, m, v); }
 };
 
 template <class T>
-struct CautiousLion : Lion<T> {
-  static constexpr Signature signature = renamed(Lion<T>::signature, "cautious_lion");
-  T factor = 0;
-  using Lion<T>::Lion;
+struct CautiousLion {
+  static constexpr Signature signature = variant(Lion<T>::signature, "cautious_lion");
+  double lr, beta1, beta2, weight_decay;
+  T decay = T(beta1), rest = T(1 - beta1), factor = 0;
 
-  Terms<T, 1> measure(T, T g, T m) const { return {agree(sign(this->beta1 * m + this->rest1 * g), g)}; }
+  T direction(T g, T m) const { return sign(decay * m + rest * g); }
+
+  Terms<T, 1> measure(T, T g, T m) const { return {agree(direction(g, m), g)}; }
 
   double settle(const Sums& sums, double n, T*) const { return caution(sums.x[0], n); }
 
   void operator()(T& w, T g, T& m) const {
-    const T u = sign(this->beta1 * m + this->rest1 * g);
-    w = this->keep * w - this->lr * (factor * agree(u, g) * u);
-    m = this->beta2 * m + this->rest2 * g;
+    const T u = direction(g, m);
+    w = T(1 - lr * weight_decay) * w - T(lr) * (factor * agree(u, g) * u);
+    m = T(beta2) * m + T(1 - beta2) * g;
   }
 };
 

@@ -10,16 +10,14 @@ namespace {
 template <class T>
 struct Fromage {
   static constexpr Signature signature = {"fromage", {}, {hyper::lr(1e-2), {"min_norm", 1e-6, Domain::non_negative}}};
-  double lr, min_norm, shrink;
-  T keep, factor = 0;
-
-  Fromage(double lr, double min_norm) : lr(lr), min_norm(min_norm), shrink(1 / sqrt(1 + lr * lr)), keep(T(shrink)) {}
+  double lr, min_norm, shrink = 1 / sqrt(1 + lr * lr);
+  T factor = 0;
 
   Terms<T, 2> measure(T w, T g) const { return {w, g}; }
 
   double settle(const Sums& sums, double, T*) const { return shrink * lr * trust_ratio(sums, min_norm); }
 
-  void operator()(T& w, T g) const { w = keep * w - factor * g; }
+  void operator()(T& w, T g) const { w = T(shrink) * w - factor * g; }
 };
 
 }  // namespace

@@ -13,15 +13,10 @@ struct Grams : Adam<T> {
                                           {{"m"}, {"v"}},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(1e-6),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
-  T keep;
-
-  Grams(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : Adam<T>(lr, beta1, beta2, eps, eps_root, t), keep(T(1 - lr * weight_decay)) {}
 
   void operator()(T& w, T g, T& m, T& v) const {
-    T u = 0;
-    Adam<T>::operator()(u, g, m, v);
-    w = keep * w - sign(g) * absolute(u);
+    this->average(g, m, v);
+    w = T(1 - this->lr * this->weight_decay) * w - sign(g) * absolute(this->step(m, v));
   }
 };
 

@@ -15,27 +15,23 @@ struct HeavyBall {
       "heavy_ball",
       {{"m"}},
       {hyper::lr(1e-2), hyper::momentum(), {"dampening", 0, Domain::unit}, {"t", 1, Domain::count}}};
-  T lr, momentum, rest;
-
-  HeavyBall(double lr, double momentum, double dampening, double t)
-      : lr(T(lr)), momentum(T(momentum)), rest(T(t == 1 ? 1 : 1 - dampening)) {}
+  double lr, momentum, dampening, t;
+  T rest = T(t == 1 ? 1 : 1 - dampening);
 
   void operator()(T& w, T g, T& m) const {
-    m = momentum * m + rest * g;
-    w = w - lr * m;
+    m = T(momentum) * m + rest * g;
+    w = w - T(lr) * m;
   }
 };
 
 template <class T>
 struct NesterovMomentum {
   static constexpr Signature signature = {"nesterov_momentum", {{"m"}}, {hyper::lr(1e-2), hyper::momentum()}};
-  T lr, momentum;
-
-  NesterovMomentum(double lr, double momentum) : lr(T(lr)), momentum(T(momentum)) {}
+  double lr, momentum;
 
   void operator()(T& w, T g, T& m) const {
-    m = momentum * m + g;
-    w = w - lr * (g + momentum * m);
+    m = T(momentum) * m + g;
+    w = w - T(lr) * (g + T(momentum) * m);
   }
 };
 

@@ -16,19 +16,16 @@ struct LAMB {
                                           {{"m"}, {"v"}},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(1e-6),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
-  double lr;
-  T beta1, rest1, beta2, rest2, eps, eps_root, unbias1, unbias2, weight_decay, factor = 0;
+  double lr, beta1, beta2, eps, eps_root, t, weight_decay;
+  T unbias1 = T(1 / (1 - power(beta1, t))), unbias2 = T(1 / (1 - power(beta2, t))), factor = 0;
 
-  LAMB(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : lr(lr), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)),
-        eps_root(T(eps_root)), unbias1(T(1 / (1 - power(beta1, t)))), unbias2(T(1 / (1 - power(beta2, t)))),
-        weight_decay(T(weight_decay)) {}
-
-  T direction(T w, T m, T v) const { return unbias1 * m / (root(unbias2 * v + eps_root) + eps) + weight_decay * w; }
+  T direction(T w, T m, T v) const {
+    return unbias1 * m / (root(unbias2 * v + T(eps_root)) + T(eps)) + T(weight_decay) * w;
+  }
 
   Terms<T, 2> measure(T w, T g, T& m, T& v) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
     return {w, direction(w, m, v)};
   }
 

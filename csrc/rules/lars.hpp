@@ -18,20 +18,17 @@ struct LARS {
                                            hyper::weight_decay(0),
                                            {"trust_coefficient", 1e-3, Domain::non_negative},
                                            hyper::eps(0)}};
-  double lr, trust_coefficient, eps;
-  T momentum, weight_decay, factor = 0;
+  double lr, momentum, weight_decay, trust_coefficient, eps;
+  T factor = 0;
 
-  LARS(double lr, double momentum, double weight_decay, double trust_coefficient, double eps)
-      : lr(lr), trust_coefficient(trust_coefficient), eps(eps), momentum(T(momentum)), weight_decay(T(weight_decay)) {}
-
-  T direction(T w, T g) const { return g + weight_decay * w; }
+  T direction(T w, T g) const { return g + T(weight_decay) * w; }
 
   Terms<T, 2> measure(T w, T g, T) const { return {w, direction(w, g)}; }
 
   double settle(const Sums& sums, double, T*) const { return lr * trust_ratio(sums, 0, trust_coefficient, eps); }
 
   void operator()(T& w, T g, T& m) const {
-    m = momentum * m + factor * direction(w, g);
+    m = T(momentum) * m + factor * direction(w, g);
     w = w - m;
   }
 };
@@ -39,13 +36,12 @@ struct LARS {
 // With Nesterov's look ahead:  w <- w - (momentum m + lr ratio u)
 template <class T>
 struct NesterovLARS : LARS<T> {
-  static constexpr Signature signature = renamed(LARS<T>::signature, "nesterov_lars");
-  using LARS<T>::LARS;
+  static constexpr Signature signature = variant(LARS<T>::signature, "nesterov_lars");
 
   void operator()(T& w, T g, T& m) const {
     const T step = this->factor * this->direction(w, g);
-    m = this->momentum * m + step;
-    w = w - (this->momentum * m + step);
+    m = T(this->momentum) * m + step;
+    w = w - (T(this->momentum) * m + step);
   }
 };
 

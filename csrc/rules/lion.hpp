@@ -11,15 +11,11 @@ template <class T>
 struct Lion {
   static constexpr Signature signature = {
       "lion", {{"m"}}, {hyper::lr(1e-4), hyper::beta1(), hyper::beta2(0.99), hyper::weight_decay(0)}};
-  T lr, beta1, rest1, beta2, rest2, keep;
-
-  Lion(double lr, double beta1, double beta2, double weight_decay)
-      : lr(T(lr)), beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)),
-        keep(T(1 - lr * weight_decay)) {}
+  double lr, beta1, beta2, weight_decay;
 
   void operator()(T& w, T g, T& m) const {
-    w = keep * w - lr * sign(beta1 * m + rest1 * g);
-    m = beta2 * m + rest2 * g;
+    w = T(1 - lr * weight_decay) * w - T(lr) * sign(T(beta1) * m + T(1 - beta1) * g);
+    m = T(beta2) * m + T(1 - beta2) * g;
   }
 };
 

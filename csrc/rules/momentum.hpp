@@ -9,13 +9,11 @@ namespace {
 template <class T>
 struct Momentum {
   static constexpr Signature signature = {"momentum", {{"m"}}, {hyper::lr(1e-2), hyper::beta(0.9)}};
-  T lr, beta, rest;
-
-  Momentum(double lr, double beta) : lr(T(lr)), beta(T(beta)), rest(T(1 - beta)) {}
+  double lr, beta;
 
   void operator()(T& w, T g, T& m) const {
-    m = beta * m + rest * g;
-    w = w - lr * m;
+    m = T(beta) * m + T(1 - beta) * g;
+    w = w - T(lr) * m;
   }
 };
 

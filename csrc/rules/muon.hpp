@@ -15,13 +15,11 @@ template <class T>
 struct Muon {
   static constexpr Signature signature = {
       "muon", {{"m"}, {"u", Shape::scratch}}, {hyper::lr(1e-3), hyper::momentum(0.95), hyper::weight_decay(0.1)}};
-  T momentum, rest;
-
-  Muon(double, double momentum, double) : momentum(T(momentum)), rest(T(1 - momentum)) {}
+  double lr, momentum, weight_decay;
 
   void operator()(T, T g, T& m, T& u) const {
-    m = momentum * m + rest * g;
-    u = rest * g + momentum * m;
+    m = T(momentum) * m + T(1 - momentum) * g;
+    u = T(1 - momentum) * g + T(momentum) * m;
   }
 };
 

@@ -16,17 +16,14 @@ struct NAdamW {
                                           {{"m"}, {"v"}},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(1e-4)}};
-  T lr_m, lr_g, beta1, rest1, beta2, rest2, eps, eps_root, unbias, keep;
-
-  NAdamW(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : lr_m(T(lr * beta1 / (1 - power(beta1, t + 1)))), lr_g(T(lr * (1 - beta1) / (1 - power(beta1, t)))),
-        beta1(T(beta1)), rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)), eps_root(T(eps_root)),
-        unbias(T(1 / (1 - power(beta2, t)))), keep(T(1 - lr * weight_decay)) {}
+  double lr, beta1, beta2, eps, eps_root, t, weight_decay;
+  T lr_m = T(lr * beta1 / (1 - power(beta1, t + 1))), lr_g = T(lr * (1 - beta1) / (1 - power(beta1, t)));
+  T unbias = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& m, T& v) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
-    w = keep * w - (lr_m * m + lr_g * g) / (root(unbias * v + eps_root) + eps);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
+    w = T(1 - lr * weight_decay) * w - (lr_m * m + lr_g * g) / (root(unbias * v + T(eps_root)) + T(eps));
   }
 };
 

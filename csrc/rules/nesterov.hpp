@@ -10,13 +10,11 @@ namespace {
 template <class T>
 struct Nesterov {
   static constexpr Signature signature = {"nesterov", {{"m"}}, {hyper::lr(1e-2), hyper::beta(0.9)}};
-  T lr, beta, rest;
-
-  Nesterov(double lr, double beta) : lr(T(lr)), beta(T(beta)), rest(T(1 - beta)) {}
+  double lr, beta;
 
   void operator()(T& w, T g, T& m) const {
-    m = beta * m + rest * g;
-    w = w - lr * (beta * m + rest * g);
+    m = T(beta) * m + T(1 - beta) * g;
+    w = w - T(lr) * (T(beta) * m + T(1 - beta) * g);
   }
 };
 

@@ -13,11 +13,10 @@ struct NoisySGD {
       "noisy_sgd",
       {{"noise"}},
       {hyper::lr(1e-2), {"eta", 0.01, Domain::non_negative}, {"gamma", 0.55, Domain::non_negative}, hyper::t}};
-  T lr, deviation;
+  double lr, eta, gamma, t;
+  T deviation = T(sqrt(eta * power(t, -gamma)));
 
-  NoisySGD(double lr, double eta, double gamma, double t) : lr(T(lr)), deviation(T(sqrt(eta * power(t, -gamma)))) {}
-
-  void operator()(T& w, T g, T noise) const { w = w - lr * (g + deviation * noise); }
+  void operator()(T& w, T g, T noise) const { w = w - T(lr) * (g + deviation * noise); }
 };
 
 }  // namespace

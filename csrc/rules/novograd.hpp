@@ -15,23 +15,20 @@ struct NovoGrad {
                                           {{"m"}, {"v", Shape::tensor}},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(0.25), hyper::eps(1e-6),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
-  double beta2, eps, eps_root;
-  T lr, beta1, weight_decay, factor = 0;
-
-  NovoGrad(double lr, double beta1, double beta2, double eps, double eps_root, double t, double weight_decay)
-      : beta2(t > 1 ? beta2 : 0), eps(eps), eps_root(eps_root), lr(T(lr)), beta1(T(beta1)),
-        weight_decay(T(weight_decay)) {}
+  double lr, beta1, beta2, eps, eps_root, t, weight_decay;
+  T factor = 0;
 
   Terms<T, 1> measure(T, T g, T, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double, T* v) const {
-    *v = T(beta2 * *v + (1 - beta2) * sums.x[0]);
+    const double decay = t > 1 ? beta2 : 0;
+    *v = T(decay * *v + (1 - decay) * sums.x[0]);
     return 1 / (sqrt(*v + eps_root) + eps);
   }
 
   void operator()(T& w, T g, T& m, Unused) const {
-    m = beta1 * m + (factor * g + weight_decay * w);
-    w = w - lr * m;
+    m = T(beta1) * m + (factor * g + T(weight_decay) * w);
+    w = w - T(lr) * m;
   }
 };
 

@@ -11,15 +11,12 @@ template <class T>
 struct OptimisticGradientDescent {
   static constexpr Signature signature = {
       "optimistic_gradient_descent", {{"prev"}}, {hyper::lr(1e-2), {"optimism", 1, Domain::non_negative}, hyper::t}};
-  T lr, optimism;
-  T first;  // 1 at the first step, else 0: by a bool, GCC would not choose in vectors
-
-  OptimisticGradientDescent(double lr, double optimism, double t)
-      : lr(T(lr)), optimism(T(optimism)), first(T(t == 1)) {}
+  double lr, optimism, t;
+  T first = T(t == 1);  // 1 or 0: by a bool, GCC would not choose in vectors
 
   void operator()(T& w, T g, T& prev) const {
     const T d = first > 0 ? T(0) : g - prev;
-    w = w - lr * (g + optimism * d);
+    w = w - T(lr) * (g + T(optimism) * d);
     prev = g;
   }
 };

@@ -23,37 +23,26 @@ struct RAdam {
       "radam",
       {{"m"}, {"v"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), {"t", 1, Domain::count}}};
-  T rectified;  // 1 or 0: by a bool, GCC would not choose in vectors
-  T lr, beta1, rest1, beta2, rest2, eps;
+  double lr, beta1, beta2, eps, t, weight_decay = 0;  // which the variant has
+  double r = rectification(beta2, t);
+  T rectified = T(r > 0);  // 1 or 0: by a bool, GCC would not choose in vectors
+  T rate = T(lr / (1 - power(beta1, t)) * (r > 0 ? r : 1));
 
-  RAdam(double lr, double beta1, double beta2, double eps, double t)
-      : rectified(T(rectification(beta2, t) > 0)),
-        lr(T(lr / (1 - power(beta1, t)) * (rectified > 0 ? rectification(beta2, t) : 1))), beta1(T(beta1)),
-        rest1(T(1 - beta1)), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)) {}
-
-  void operator()(T& w, T g, T& m, T& v) const {
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
-    w = w - (rectified > 0 ? lr * m / (root(v) + eps) : lr * m);
+  T step(T g, T& m, T& v) const {
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
+    return rectified > 0 ? rate * m / (root(v) + T(eps)) : rate * m;
   }
+
+  void operator()(T& w, T g, T& m, T& v) const { w = w - step(g, m, v); }
 };
 
 // With AdamW's decay.
 template <class T>
 struct RAdamDecoupled : RAdam<T> {
-  static constexpr Signature signature = {
-      "radam_decoupled",
-      {{"m"}, {"v"}},
-      {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), {"t", 1, Domain::count}, hyper::weight_decay(0)}};
-  T keep;
+  static constexpr Signature signature = variant(RAdam<T>::signature, "radam_decoupled", hyper::weight_decay(0));
 
-  RAdamDecoupled(double lr, double beta1, double beta2, double eps, double t, double weight_decay)
-      : RAdam<T>(lr, beta1, beta2, eps, t), keep(T(1 - lr * weight_decay)) {}
-
-  void operator()(T& w, T g, T& m, T& v) const {
-    w = keep * w;
-    RAdam<T>::operator()(w, g, m, v);
-  }
+  void operator()(T& w, T g, T& m, T& v) const { w = T(1 - this->lr * this->weight_decay) * w - this->step(g, m, v); }
 };
 
 }  // namespace

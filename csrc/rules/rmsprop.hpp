@@ -16,61 +16,47 @@ template <class T>
 struct RMSProp {
   static constexpr Signature signature = {
       "rmsprop", {{"v"}}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root()}};
-  T lr, beta, rest, eps, eps_root;
-
-  RMSProp(double lr, double beta, double eps, double eps_root)
-      : lr(T(lr)), beta(T(beta)), rest(T(1 - beta)), eps(T(eps)), eps_root(T(eps_root)) {}
+  double lr, beta, eps, eps_root, momentum = 0;  // which two variants have
 
   T scale(T g, T& v) const {
-    v = beta * v + rest * (g * g);
-    return root(v + eps_root) + eps;
+    v = T(beta) * v + T(1 - beta) * (g * g);
+    return root(v + T(eps_root)) + T(eps);
   }
   T scale(T g, T& v, T& m) const {
-    v = beta * v + rest * (g * g);
-    m = beta * m + rest * g;
-    return root(larger(v - m * m, T(0)) + eps_root) + eps;
+    v = T(beta) * v + T(1 - beta) * (g * g);
+    m = T(beta) * m + T(1 - beta) * g;
+    return root(larger(v - m * m, T(0)) + T(eps_root)) + T(eps);
   }
 
-  void operator()(T& w, T g, T& v) const { w = w - lr * g / scale(g, v); }
+  void operator()(T& w, T g, T& v) const { w = w - T(lr) * g / scale(g, v); }
 };
 
 template <class T>
 struct RMSPropCentered : RMSProp<T> {
-  static constexpr Signature signature = {
-      "rmsprop_centered", {{"v"}, {"m"}}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root()}};
-  using RMSProp<T>::RMSProp;
+  static constexpr Signature signature = variant(RMSProp<T>::signature, "rmsprop_centered", State{"m"});
 
-  void operator()(T& w, T g, T& v, T& m) const { w = w - this->lr * g / this->scale(g, v, m); }
+  void operator()(T& w, T g, T& v, T& m) const { w = w - T(this->lr) * g / this->scale(g, v, m); }
 };
 
 template <class T>
 struct RMSPropMomentum : RMSProp<T> {
-  static constexpr Signature signature = {
-      "rmsprop_momentum",
-      {{"v"}, {"b"}},
-      {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root(), hyper::momentum()}};
-  T momentum;
-
-  RMSPropMomentum(double lr, double beta, double eps, double eps_root, double momentum)
-      : RMSProp<T>(lr, beta, eps, eps_root), momentum(T(momentum)) {}
+  static constexpr Signature signature =
+      variant(RMSProp<T>::signature, "rmsprop_momentum", State{"b"}, hyper::momentum());
 
   void operator()(T& w, T g, T& v, T& b) const {
-    b = momentum * b + g / this->scale(g, v);
-    w = w - this->lr * b;
+    b = T(this->momentum) * b + g / this->scale(g, v);
+    w = w - T(this->lr) * b;
   }
 };
 
 template <class T>
-struct RMSPropCenteredMomentum : RMSPropMomentum<T> {
-  static constexpr Signature signature = {
-      "rmsprop_centered_momentum",
-      {{"v"}, {"m"}, {"b"}},
-      {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root(), hyper::momentum()}};
-  using RMSPropMomentum<T>::RMSPropMomentum;
+struct RMSPropCenteredMomentum : RMSProp<T> {
+  static constexpr Signature signature =
+      variant(RMSPropCentered<T>::signature, "rmsprop_centered_momentum", State{"b"}, hyper::momentum());
 
   void operator()(T& w, T g, T& v, T& m, T& b) const {
-    b = this->momentum * b + g / this->scale(g, v, m);
-    w = w - this->lr * b;
+    b = T(this->momentum) * b + g / this->scale(g, v, m);
+    w = w - T(this->lr) * b;
   }
 };
 

@@ -13,8 +13,6 @@ struct RowWiseAdagrad {
   double lr, eps;
   T factor = 0;
 
-  RowWiseAdagrad(double lr, double eps) : lr(lr), eps(eps) {}
-
   Terms<T, 1> measure(T, T g, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double n, T* v) const {

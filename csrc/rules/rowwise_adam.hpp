@@ -14,23 +14,20 @@ struct RowWiseAdam {
       "rowwise_adam",
       {{"m"}, {"v", Shape::row}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t, hyper::weight_decay(0)}};
-  double lr, beta2, eps, unbias;
-  T beta1, rest1, keep, factor = 0;
-
-  RowWiseAdam(double lr, double beta1, double beta2, double eps, double t, double weight_decay)
-      : lr(lr / (1 - power(beta1, t))), beta2(beta2), eps(eps), unbias(1 / (1 - power(beta2, t))), beta1(T(beta1)),
-        rest1(T(1 - beta1)), keep(T(1 - lr * weight_decay)) {}
+  double lr, beta1, beta2, eps, t, weight_decay;
+  double rate = lr / (1 - power(beta1, t)), unbias = 1 / (1 - power(beta2, t));
+  T factor = 0;
 
   Terms<T, 1> measure(T, T g, T, Unused) const { return {g}; }
 
   double settle(const Sums& sums, double n, T* v) const {
     *v = T(beta2 * double(*v) + (1 - beta2) * (sums.x[0] / n));
-    return lr / (sqrt(unbias * double(*v)) + eps);
+    return rate / (sqrt(unbias * double(*v)) + eps);
   }
 
   void operator()(T& w, T g, T& m, Unused) const {
-    m = beta1 * m + rest1 * g;
-    w = keep * w - factor * m;
+    m = T(beta1) * m + T(1 - beta1) * g;
+    w = T(1 - lr * weight_decay) * w - factor * m;
   }
 };
 

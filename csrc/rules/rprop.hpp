@@ -19,15 +19,12 @@ struct Rprop {
                                            {"eta_plus", 1.2, Domain::positive},
                                            {"step_min", 1e-6, Domain::positive},
                                            {"step_max", 50, Domain::positive}}};
-  T lr, eta_minus, eta_plus, step_min, step_max;
-
-  Rprop(double lr, double eta_minus, double eta_plus, double step_min, double step_max)
-      : lr(T(lr)), eta_minus(T(eta_minus)), eta_plus(T(eta_plus)), step_min(T(step_min)), step_max(T(step_max)) {}
+  double lr, eta_minus, eta_plus, step_min, step_max;
 
   void operator()(T& w, T g, T& prev, T& step) const {
     const T agree = sign(g) * sign(prev);
-    step = step == 0 ? lr : step;
-    step = clipped((agree > 0 ? eta_plus : agree < 0 ? eta_minus : T(1)) * step, step_min, step_max);
+    step = step == 0 ? T(lr) : step;
+    step = clipped((agree > 0 ? T(eta_plus) : agree < 0 ? T(eta_minus) : T(1)) * step, T(step_min), T(step_max));
     prev = agree < 0 ? T(0) : g;
     w = w - step * sign(prev);
   }

@@ -14,41 +14,30 @@ namespace {
 constexpr Hyper z_weight = {"z_weight", 1, Domain::non_negative};
 
 template <class T>
-struct Interpolation {
-  T lr, c, rest, pull;
+struct ScheduleFreeSGD {
+  static constexpr Signature signature = {"schedule_free_sgd", {{"z"}}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
+  double lr, beta, c;
 
-  Interpolation(double lr, double beta, double c)
-      : lr(T(lr)), c(T(c)), rest(T(1 - c)), pull(T(lr * (1 - beta * (1 - c)))) {}
-
-  void step(T& w, T u, T& z) const {
-    w = rest * w + c * z - pull * u;
-    z = z - lr * u;
+  void operator()(T& w, T g, T& z) const {
+    w = T(1 - c) * w + T(c) * z - T(lr * (1 - beta * (1 - c))) * g;
+    z = z - T(lr) * g;
   }
 };
 
 template <class T>
-struct ScheduleFreeSGD : Interpolation<T> {
-  static constexpr Signature signature = {"schedule_free_sgd", {{"z"}}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
-  using Interpolation<T>::Interpolation;
-
-  void operator()(T& w, T g, T& z) const { this->step(w, g, z); }
-};
-
-template <class T>
-struct ScheduleFreeAdamW : Interpolation<T> {
+struct ScheduleFreeAdamW {
   static constexpr Signature signature = {
       "schedule_free_adamw",
       {{"z"}, {"v"}},
       {hyper::lr(2.5e-3), hyper::beta1(), z_weight, hyper::beta2(), hyper::eps(), hyper::t, hyper::weight_decay(0)}};
-  T beta2, rest2, eps, unbias, weight_decay;
-
-  ScheduleFreeAdamW(double lr, double beta1, double c, double beta2, double eps, double t, double weight_decay)
-      : Interpolation<T>(lr, beta1, c), beta2(T(beta2)), rest2(T(1 - beta2)), eps(T(eps)),
-        unbias(T(1 / (1 - power(beta2, t)))), weight_decay(T(weight_decay)) {}
+  double lr, beta, c, beta2, eps, t, weight_decay;
+  T unbias = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& z, T& v) const {
-    v = beta2 * v + rest2 * (g * g);
-    this->step(w, g / (root(unbias * v) + eps) + weight_decay * w, z);
+    v = T(beta2) * v + T(1 - beta2) * (g * g);
+    const T u = g / (root(unbias * v) + T(eps)) + T(weight_decay) * w;
+    w = T(1 - c) * w + T(c) * z - T(lr * (1 - beta * (1 - c))) * u;
+    z = z - T(lr) * u;
   }
 };
 

@@ -8,11 +8,9 @@ namespace {
 template <class T>
 struct SGD {
   static constexpr Signature signature = {"sgd", {}, {hyper::lr(1e-2), hyper::weight_decay(0)}};
-  T lr, keep;
+  double lr, weight_decay;
 
-  SGD(double lr, double weight_decay) : lr(T(lr)), keep(T(1 - lr * weight_decay)) {}
-
-  void operator()(T& w, T g) const { w = keep * w - lr * g; }
+  void operator()(T& w, T g) const { w = T(1 - lr * weight_decay) * w - T(lr) * g; }
 };
 
 }  // namespace

@@ -9,11 +9,9 @@ namespace {
 template <class T>
 struct SignSGD {
   static constexpr Signature signature = {"sign_sgd", {}, {hyper::lr(1e-3), hyper::weight_decay(0)}};
-  T lr, keep;
+  double lr, weight_decay;
 
-  SignSGD(double lr, double weight_decay) : lr(T(lr)), keep(T(1 - lr * weight_decay)) {}
-
-  void operator()(T& w, T g) const { w = keep * w - lr * sign(g); }
+  void operator()(T& w, T g) const { w = T(1 - lr * weight_decay) * w - T(lr) * sign(g); }
 };
 
 }  // namespace

@@ -12,14 +12,11 @@ template <class T>
 struct Signum {
   static constexpr Signature signature = {
       "signum", {{"m"}}, {hyper::lr(1e-3), hyper::beta(0.9), hyper::weight_decay(0)}};
-  T lr, beta, rest, keep;
-
-  Signum(double lr, double beta, double weight_decay)
-      : lr(T(lr)), beta(T(beta)), rest(T(1 - beta)), keep(T(1 - lr * weight_decay)) {}
+  double lr, beta, weight_decay;
 
   void operator()(T& w, T g, T& m) const {
-    m = beta * m + rest * g;
-    w = keep * w - lr * sign(m);
+    m = T(beta) * m + T(1 - beta) * g;
+    w = T(1 - lr * weight_decay) * w - T(lr) * sign(m);
   }
 };
 

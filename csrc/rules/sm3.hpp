@@ -16,10 +16,7 @@ struct SM3 {
       "sm3", {{"m"}, {"v", Shape::axes}}, {hyper::lr(0.1), hyper::momentum(0.9), hyper::eps_root(1e-8)}};
   static constexpr int n_passes = 1;
   static constexpr Moved moved[n_passes] = {{0b111, 0b101}};
-  T lr, momentum, rest, eps_root;
-
-  SM3(double lr, double momentum, double eps_root)
-      : lr(T(lr)), momentum(T(momentum)), rest(T(1 - momentum)), eps_root(T(eps_root)) {}
+  double lr, momentum, eps_root;
 
   template <int>
   void pass(const Line<T>& at) const {
@@ -47,8 +44,8 @@ struct SM3 {
     for (std::size_t i = 0; i < at.n; ++i) {
       const T each = g(i);
       n[i] = each * each + least(i);
-      m[i] = momentum * m[i] + rest * (each / root(n[i] > 0 ? n[i] + eps_root : 1));
-      w[i] = w[i] - lr * m[i];
+      m[i] = T(momentum) * m[i] + T(1 - momentum) * (each / root(n[i] > 0 ? n[i] + T(eps_root) : 1));
+      w[i] = w[i] - T(lr) * m[i];
     }
   }
 

@@ -19,16 +19,13 @@ struct WindowSGD {
   static constexpr Signature signature = {
       "window_sgd", {{"ring", Shape::ring}}, {hyper::lr(1e-2), {"t", 1, Domain::count}, {"window", 0, Domain::slots}}};
   static constexpr std::size_t block = 1024;  // elements whose past is summed before the loop passes over them
-  std::size_t window, newest;
-  T scale;
-
-  WindowSGD(double lr, double t, double window)
-      : window(std::size_t(window)), newest(std::size_t(fmod(t - 1, window))), scale(T(lr / fmin(t, window))) {}
+  double lr, t, window;
+  T rate = T(lr / fmin(t, window));
 
   // The slot that the newest gradient goes to, and the sum of the others.
   void operator()(T& w, T g, T& slot, T past) const {
     slot = g;
-    w = w - scale * (past + g);
+    w = w - rate * (past + g);
   }
 
   // The block from `offset` on, its past in memory of so many numbers.
@@ -37,11 +34,12 @@ struct WindowSGD {
     at.n = smaller(whole.n - offset, block);
     for (int k = 0; k < 3; ++k) at.arrays[k] = static_cast<T*>(whole.arrays[k]) + offset;
     if (at.ema != nullptr) at.ema = static_cast<T*>(whole.ema) + offset;
+    const std::size_t slots = std::size_t(window), newest = std::size_t(fmod(t - 1, window));
     const auto slot = [&](std::size_t age) {
-      return static_cast<T*>(at.arrays[2]) + (newest + window - age) % window * at.slot;
+      return static_cast<T*>(at.arrays[2]) + (newest + slots - age) % slots * at.slot;
     };
     for (std::size_t i = 0; i < at.n; ++i) past[i] = 0;
-    std::size_t age = window - 1;
+    std::size_t age = slots - 1;
     for (; age >= 4; age -= 4) add_slots(at.n, past, slot(age), slot(age - 1), slot(age - 2), slot(age - 3));
     if (age == 3) add_slots(at.n, past, slot(3), slot(2), slot(1));
     if (age == 2) add_slots(at.n, past, slot(2), slot(1));

@@ -12,16 +12,13 @@ template <class T>
 struct Yogi {
   static constexpr Signature signature = {
       "yogi", {{"m"}, {"v"}}, {hyper::lr(1e-2), hyper::beta1(), hyper::beta2(), hyper::eps(1e-3), hyper::t}};
-  T lr, beta1, rest1, rest2, eps, unbias;
-
-  Yogi(double lr, double beta1, double beta2, double eps, double t)
-      : lr(T(lr / (1 - power(beta1, t)))), beta1(T(beta1)), rest1(T(1 - beta1)), rest2(T(1 - beta2)), eps(T(eps)),
-        unbias(T(1 / (1 - power(beta2, t)))) {}
+  double lr, beta1, beta2, eps, t;
+  T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));
 
   void operator()(T& w, T g, T& m, T& v) const {
-    m = beta1 * m + rest1 * g;
-    v = v - rest2 * (sign(v - g * g) * (g * g));
-    w = w - lr * m / (root(unbias * v) + eps);
+    m = T(beta1) * m + T(1 - beta1) * g;
+    v = v - T(1 - beta2) * (sign(v - g * g) * (g * g));
+    w = w - rate * m / (root(unbias * v) + T(eps));
   }
 };
 
