@@ -190,7 +190,7 @@ def parent(args: Namespace, options: list[str]) -> int:
             machine = machine or of_child
             found += steps
     console = Console()
-    console.width = max(console.width, 100)  # also where the output is a file
+    console.width = max(console.width, 120)  # also where the output is a file
     console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
     console.print(*results.tables(found))
     report.write_json(args.json, machine, found)

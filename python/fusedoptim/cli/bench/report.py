@@ -25,7 +25,7 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[str]], **options: An
     """The first column says what is measured, the others are figures."""
     table = Table(box=box.SIMPLE_HEAD, **options)
     for heading in headings:
-        table.add_column(heading, justify="right" if table.columns else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if table.columns else "left", no_wrap=bool(table.columns))
     for line in lines:
         table.add_row(*line)
     return table

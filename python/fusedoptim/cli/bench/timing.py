@@ -27,7 +27,7 @@ class Spread:
 
     @property
     def quartiles(self) -> str:
-        return f"{self.low:.3g} - {self.high:.3g}"
+        return f"{self.low:.3g} ... {self.high:.3g}"
 
 
 def interleave(
