@@ -48,7 +48,7 @@ class Problem:
     def loss(self, kind: type[fo.Optimizer], lr: float, keywords: dict[str, Any]) -> float:
         """At the end of a run, in which the rate falls to zero along half a cosine wave."""
         w = np.array(self.start)
-        optimizer = kind(w, lr=fo.schedules.cosine(lr, self.steps), **keywords)
+        optimizer = kind(w, **(keywords | {"lr": fo.schedules.cosine(lr, self.steps)}))
         for _ in range(self.steps):
             _, g = self.value_and_gradient(w)
             if not np.isfinite(g).all() or abs(w).max() > 1e6:
