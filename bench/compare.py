@@ -15,7 +15,7 @@ from pathlib import Path
 from timeit import Timer
 
 from fusedoptim import _core, reference
-from fusedoptim.arena import allocate
+from fusedoptim.core.arena import allocate
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
 
@@ -221,7 +221,15 @@ if __name__ == "__main__":
     everything = ["2^4", "2^8", "2^12", "2^16", "2^20", "2^24", "2^26", *MODELS]
     cpus = len(os.sched_getaffinity(0))
     add = parser.add_argument
-    add("--models", nargs="+", type=model, default=everything, metavar="M", help="default: %(default)s")
+    add(
+        "--workloads",
+        dest="models",
+        nargs="+",
+        type=model,
+        default=everything,
+        metavar="W",
+        help="default: %(default)s",
+    )
     add("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all that are installed")
     add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all")
     threads = sorted({1, cpus})
