@@ -4,18 +4,14 @@
 #include <cstdlib>
 #include <string>
 
-#include "kernel.hpp"
-
-namespace fusedoptim {
-extern const Table table_avx2;
-}
+#include "run.hpp"
 
 int main(int argc, char** argv) {
   using namespace fusedoptim;
-  const Table& table = table_avx2;
+  if (!use_isa("avx2")) return 1;
   if (argc < 3) {
-    for (std::size_t i = 0; i < table.n_rows; ++i)
-      if (table.rows[i].update[0] != nullptr) std::puts(table.rows[i].signature->name);  // no rule of matrices
+    for (const Rule& rule : active_isa().rules)
+      if (rule.n_passes == 0) std::puts(rule.signature->name);  // no rule of matrices
     std::puts("full_adam\nsquare_sum");
     return 0;
   }
@@ -25,25 +21,20 @@ int main(int argc, char** argv) {
   constexpr std::size_t window = 4;
   const auto zeros = [&] { return std::calloc(window * n, sizeof(float)); };  // fresh pages: costs no instruction
   Settings settings;
-  Span span = {{}, n, &settings};
+  Span span = {{}, n, 0, &settings};
   for (void*& array : span.arrays) array = zeros();
   if (full) {
     settings.clip_value = 0.5, settings.l2 = 0.5, settings.ema_decay = 0.5, settings.zero_grads = true;
     span.grad_sum = zeros(), span.ema = zeros();
   }
-  if (name == "square_sum") return table.square_sum[0](span, 0, n).x[0] < 0;
-  for (std::size_t i = 0; i < table.n_rows; ++i) {
-    const Row& row = table.rows[i];
-    if (row.signature->name != (full ? "adam" : name)) continue;
-    for (int k = 0; k < row.n_hyper; ++k)
-      settings.hyper[k] = row.signature->hyper[k].domain == Domain::rows ? window : row.signature->hyper[k].fallback;
-    if (row.measure[0] != nullptr) {
-      Sums sums;
-      for (std::size_t at = 0; at < n; at += chunk) sums = row.measure[0](span, at, chunk);
-      row.settle[0](span, sums);
-    }
-    row.update[0](&span, {0, n});
-    return 0;
-  }
-  return 1;
+  const bool is_norm = name == "square_sum";
+  const Rule& rule = rule_at(rule_index(full || is_norm ? "adam" : name));
+  for (int k = 0; k < rule.n_hyper; ++k)
+    settings.hyper[k] = rule.signature->hyper[k].domain == Domain::slots ? window : rule.signature->hyper[k].fallback;
+  Work work;
+  work.add(span);
+  Run run(work, rule, 1, is_norm);
+  if (is_norm) return run.square_sum() < 0;
+  run.update();
+  return 0;
 }

@@ -19,10 +19,17 @@ extern const Table table;
 
 namespace {
 
-Isa isa_of(const Table& table) {
-  Isa isa = {table.isa, table.driver, {}};
+std::vector<Rule> rules_of(const Table& table) {
+  std::vector<Rule> rules;
   for (int k = 0; k < table.n_families; ++k)
-    for (int i = 0; i < table.families[k]->n; ++i) isa.rules.push_back(table.families[k]->rules + i);
+    rules.insert(rules.end(), table.families[k]->rules, table.families[k]->rules + table.families[k]->n);
+  return rules;
+}
+
+Isa isa_of(const Table& table) {
+  static const std::vector<Rule> signed_rules = rules_of(baseline::table);
+  Isa isa = {table.isa, table.driver, rules_of(table)};
+  for (std::size_t k = 0; k < isa.rules.size(); ++k) isa.rules[k].signature = signed_rules[k].signature;
   return isa;
 }
 
@@ -65,7 +72,7 @@ bool use_isa(const std::string& name) {
 std::size_t rule_index(const std::string& name) {
   const auto& rules = active_isa().rules;
   for (std::size_t i = 0; i < rules.size(); ++i)
-    if (name == rules[i]->signature->name) return i;
+    if (name == rules[i].signature->name) return i;
   throw std::out_of_range("no rule is called " + name);
 }
 

@@ -10,8 +10,8 @@ namespace fusedoptim {
 
 struct Isa {
   const char* name;
-  const Driver* driver;            // of each dtype
-  std::vector<const Rule*> rules;  // those of all families, in the same order in each instruction set
+  const Driver* driver;     // of each dtype
+  std::vector<Rule> rules;  // those of all families, in the same order in each instruction set
 };
 
 const std::vector<Isa>& available_isas();  // ascending
@@ -19,6 +19,6 @@ const Isa& active_isa();
 bool use_isa(const std::string& name);  // false: this CPU has no such one
 
 std::size_t rule_index(const std::string& name);
-inline const Rule& rule_at(std::size_t index) { return *active_isa().rules[index]; }
+inline const Rule& rule_at(std::size_t index) { return active_isa().rules[index]; }
 
 }  // namespace fusedoptim

@@ -101,6 +101,7 @@ struct Piece {
   double factor = 0;  // what a rule that measures made of its sums
   void* ema = nullptr;
   double ema_decay = 0;
+  std::size_t row = 0;  // elements of a row, if the loop is to measure each row before it updates it
 };
 
 // A tensor as a matrix rule sees it: lines of the last axis; matrices of the last two; and bands, consecutive lines of
@@ -119,15 +120,15 @@ struct Notes {
   double* columns;  // one for each column of each band, 0 at first; none for a vector
 };
 
-// A piece of one line of a tensor, as a pass of a matrix rule sees it; of a chunk at most.
-struct LinePiece {
+// Consecutive lines of one band, as a pass of a matrix rule sees them; of a line that is longer than a chunk, a piece.
+struct Lines {
   const Span& span;
   const Grid& grid;
-  std::size_t line, column, n;
-  const void* g;
-  double scale;     // of the gradient
-  Sums& note;       // of the line
-  double* columns;  // of the line's band, from `column` on; null for a vector
+  std::size_t line, column, n;  // where they begin, and how many elements they are
+  const void* g;                // of the first
+  double scale;                 // of the gradient
+  Sums* notes;                  // of each line
+  double* columns;              // of their band, from `column` on; null for a vector
 };
 
 constexpr int max_passes = 3;
@@ -141,7 +142,7 @@ struct Functions {
   void (*loop[2][2])(const void* rule, const Piece& piece);  // [zeroes the gradient][averages the weight]
   Sums (*measure)(const void* rule, const Piece& piece);
   double (*settle)(const void* rule, const Sums& sums, double n, void* own);
-  void (*pass[max_passes])(const void* rule, const LinePiece& piece);
+  void (*pass[max_passes])(const void* rule, const Lines& lines);
   void (*close[max_passes])(const void* rule, Span& span, const Grid& grid, const Notes& notes);
 };
 
@@ -151,7 +152,7 @@ struct Moved {
 };
 
 struct Rule {
-  const Signature* signature;
+  const Signature* signature;  // in one table of all, which isa.cpp gives to the others
   int n_state;
   int n_hyper;              // 0: a helper, not an optimizer
   int own;                  // the place among the states of that with one number for a tensor or row, or -1

@@ -148,11 +148,11 @@ void print(const char* rule, int dtype, int way, std::uint64_t value) {
 int main(int argc, char** argv) {
   if (argc > 1 && !use_isa(argv[1])) return std::fprintf(stderr, "this CPU has no %s\n", argv[1]), 1;
   const int threads = argc > 2 ? std::atoi(argv[2]) : 2;
-  for (const Rule* rule : active_isa().rules) {
-    if (rule->n_hyper == 0) continue;  // a helper
+  for (const Rule& rule : active_isa().rules) {
+    if (rule.n_hyper == 0) continue;  // a helper
     for (int way = 0; way < n_ways; ++way) {
-      print(rule->signature->name, 0, way, digest<float>(*rule, 0, Way(way), threads));
-      print(rule->signature->name, 1, way, digest<double>(*rule, 1, Way(way), threads));
+      print(rule.signature->name, 0, way, digest<float>(rule, 0, Way(way), threads));
+      print(rule.signature->name, 1, way, digest<double>(rule, 1, Way(way), threads));
     }
   }
 }

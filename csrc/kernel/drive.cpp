@@ -63,10 +63,10 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
     for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * w[i];
 }
 
-// The number of a tensor or row that begins at `offset`, and is n elements long.
+// The number of the tensor, or of the row that begins at `offset`.
 template <class T>
-T* own(const Rule& rule, const Span& span, std::size_t offset, std::size_t n) {
-  return rule.own < 0 ? nullptr : at<T>(span.arrays[2 + rule.own], n > 0 ? offset / n : 0);
+T* own(const Rule& rule, const Span& span, std::size_t offset) {
+  return rule.own < 0 ? nullptr : at<T>(span.arrays[2 + rule.own], rule.by_row ? offset / span.row : 0);
 }
 
 // A piece of a span; `prepared` is the gradient, where it is not that of the span itself.
@@ -79,6 +79,7 @@ Piece piece_of(const Rule& rule, const Span& span, std::size_t offset, std::size
   piece.factor = factor;
   piece.ema = at<T>(span.ema, offset), piece.ema_decay = span.settings->ema_decay;
   for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = at<T>(span.arrays[k], offset);
+  if (rule.own >= 0) piece.arrays[2 + rule.own] = own<T>(rule, span, offset);
   if (prepared != nullptr) piece.arrays[1] = prepared;
   return piece;
 }
@@ -94,15 +95,6 @@ __attribute__((noinline)) void update_prepared(const Rule& rule, const void* mad
     prepare<T>(span, offset, n, clip, true, x);
     loop(made, piece_of<T>(rule, span, offset, n, 1, factor, x));
   }
-}
-
-// The pass that writes the weights, over n elements of a span.
-template <class T>
-void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
-                 double factor) {
-  if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, factor);
-  const auto loop = rule.of[dtype<T>].loop[span.settings->zero_grads][span.ema != nullptr];
-  loop(made, piece_of<T>(rule, span, offset, n, clip, factor, nullptr));
 }
 
 template <class T>
@@ -130,19 +122,32 @@ Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t
 template <class T>
 double settle(const Rule& rule, const Span& span, const Sums& sums) {
   const Made<T> made(rule, *span.settings);
-  return rule.of[dtype<T>].settle(made, sums, double(span.n), own<T>(rule, span, 0, span.n));
+  return rule.of[dtype<T>].settle(made, sums, double(span.n), own<T>(rule, span, 0));
 }
 
-// The same for one row, which it measures first.
+// Rows whose gradient is prepared, a second time after they were measured. Others are measured by the loop itself.
 template <class T>
-double row_factor(const Rule& rule, const void* made, const Span& span, std::size_t offset, double clip) {
-  Sums sums;
-  for (std::size_t i = 0; i < span.row; i += chunk) {
-    const std::size_t n = span.row - i < chunk ? span.row - i : chunk;
-    const Sums part = measure_part<T>(rule, made, span, offset + i, n, clip);
-    for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
+__attribute__((noinline)) void update_prepared_rows(const Rule& rule, const void* made, const Span& span,
+                                                    std::size_t offset, std::size_t n, double clip) {
+  for (const std::size_t end = offset + n; offset < end; offset += span.row) {
+    Sums sums;
+    for (std::size_t i = 0; i < span.row; i += chunk) {
+      const Sums part = measure_prepared<T>(rule, made, span, offset + i, smaller(span.row - i, chunk), clip);
+      for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
+    }
+    const double factor = rule.of[dtype<T>].settle(made, sums, double(span.row), own<T>(rule, span, offset));
+    update_prepared<T>(rule, made, span, offset, span.row, clip, factor);
   }
-  return rule.of[dtype<T>].settle(made, sums, double(span.row), own<T>(rule, span, offset, span.row));
+}
+
+// The pass that writes the weights, over n elements of a span.
+template <class T>
+void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip) {
+  if (is_prepared(span) && rule.by_row) return update_prepared_rows<T>(rule, made, span, offset, n, clip);
+  if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, span.factor);
+  Piece piece = piece_of<T>(rule, span, offset, n, clip, span.factor, nullptr);
+  piece.row = rule.by_row ? span.row : 0;
+  rule.of[dtype<T>].loop[span.settings->zero_grads][span.ema != nullptr](made, piece);
 }
 
 // Asks for the arrays of a span, as far as the processor would not see by itself what comes next.
@@ -167,19 +172,15 @@ void update(const Rule& rule, const Span* span, Share share, double clip) {
     for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
       if (ahead->n == ahead->row) fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
     if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
-    const std::size_t n = smaller(share.n, span->n - share.offset), end = share.offset + n;
-    if (rule.by_row)
-      for (std::size_t offset = share.offset; offset < end; offset += span->row)
-        update_part<T>(rule, made, *span, offset, span->row, clip, row_factor<T>(rule, made, *span, offset, clip));
-    else
-      update_part<T>(rule, made, *span, share.offset, n, clip, span->factor);
+    const std::size_t n = smaller(share.n, span->n - share.offset);
+    update_part<T>(rule, made, *span, share.offset, n, clip);
     share.n -= n;
   }
 }
 
 // Of the gradient, or of its mean with those before.
 template <class T>
-Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
+FUSEDOPTIM_FLAT Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
   const T* g = at<T>(span.arrays[1], offset);
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
@@ -210,15 +211,19 @@ __attribute__((noinline)) void pass_band(const Rule& rule, int p, const Span& sp
   const bool finishes = zeroed || (last && span.ema != nullptr);
   const auto pass = rule.of[dtype<T>].pass[p];
   double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, lines.offset) * grid.columns;
+  const bool long_lines = grid.columns > chunk;
+  const std::size_t at_once = long_lines ? 1 : prepared ? chunk / grid.columns : lines.n, end = lines.offset + lines.n;
   T x[prepared ? chunk : 1];
-  for (std::size_t line = lines.offset; line < lines.offset + lines.n; ++line) {
-    const std::size_t begin = line * grid.columns, end = smaller(begin + grid.columns, span.n);
-    for (std::size_t offset = begin; offset < end; offset += chunk) {
-      const std::size_t n = smaller(end - offset, chunk), column = offset - begin;
+  for (std::size_t line = lines.offset, next; line < end; line = next) {
+    next = smaller(line + at_once, end);
+    const std::size_t first = line * grid.columns, stop = smaller(next * grid.columns, span.n);
+    for (std::size_t offset = first, n; offset < stop; offset += n) {
+      n = long_lines ? smaller(stop - offset, chunk) : stop - offset;
       if (prepared) prepare<T>(span, offset, n, clip, last, x);
       const T* g = prepared ? x : at<T>(span.arrays[1], offset);
       const double scale = prepared ? 1 : span.settings->scale * clip;
-      pass(made, {span, grid, line, column, n, g, scale, notes.lines[line], columns + column});
+      const std::size_t column = offset - first;
+      pass(made, {span, grid, line, column, n, g, scale, notes.lines + line, columns + column});
       if (finishes) finish<T>(span, offset, n, zeroed);
     }
   }

@@ -1,10 +1,19 @@
 // Sums and maxima in a fixed shape: 32 lanes that are folded at the end, with every instruction set.
 #pragma once
+#include <utility>
+
 #include "math.hpp"
 
 namespace {
 
 constexpr std::size_t lanes = 32;
+#if defined(__AVX512F__)
+constexpr std::size_t in_vector = 16;
+#elif defined(__AVX2__)
+constexpr std::size_t in_vector = 8;
+#else
+constexpr std::size_t in_vector = 8;  // two: where every CPU comes by, size matters more
+#endif
 
 // Half of the lanes that n numbers reach: the rest are zero, and folding them in would change nothing.
 inline std::size_t first_half(std::size_t n) {
@@ -13,19 +22,39 @@ inline std::size_t first_half(std::size_t n) {
   return half;
 }
 
+// Calls add(lane, i) for the lanes of a vector from `first` on.
+template <class Add>
+void add_vector(std::size_t first, std::size_t i, const Add& add) {
+#pragma omp simd
+  for (std::size_t k = 0; k < in_vector; ++k) add(first + k, i + k);
+}
+
+// The same for all lanes: unrolled, so that what they hold stays in registers.
+template <class Add, std::size_t... k>
+void add_vectors(std::size_t i, const Add& add, std::index_sequence<k...>) {
+  (add_vector(k * in_vector, i + k * in_vector, add), ...);
+}
+
+// Calls add(i % lanes, i) for i = 0 ... n - 1.
+template <class Add>
+void add_in_lanes(std::size_t n, const Add& add) {
+  std::size_t i = 0, lane = 0;
+  for (; i + lanes <= n; i += lanes) add_vectors(i, add, std::make_index_sequence<lanes / in_vector>());
+  for (; i + in_vector <= n; i += in_vector, lane += in_vector) add_vector(lane, i, add);
+  for (; i < n; ++i, ++lane) add(lane, i);
+}
+
 // The sums of the squares of terms(0) ... terms(n - 1).
 template <class Terms>
 Sums sum_in_lanes(std::size_t n, Terms terms) {
   constexpr int count = decltype(terms(0))::count;
-  alignas(64) double sum[count][lanes] = {};
-  const auto add = [&](std::size_t lane, auto each) {
+  alignas(64) double sum[count][lanes];
+  for (auto& of_term : sum)
+    for (double& each : of_term) each = 0;
+  add_in_lanes(n, [&](std::size_t lane, std::size_t i) {
+    const auto each = terms(i);
     for (int k = 0; k < count; ++k) sum[k][lane] += double(each.x[k]) * double(each.x[k]);
-  };
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-#pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, terms(i + lane));
-  for (std::size_t lane = 0; i + lane < n; ++lane) add(lane, terms(i + lane));
+  });
   Sums total;
   for (int k = 0; k < count; ++k) {
     for (std::size_t half = first_half(n); half > 0; half /= 2)
@@ -39,11 +68,7 @@ Sums sum_in_lanes(std::size_t n, Terms terms) {
 template <class T>
 T largest(std::size_t n, const T* x) {
   alignas(64) T most[lanes] = {};
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-#pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) most[lane] = larger(most[lane], x[i + lane]);
-  for (std::size_t lane = 0; i + lane < n; ++lane) most[lane] = larger(most[lane], x[i + lane]);
+  add_in_lanes(n, [&](std::size_t lane, std::size_t i) { most[lane] = larger(most[lane], x[i]); });
   for (std::size_t half = first_half(n); half > 0; half /= 2)
     for (std::size_t lane = 0; lane < half; ++lane) most[lane] = larger(most[lane], most[lane + half]);
   return most[0];

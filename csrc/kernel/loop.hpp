@@ -29,7 +29,6 @@
 namespace {
 
 using fusedoptim::Functions;
-using fusedoptim::LinePiece;
 using fusedoptim::Rule;
 
 // An argument of a rule: an array that is only read, or written too, or none.
@@ -94,6 +93,45 @@ constexpr bool is_blocked = false;
 template <class R>
 constexpr bool is_blocked<R, std::void_t<decltype(R::block)>> = true;
 
+template <class List>
+constexpr int length(const List& list) {
+  int n = 0;
+  while (list[n].name != nullptr) ++n;
+  return n;
+}
+
+template <class R>
+constexpr int n_hyper = length(R::signature.hyper);
+
+template <class R>
+constexpr int n_state = length(R::signature.state);
+
+// The place of the state with one number for a tensor or row, or -1.
+template <class R>
+constexpr int own_state() {
+  for (int k = 0; k < n_state<R>; ++k)
+    if (const Shape shape = R::signature.state[k].shape; shape == Shape::tensor || shape == Shape::row) return k;
+  return -1;
+}
+
+template <class R>
+constexpr bool is_by_row = own_state<R>() >= 0 && R::signature.state[own_state<R>() < 0 ? 0 : own_state<R>()].shape
+                                                      == Shape::row;
+
+// Moves a piece on. (Of a state with one number it makes nothing that is used.)
+template <class T, int n_state>
+void advance(Piece& at, std::size_t n) {
+  for (int k = 0; k < 2 + n_state; ++k) at.arrays[k] = static_cast<T*>(at.arrays[k]) + n;
+  if (at.ema != nullptr) at.ema = static_cast<T*>(at.ema) + n;
+}
+
+template <class T, int n_state>
+Piece part_of(Piece at, std::size_t offset, std::size_t n) {
+  advance<T, n_state>(at, offset);
+  at.n = n;
+  return at;
+}
+
 template <class R>
 R rule_at(const void* memory, const Piece& at) {
   R rule = *static_cast<const R*>(memory);
@@ -101,10 +139,9 @@ R rule_at(const void* memory, const Piece& at) {
   return rule;
 }
 
-// The loop itself. Inlined, so that the compiler keeps the scalars of the rule in registers.
+// The loop itself.
 template <class R, class After, class Weight, class... Streams>
-__attribute__((always_inline)) inline void each_element(const R& rule, std::size_t n, const After after,
-                                                        const Weight weight, const Streams... streams) {
+void each_element(const R& rule, std::size_t n, const After after, const Weight weight, const Streams... streams) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i)
     [&](auto w, auto... x) {
@@ -117,15 +154,13 @@ __attribute__((always_inline)) inline void each_element(const R& rule, std::size
 
 // The arrays of a piece as the streams that the arguments of a rule ask for.
 template <class T, bool zeroed, bool averaged, class R, class B, class W, class G, class... S, std::size_t... k>
-__attribute__((always_inline)) inline void run_loop(const R& rule, void (B::*)(W, G, S...) const, const Piece& at,
-                                                    std::index_sequence<k...>) {
+void run_loop(const R& rule, void (B::*)(W, G, S...) const, const Piece& at, std::index_sequence<k...>) {
   each_element(rule, at.n, average_of<T, averaged>(at.ema, at.ema_decay), stream<W>(at.arrays[0]),
                Gradient<T, zeroed>{static_cast<T*>(at.arrays[1]), T(at.scale)}, stream<S>(at.arrays[2 + k])...);
 }
 
 template <class T, class R, class B, class Terms, class W, class G, class... S, std::size_t... k>
-__attribute__((always_inline)) inline Sums run_measure(const R& rule, Terms (B::*)(W, G, S...) const, const Piece& at,
-                                                       std::index_sequence<k...>) {
+Sums run_measure(const R& rule, Terms (B::*)(W, G, S...) const, const Piece& at, std::index_sequence<k...>) {
   return [&](const auto... streams) {
     return sum_in_lanes(at.n, [&](std::size_t i) {
       return [&](auto... x) {
@@ -141,7 +176,9 @@ __attribute__((always_inline)) inline Sums run_measure(const R& rule, Terms (B::
 template <class B, class Result, class W, class G, class... S>
 constexpr std::index_sequence_for<S...> states_of(Result (B::*)(W, G, S...) const);
 
-// The functions of the table.
+// The functions of the table. Those with loops are flat, all that they call is inlined: so that the scalars of the rule
+// stay in registers, and nothing keeps the loops from becoming vectors.
+#define FUSEDOPTIM_FLAT __attribute__((flatten))
 
 template <class R, std::size_t... k>
 void make_from(const double* hyper, void* memory, std::index_sequence<k...>) {
@@ -149,22 +186,55 @@ void make_from(const double* hyper, void* memory, std::index_sequence<k...>) {
   *static_cast<R*>(memory) = R{hyper[k]...};
 }
 
+// The sums over a row, chunk after chunk.
+template <class T, class R>
+Sums measure_row(const R& rule, const Piece& row) {
+  constexpr auto call = &R::measure;
+  using States = decltype(states_of(call));
+  if (row.n <= fusedoptim::chunk) return run_measure<T>(rule, call, row, States());
+  Sums sums;
+  for (std::size_t i = 0; i < row.n; i += fusedoptim::chunk) {
+    const Piece piece = part_of<T, n_state<R>>(row, i, smaller(row.n - i, fusedoptim::chunk));
+    const Sums part = run_measure<T>(rule, call, piece, States());
+    for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
+  }
+  return sums;
+}
+
+// The two passes over each row of a piece, one row after the other; only the second, where it has been measured.
 template <class T, class R, bool zeroed, bool averaged>
-void loop(const void* memory, const Piece& at) {
+void loop_over_rows(R& rule, const Piece& at) {
+  constexpr auto call = &R::operator();
+  T* number = static_cast<T*>(at.arrays[2 + own_state<R>()]);
+  alignas(64) Piece row = at;
+  row.n = at.row > 0 ? at.row : at.n;
+  for (std::size_t offset = 0; offset < at.n; offset += row.n, ++number) {
+    if (at.row > 0) rule.factor = T(rule.settle(measure_row<T>(rule, row), double(row.n), number));
+    run_loop<T, zeroed, averaged>(rule, call, row, decltype(states_of(call))());
+    advance<T, n_state<R>>(row, row.n);
+  }
+}
+
+template <class T, class R, bool zeroed, bool averaged>
+FUSEDOPTIM_FLAT void loop(const void* memory, const Piece& at) {
   constexpr auto call = &R::operator();
   using States = decltype(states_of(call));
-  alignas(64) const R rule = rule_at<R>(memory, at);  // else loading what was copied in one wide store stalls
-  if constexpr (is_blocked<R>) {
+  alignas(64) R rule = rule_at<R>(memory, at);  // else loading what was copied in one wide store stalls
+  if constexpr (is_by_row<R>) {
+    loop_over_rows<T, R, zeroed, averaged>(rule, at);
+  } else if constexpr (is_blocked<R>) {
     T prepared[R::block];
-    for (std::size_t offset = 0; offset < at.n; offset += R::block)
-      run_loop<T, zeroed, averaged>(rule, call, rule.prepare(at, offset, prepared), States());
+    for (std::size_t offset = 0; offset < at.n; offset += R::block) {
+      const Piece part = part_of<T, n_state<R>>(at, offset, smaller(at.n - offset, R::block));
+      run_loop<T, zeroed, averaged>(rule, call, rule.prepare(part, prepared), States());
+    }
   } else {
     run_loop<T, zeroed, averaged>(rule, call, at, States());
   }
 }
 
 template <class T, class R>
-Sums measure(const void* memory, const Piece& at) {
+FUSEDOPTIM_FLAT Sums measure(const void* memory, const Piece& at) {
   constexpr auto call = &R::measure;
   alignas(64) const R rule = rule_at<R>(memory, at);
   return run_measure<T>(rule, call, at, decltype(states_of(call))());
@@ -176,8 +246,9 @@ double settle(const void* memory, const Sums& sums, double n, void* own) {
 }
 
 template <class T, class R, int p>
-void pass(const void* memory, const LinePiece& piece) {
-  static_cast<const R*>(memory)->template pass<p>(Line<T>(piece));
+FUSEDOPTIM_FLAT void pass(const void* memory, const fusedoptim::Lines& lines) {
+  const R rule = *static_cast<const R*>(memory);  // whose numbers no store can change
+  for (std::size_t k = 0; k * lines.grid.columns < lines.n; ++k) rule.template pass<p>(Line<T>(lines, k));
 }
 
 template <class R, int p>
@@ -186,16 +257,6 @@ void close(const void* memory, Span& span, const Grid& grid, const Notes& notes)
 }
 
 // The row of a rule in the table.
-
-template <class List>
-constexpr int length(const List& list) {
-  int n = 0;
-  while (list[n].name != nullptr) ++n;
-  return n;
-}
-
-template <class R>
-constexpr int n_hyper = length(R::signature.hyper);
 
 template <class R, class = void>
 constexpr int n_passes = 0;
@@ -253,13 +314,13 @@ constexpr Functions functions() {
 template <class R>
 constexpr Rule described() {
   Rule rule = {};
+#ifdef FUSEDOPTIM_SIGNATURES
   rule.signature = &R::signature;
-  rule.n_state = length(R::signature.state);
+#endif
+  rule.n_state = n_state<R>;
   rule.n_hyper = n_hyper<R>;
-  rule.own = -1;
-  for (int k = 0; k < rule.n_state; ++k)
-    if (const Shape shape = R::signature.state[k].shape; shape == Shape::tensor || shape == Shape::row)
-      rule.own = k, rule.by_row = shape == Shape::row;
+  rule.own = own_state<R>();
+  rule.by_row = is_by_row<R>;
   rule.measures_tensors = is_measured<R> && !rule.by_row;
   rule.n_passes = n_passes<R>;
   if constexpr ((n_passes<R>) > 0)

@@ -11,17 +11,28 @@ using fusedoptim::Grid;
 using fusedoptim::Notes;
 using fusedoptim::Span;
 
-// A piece of a line, with its numbers in T.
+// One of some lines, or a piece of one, of n <= chunk elements.
 template <class T>
-struct Line : fusedoptim::LinePiece {
-  explicit Line(const fusedoptim::LinePiece& piece) : LinePiece(piece) {}
+struct Line {
+  const Span& span;
+  const Grid& grid;
+  std::size_t line, column, n;
+  const T* g;
+  T scale;
+  Sums& note;       // of the line
+  double* columns;  // of its band, from `column` on
+
+  Line(const fusedoptim::Lines& of, std::size_t k)
+      : span(of.span), grid(of.grid), line(of.line + k), column(of.column),
+        n(smaller(of.n - k * of.grid.columns, of.grid.columns)), g(static_cast<const T*>(of.g) + k * of.grid.columns),
+        scale(T(of.scale)), note(of.notes[k]), columns(of.columns) {}
 
   std::size_t offset() const { return line * grid.columns + column; }
   std::size_t matrix() const { return line / grid.of_matrix; }
   T* weight() const { return static_cast<T*>(span.arrays[0]) + offset(); }
   T* state(int k) const { return static_cast<T*>(span.arrays[2 + k]); }
   auto gradient() const {
-    return [g = static_cast<const T*>(g), scale = T(scale)](std::size_t i) { return scale * g[i]; };
+    return [g = g, scale = scale](std::size_t i) { return scale * g[i]; };
   }
 };
 

@@ -28,12 +28,8 @@ struct WindowSGD {
     w = w - rate * (past + g);
   }
 
-  // The block from `offset` on, its past in memory of so many numbers.
-  Piece prepare(const Piece& whole, std::size_t offset, T* past) const {
-    Piece at = whole;
-    at.n = smaller(whole.n - offset, block);
-    for (int k = 0; k < 3; ++k) at.arrays[k] = static_cast<T*>(whole.arrays[k]) + offset;
-    if (at.ema != nullptr) at.ema = static_cast<T*>(whole.ema) + offset;
+  // A block with its past, in memory of so many numbers.
+  Piece prepare(Piece at, T* past) const {
     const std::size_t slots = std::size_t(window), newest = std::size_t(fmod(t - 1, window));
     const auto slot = [&](std::size_t age) {
       return static_cast<T*>(at.arrays[2]) + (newest + slots - age) % slots * at.slot;
