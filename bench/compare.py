@@ -15,9 +15,9 @@ from pathlib import Path
 from timeit import Timer
 
 from fusedoptim import _core, reference
-from fusedoptim.core.arena import allocate
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
+from fusedoptim.core.arena import allocate
 
 with extra("bench"):
     import numpy as np

@@ -21,8 +21,8 @@ namespace {
 
 std::vector<Rule> rules_of(const Table& table) {
   std::vector<Rule> rules;
-  for (int k = 0; k < table.n_families; ++k)
-    rules.insert(rules.end(), table.families[k]->rules, table.families[k]->rules + table.families[k]->n);
+  for (int k = 0; k < table.n_units; ++k)
+    rules.insert(rules.end(), table.units[k]->rules, table.units[k]->rules + table.units[k]->n);
   return rules;
 }
 

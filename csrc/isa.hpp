@@ -11,7 +11,7 @@ namespace fusedoptim {
 struct Isa {
   const char* name;
   const Driver* driver;     // of each dtype
-  std::vector<Rule> rules;  // those of all families, in the same order in each instruction set
+  std::vector<Rule> rules;  // those of all units, in the same order in each instruction set
 };
 
 const std::vector<Isa>& available_isas();  // ascending

@@ -164,7 +164,7 @@ struct Rule {
 };
 
 // Rules that are compiled together.
-struct Family {
+struct Unit {
   const Rule* rules;
   int n;
 };
@@ -183,8 +183,8 @@ struct Driver {
 // What an instruction set offers.
 struct Table {
   const char* isa;
-  const Family* const* families;
-  int n_families;
+  const Unit* const* units;
+  int n_units;
   Driver driver[n_dtypes];
 };
 

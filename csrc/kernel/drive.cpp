@@ -6,6 +6,7 @@
 //   measure       the sums that a rule takes over a chunk of a tensor before
 //   pass          a pass of a matrix rule over some lines of a span
 #include "loop.hpp"
+#include "units.hpp"
 
 namespace {
 
@@ -48,18 +49,24 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
   const T count = T(span.settings->count), scale = T(span.settings->scale * clip);
   const T limit = T(span.settings->clip_value), l2 = T(span.settings->l2);
   if (span.grad_sum != nullptr)
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = (sum[i] + g[i]) / count;
   else
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = g[i];
   if (last && span.grad_sum != nullptr)
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
   if (last && span.settings->zero_grads)
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) g[i] = 0;
+#pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
     const T y = scale * x[i];
     x[i] = y > limit ? limit : y < -limit ? -limit : y;
   }
   if (l2 != 0)
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * w[i];
 }
 
@@ -195,6 +202,7 @@ __attribute__((noinline)) void finish(const Span& span, std::size_t offset, std:
   T* g = at<T>(span.arrays[1], offset);
   const T* w = at<T>(span.arrays[0], offset);
   if (zeroed)
+#pragma omp simd
     for (std::size_t i = 0; i < n; ++i) g[i] = 0;
   if (span.ema == nullptr) return;
   const auto average = average_of<T, true>(at<T>(span.ema, offset), span.settings->ema_decay);
@@ -259,16 +267,14 @@ constexpr Driver driver = {update<T>, square_sum<T>, measure<T>, settle<T>, pass
 
 namespace fusedoptim::FUSEDOPTIM_ISA {
 
-extern const Family helpers, descent, momentum, adaptive, adam, beyond_adam, measured, matrix;
-
-// In order of increasing complexity.
-static const Family* const families[] = {&helpers, &descent,     &momentum, &adaptive,
-                                         &adam,    &beyond_adam, &measured, &matrix};
+#define FUSEDOPTIM_DECLARE(name) extern const Unit name;
+#define FUSEDOPTIM_ADDRESS(name) &name,
+FUSEDOPTIM_DECLARE(helpers)
+FUSEDOPTIM_UNITS(FUSEDOPTIM_DECLARE)
+static const Unit* const units[] = {&helpers, FUSEDOPTIM_UNITS(FUSEDOPTIM_ADDRESS)};
 
 extern const Table table;
-const Table table = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
-                     families,
-                     int(sizeof families / sizeof *families),
-                     {driver<float>, driver<double>}};
+const Table table = {
+    FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), units, int(sizeof units / sizeof *units), {driver<float>, driver<double>}};
 
 }  // namespace fusedoptim::FUSEDOPTIM_ISA

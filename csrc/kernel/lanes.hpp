@@ -12,7 +12,7 @@ constexpr std::size_t in_vector = 16;
 #elif defined(__AVX2__)
 constexpr std::size_t in_vector = 8;
 #else
-constexpr std::size_t in_vector = 8;  // two: where every CPU comes by, size matters more
+constexpr std::size_t in_vector = lanes;  // as a loop: where every CPU comes by, size matters more
 #endif
 
 // Half of the lanes that n numbers reach: the rest are zero, and folding them in would change nothing.

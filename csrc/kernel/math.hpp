@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "../table.hpp"
-#include "elementary.hpp"
+#include "../elementary.hpp"
 
 namespace {
 
@@ -12,6 +12,7 @@ using fusedoptim::Domain;
 using fusedoptim::Hyper;
 using fusedoptim::Moved;
 using fusedoptim::Piece;
+using fusedoptim::power;
 using fusedoptim::Shape;
 using fusedoptim::Signature;
 using fusedoptim::State;

@@ -108,7 +108,9 @@ struct Adafactor {
       for (std::size_t line = first; line < first + grid.of_matrix; ++line) notes.lines[line].x[1] = r[line] / mean;
       double* sums = notes.columns + band_of(grid, first) * grid.columns;
       for (std::size_t band = 1; band < bands; ++band)
+#pragma omp simd
         for (std::size_t j = 0; j < grid.columns; ++j) sums[j] += sums[band * grid.columns + j];
+#pragma omp simd
       for (std::size_t j = 0; j < grid.columns; ++j) c[j] = averaged(c[j], T(sums[j] / double(grid.of_matrix)));
     }
   }

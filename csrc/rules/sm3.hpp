@@ -59,6 +59,7 @@ struct SM3 {
       of_line(grid, v, line, [most = T(notes.lines[line].x[0])](T&, T& x) { x = larger(x, most); });
     const std::size_t bands = grid.lines / grid.of_matrix * bands_of_matrix(grid);
     for (std::size_t band = 0; band < bands; ++band)
+#pragma omp simd
       for (std::size_t j = 0; j < grid.columns; ++j)
         last[j] = larger(last[j], T(notes.columns[band * grid.columns + j]));
   }

@@ -34,6 +34,7 @@ struct WindowSGD {
     const auto slot = [&](std::size_t age) {
       return static_cast<T*>(at.arrays[2]) + (newest + slots - age) % slots * at.slot;
     };
+#pragma omp simd
     for (std::size_t i = 0; i < at.n; ++i) past[i] = 0;
     std::size_t age = slots - 1;
     for (; age >= 4; age -= 4) add_slots(at.n, past, slot(age), slot(age - 1), slot(age - 2), slot(age - 3));

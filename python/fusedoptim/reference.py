@@ -111,6 +111,27 @@ def adopt(
     w[...] = w - lr * m
 
 
+def adabound(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    final_lr: float = 0.1,
+    gamma: float = 1e-3,
+    t: float = 1,
+) -> None:
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * (g * g)
+    rate = lr * math.sqrt(1 - power(beta2, t)) / (1 - power(beta1, t))
+    lower, upper = final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))
+    w[...] = w - np.clip(rate / (np.sqrt(v) + eps), lower, upper) * m
+
+
 def ademamix(
     w: Array,
     g: Array,

@@ -5,6 +5,7 @@ the base and what two rules share.
 """
 
 from fusedoptim.optim.adabelief import AdaBelief
+from fusedoptim.optim.adabound import AdaBound
 from fusedoptim.optim.adadelta import Adadelta
 from fusedoptim.optim.adafactor import Adafactor
 from fusedoptim.optim.adagrad import Adagrad
@@ -56,6 +57,7 @@ __all__ = [
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
+    "AdaBound",
     "Adadelta",
     "Adafactor",
     "Adagrad",

@@ -3,7 +3,7 @@
 // is in vain. TrafficRead has the loads of an array that is only read; a pass that measures has more of these than the
 // gradient.
 #pragma once
-#include "kernel/math.hpp"
+#include "math.hpp"
 
 namespace {
 

@@ -1,15 +1,15 @@
-// Powers of + - * / alone, as in python/fusedoptim/elementary.py: the C library's differ in the last bit between
-// machines. Not inlined: every rule that corrects a bias has one.
-#pragma once
+#include "elementary.hpp"
 
-#include <math.h>
+#include <cmath>
+
+namespace fusedoptim {
 
 namespace {
 
 constexpr double ln_2 = 0.6931471805599453;
 
 // 2^k times the Taylor series of what is left.
-inline __attribute__((noinline)) double exponential(double x) {
+double exponential(double x) {
   if (!(-708 < x && x < 709)) return x < 0 ? 0 : HUGE_VAL;
   const double k = floor(x / ln_2 + 0.5), rest = x - k * ln_2;
   double series = 1;
@@ -18,7 +18,7 @@ inline __attribute__((noinline)) double exponential(double x) {
 }
 
 // k log 2 + 2 artanh(f) for x = 2^k (1 + f) / (1 - f) > 0.
-inline __attribute__((noinline)) double logarithm(double x) {
+double logarithm(double x) {
   int k;
   double m = frexp(x, &k);
   if (m < 0.7071067811865476) m = 2 * m, --k;
@@ -28,8 +28,9 @@ inline __attribute__((noinline)) double logarithm(double x) {
   return k * ln_2 + 2 * f * series;
 }
 
-// base^exponent for base >= 0; by repeated squaring where the exponent is whole.
-inline __attribute__((noinline)) double power(double base, double exponent) {
+}  // namespace
+
+double power(double base, double exponent) {
   if (exponent < 0) return 1 / power(base, -exponent);
   if (exponent >= 0x1p63) return base < 1 ? 0 : base > 1 ? HUGE_VAL : 1;
   if (exponent != floor(exponent)) return 0 < base && base < HUGE_VAL ? exponential(exponent * logarithm(base)) : base;
@@ -39,4 +40,4 @@ inline __attribute__((noinline)) double power(double base, double exponent) {
   return result;
 }
 
-}  // namespace
+}  // namespace fusedoptim

@@ -1,7 +1,7 @@
 // The sum of the gradients of several minibatches, before a step takes their mean.
 //   sum <- sum + g
 #pragma once
-#include "kernel/math.hpp"
+#include "math.hpp"
 
 namespace {
 
