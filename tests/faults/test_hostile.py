@@ -10,6 +10,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import assert_same_bits
-from ..cases import DEFAULTS, KINDS, Case, outside
+from ..cases import DEFAULTS, Case, outside
+from ..failures import Failures
 
 SHAPE = (4, 3)
 
@@ -136,54 +138,51 @@ def spoils(array: np.ndarray, bad: str, role: str) -> bool:
     return bad in BAD_WRITTEN or not (same and made.flags.c_contiguous and made.flags.aligned)
 
 
-KERNEL_ARRAYS = [
-    (case, name, bad)
-    for case in KINDS
-    for name, role in roles(case)
-    for bad in ROLES[role]
-    if spoils(kernel_arrays(case)[name], bad, role)
-]
+def test_kernel_array(kind: Case) -> None:
+    good, failures = kernel_arrays(kind), Failures()
+    for name, role in roles(kind):
+        for bad in (bad for bad in ROLES[role] if spoils(good[name], bad, role)):
+            arrays = good | {name: ROLES[role][bad][0](good[name].copy())}
+            with failures.of(name, bad), unchanged([*good.values(), *arrays.values()]):
+                with refused_array(role, bad, name):
+                    kind.kernel(*arrays.values())
+                with refused_array(role, bad, name):
+                    kind.kernel(**arrays)
+    failures.show()
 
 
-@pytest.mark.parametrize(("row", "name", "bad"), KERNEL_ARRAYS, ids=lambda x: str(x))
-def test_kernel_array(row: Case, name: str, bad: str) -> None:
-    good = kernel_arrays(row)
-    role = dict(roles(row))[name]
-    arrays = good | {name: ROLES[role][bad][0](good[name].copy())}
-    with unchanged([*good.values(), *arrays.values()]), refused_array(role, bad, name):
-        row.kernel(*arrays.values())
-    with unchanged([*good.values(), *arrays.values()]), refused_array(role, bad, name):
-        row.kernel(**arrays)
+def test_kernel_arrays_that_overlap(kind: Case, dtype: type) -> None:
+    failures = Failures()
+    for one, two in permutations(kernel_arrays(kind), 2):
+        with failures.of(one, two):
+            overlap(kind, one, two, dtype)
+    failures.show()
 
 
-PAIRS = [(case, one, two) for case in KINDS for one in kernel_arrays(case) for two in kernel_arrays(case) if one != two]
-
-
-@pytest.mark.parametrize(("row", "one", "two"), PAIRS, ids=lambda x: str(x))
-def test_kernel_arrays_that_overlap(row: Case, one: str, two: str, dtype: type) -> None:
+def overlap(case: Case, one: str, two: str, dtype: type) -> None:
     """By one element, or all; arrays that only touch are fine."""
-    arrays = kernel_arrays(row, dtype)
+    arrays = kernel_arrays(case, dtype)
     n, shapes = arrays[one].size, [arrays[one].shape, arrays[two].shape]
     for begin in (n, n - 1, 0):
         memory = np.ones(n + arrays[two].size, dtype)
         first, second = memory[:n], memory[begin : begin + arrays[two].size]
         overlapping = arrays | {one: first.reshape(shapes[0]), two: second.reshape(shapes[1])}
         if begin == n:
-            row.kernel(*overlapping.values())
+            case.kernel(*overlapping.values())
         else:
             with unchanged(overlapping.values()), refused(rf"\b{one}\b", rf"\b{two}\b", "share memory.*copy"):
-                row.kernel(*overlapping.values())
+                case.kernel(*overlapping.values())
 
 
-KERNEL_HYPERS = [(case, *bad) for case in DEFAULTS for bad in outside(fo._core.rule_hypers[case.rule])]
-
-
-@pytest.mark.parametrize(("row", "name", "value"), KERNEL_HYPERS, ids=lambda x: str(x)[:20])
-def test_kernel_hyper_parameter(row: Case, name: str, value: Any) -> None:
-    arrays = kernel_arrays(row).values()
-    error = ValueError if isinstance(value, int | float | np.number) else TypeError
-    with unchanged(arrays), refused(f"^{name} must be", re.escape(f"got {value!r}"), error=error):
-        row.kernel(*arrays, **{name: value})
+def test_kernel_hyper_parameter(each: Case) -> None:
+    arrays = kernel_arrays(each).values()
+    failures = Failures()
+    for name, value in outside(fo._core.rule_hypers[each.rule]):
+        error = ValueError if isinstance(value, int | float | np.number) else TypeError
+        said = (f"^{name} must be", re.escape(f"got {value!r}"))
+        with failures.of(name, value), unchanged(arrays), refused(*said, error=error):
+            each.kernel(*arrays, **{name: value})
+    failures.show()
 
 
 def test_kernel_call(kind: Case) -> None:
@@ -236,18 +235,14 @@ def test_weights_that_share_memory(kind: Case) -> None:
     kind.make({"a": memory[:5], "b": memory[5:]})
 
 
-CONSTRUCTOR = [
-    (case, *bad)
-    for case in DEFAULTS
-    for bad in outside([*inspect.signature(case.optimizer).parameters, *fo.optimizer.Common.__annotations__])
-]
-
-
-@pytest.mark.parametrize(("row", "name", "value"), CONSTRUCTOR, ids=lambda x: str(x)[:20])
-def test_constructor_hyper_parameter(row: Case, name: str, value: Any) -> None:
-    argument = r"^beta(s|\d) must be" if name == "betas" else f"^{name} must be"
-    with refused(argument, "got"):
-        row.make(normal(*SHAPE), **{name: value})
+def test_constructor_hyper_parameter(each: Case) -> None:
+    names = [*inspect.signature(each.optimizer).parameters, *fo.optimizer.Common.__annotations__]
+    failures = Failures()
+    for name, value in outside(names):
+        argument = r"^beta(s|\d) must be" if name == "betas" else f"^{name} must be"
+        with failures.of(name, value), refused(argument, "got"):
+            each.make(normal(*SHAPE), **{name: value})
+    failures.show()
 
 
 def test_betas_of_another_count(kind: Case) -> None:

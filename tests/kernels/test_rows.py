@@ -47,25 +47,27 @@ def test_who_can_leave_out_rows() -> None:
 
 @each_of_rows
 @pytest.mark.parametrize(("distribution", "like"), [(moderate, np.ndarray), (wild, Flushing)], ids=["moderate", "wild"])
-def test_kernel_equals_reference(lazy: Case, dtype: type, isa: str, distribution: Any, like: type) -> None:
+def test_kernel_equals_reference(lazy: Case, dtype: type, distribution: Any, like: type) -> None:
     """Which leaves the rows alone that do not come, so the kernel does too."""
     kernel, reference = (getattr(layer, f"{lazy.rule}_rows") for layer in (fo.kernels, fo.reference))
     rng = np.random.default_rng(0)
     for shape, (index, n_threads) in product(SHAPES, [(np.int32, 1), (np.int64, 3)]):
         fo.set_num_threads(n_threads)
-        w = draw(rng, *shape, dtype=dtype)
-        got = [w, *lazy.new_state(w)]
-        wanted = [array.copy().view(like) for array in got]
+        start = draw(rng, *shape, dtype=dtype)
+        wanted = [array.view(like) for array in (start, *lazy.new_state(start))]
+        each = {isa: [np.array(array) for array in wanted] for isa in fo.available_isas()}
         for t in STEPS:
             rows = touched(rng, shape[0]).astype(index)
             g = draw(rng, *shape, dtype=dtype, distribution=distribution)
-            given = rows.copy(), g.copy()
-            with fo.use_isa(isa), np.errstate(all="ignore"):
-                kernel(got[0], *given, *got[1:], **lazy.hyper_at(t))
+            with np.errstate(all="ignore"):
                 reference(wanted[0], rows, g.view(like), *wanted[1:], **lazy.hyper_at(t))
-            assert_same_bits(given[1], g, "the gradient was written")
-            for a, b in zip(got, wanted, strict=True):
-                assert_same_bits(a, np.array(b), f"{shape} {n_threads} threads t={t}")
+            for isa, got in each.items():
+                given = rows.copy(), g.copy()
+                with fo.use_isa(isa):
+                    kernel(got[0], *given, *got[1:], **lazy.hyper_at(t))
+                assert_same_bits(given[1], g, "the gradient was written")
+                for a, b in zip(got, wanted, strict=True):
+                    assert_same_bits(a, np.array(b), f"{isa} {shape} {n_threads} threads t={t}")
 
 
 def test_by_hand() -> None:
@@ -98,21 +100,23 @@ def test_no_row_at_all(dtype: type) -> None:
 
 @pytest.mark.parametrize("row_wise", ROW_WISE, ids=str)
 @pytest.mark.parametrize("distribution", [moderate, wild])
-def test_row_wise_kernel_equals_reference(row_wise: Case, dtype: type, isa: str, distribution: Any) -> None:
+def test_row_wise_kernel_equals_reference(row_wise: Case, dtype: type, distribution: Any) -> None:
     like = Flushing if distribution is wild else np.ndarray
     rng = np.random.default_rng(1)
-    for shape, n_threads in product([*SHAPES, (PARALLEL + 3, 2), (3, PARALLEL - 5)], (1, 2, 3)):
-        fo.set_num_threads(n_threads)
-        w = draw(rng, *shape, dtype=dtype)
-        got = [w, *row_wise.new_state(w)]
-        wanted = [array.copy().view(like) for array in got]
+    for shape in [*SHAPES, (PARALLEL + 3, 2), (3, PARALLEL - 5)]:
+        start = draw(rng, *shape, dtype=dtype)
+        wanted = [array.view(like) for array in (start, *row_wise.new_state(start))]
+        each = {way: [np.array(array) for array in wanted] for way in product(fo.available_isas(), (1, 2, 3))}
         for t in STEPS:
             g = draw(rng, *shape, dtype=dtype, distribution=distribution)
-            with fo.use_isa(isa), np.errstate(all="ignore"):
-                row_wise.kernel(got[0], g, *got[1:], **row_wise.hyper_at(t))
+            with np.errstate(all="ignore"):
                 row_wise.reference(wanted[0], g.view(like), *wanted[1:], **row_wise.hyper_at(t))
-            for a, b in zip(got, wanted, strict=True):
-                assert_same_bits(a, np.array(b), f"{shape} {n_threads} threads t={t}")
+            for (isa, n_threads), got in each.items():
+                fo.set_num_threads(n_threads)
+                with fo.use_isa(isa):
+                    row_wise.kernel(got[0], g, *got[1:], **row_wise.hyper_at(t))
+                for a, b in zip(got, wanted, strict=True):
+                    assert_same_bits(a, np.array(b), f"{isa} {shape} {n_threads} threads t={t}")
 
 
 @pytest.mark.parametrize("row_wise", ROW_WISE, ids=str)

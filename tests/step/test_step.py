@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -30,37 +31,65 @@ def takes_l2(case: Case) -> bool:
     )
 
 
-def check(case: Case, options: Options, sizes: list[int], seed: int, l2: float = 0.0, **keywords: Any) -> None:
-    """Three updates of two groups, of which the second has other hyper-parameters, float32 and float64 in turns."""
+def check(
+    case: Case,
+    options: Options,
+    sizes: list[int],
+    seed: int,
+    l2: float = 0.0,
+    isas: Iterable[str] | None = None,
+    threads: Iterable[int | None] = (None,),
+) -> None:
+    """Three updates of two groups, of which the second has other hyper-parameters, float32 and float64 in turns.
+
+    Of an optimizer for each instruction set and number of threads; the reference is computed once.
+    """
     l2 = l2 if takes_l2(case) else 0.0
     dtypes = (np.float32, np.float64)
     params = [normal(seed + k, n, dtype=dtypes[k % 3 == 1]) for k, n in enumerate(sizes)]
     half = len(params) // 2
-    first = {"params": params[:half]} | ({"weight_decay": l2} if l2 else {})
-    second = {"params": {"deep": [params[half:]]}, "lr": 0.007}
     other = replace(case, keywords=case.keywords | {"lr": 0.007}, hyper=case.named | {"lr": 0.007})
     expected = Expected([(case, l2, params[:half]), (other, 0.0, params[half:])], options)
-    optimizer = case.make([first, second], **options.keywords, **keywords)
-    for t in range(3):
-        minibatches = []
-        for m in range(options.accumulate):
-            grads = gradients(optimizer.params, seed + 10 * t + m)
-            given_ = copied(grads)
-            optimizer.step(given_, grad_scale=options.grad_scale, zero_grads=options.zero_grads)
-            minibatches.append(arrays(grads))
-            for g, was in zip(arrays(given_), minibatches[-1], strict=True):
-                assert_same_bits(g, np.zeros_like(was) if options.zero_grads else was, "the gradient after the step")
-        norm = expected.step(minibatches)
-        assert optimizer.last_grad_norm == (None if options.clip_norm is None else norm)
-        names = [name for name, _ in fo._core.rule_states[case.rule]]
-        for k, (_, _, w, state) in enumerate(expected.tensors):
-            assert_same_bits(arrays(optimizer.params)[k], w, f"w of {k} at t={t + 1}")
-            for name, s in zip(names, state, strict=True):
-                assert_same_bits(arrays(optimizer.state[name])[k], s, f"{name} of {k} at t={t + 1}")
-            if options.ema is not None:
-                assert_same_bits(arrays(optimizer.ema_params)[k], expected.ema[k], f"ema of {k} at t={t + 1}")
-        if options.accumulate > 1:
-            assert not any(s.any() for s in arrays(optimizer.state["grad_sum"]))
+
+    def make(num_threads: int | None) -> fo.Optimizer:
+        first = {"params": copied(params[:half])} | ({"weight_decay": l2} if l2 else {})
+        second = {"params": {"deep": [copied(params[half:])]}, "lr": 0.007}
+        return case.make([first, second], **options.keywords, num_threads=num_threads)
+
+    optimizers = [(isa, n, make(n)) for isa in isas or [fo.isa()] for n in threads]
+    for t in range(1, 4):
+        nests = [gradients(optimizers[0][-1].params, seed + 10 * (t - 1) + m) for m in range(options.accumulate)]
+        norm = expected.step([arrays(grads) for grads in nests])
+        for isa, n, optimizer in optimizers:
+            what = f"at t={t}, {isa}, {n} threads"
+            with fo.use_isa(isa):
+                for grads in nests:
+                    step(optimizer, grads, options, what)
+            assert optimizer.last_grad_norm == (None if options.clip_norm is None else norm), what
+            compare(optimizer, expected, what)
+
+
+def step(optimizer: fo.Optimizer, grads: Any, options: Options, what: str) -> None:
+    """And the gradient after it."""
+    given_ = copied(grads)
+    optimizer.step(given_, grad_scale=options.grad_scale, zero_grads=options.zero_grads)
+    for g, was in zip(arrays(given_), arrays(grads), strict=True):
+        assert_same_bits(g, np.zeros_like(was) if options.zero_grads else was, f"the gradient {what}")
+
+
+def compare(optimizer: fo.Optimizer, expected: Expected, what: str) -> None:
+    """Weights, states, and averages."""
+    states = [(name, arrays(optimizer.state[name])) for name, _ in fo._core.rule_states[optimizer.rule]]
+    weights = arrays(optimizer.params)
+    averages = None if expected.options.ema is None else arrays(optimizer.ema_params)
+    for k, (_, _, w, state) in enumerate(expected.tensors):
+        assert_same_bits(weights[k], w, f"w of {k} {what}")
+        for (name, got), want in zip(states, state, strict=True):
+            assert_same_bits(got[k], want, f"{name} of {k} {what}")
+        if averages is not None:
+            assert_same_bits(averages[k], expected.ema[k], f"ema of {k} {what}")
+    if expected.options.accumulate > 1:
+        assert not any(s.any() for s in arrays(optimizer.state["grad_sum"])), what
 
 
 @pytest.mark.parametrize("options", EACH_ALONE_AND_ALL)
@@ -69,17 +98,16 @@ def test_options(kind: Case, options: str) -> None:
         check(kind, EACH_ALONE_AND_ALL[options], [5, 2049, 3, 0, 4097, 33], seed=1, l2=l2)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("options", ["clip_norm", "accumulate", "zero_grads", "all"])
-def test_every_instruction_set_and_number_of_threads(kind: Case, isa: str, threads: int, options: str) -> None:
+def test_every_instruction_set_and_number_of_threads(kind: Case, options: str) -> None:
     sizes = [*BORDERS, PARALLEL // 2 - 1, PARALLEL // 2 + 77]
-    with fo.use_isa(isa):
-        check(kind, EACH_ALONE_AND_ALL[options], sizes, seed=2, l2=0.1, num_threads=threads)
+    ways: dict[str, Any] = {"isas": fo.available_isas(), "threads": (1, 2, 3)}
+    check(kind, EACH_ALONE_AND_ALL[options], sizes, seed=2, l2=0.1, **ways)
 
 
 @pytest.mark.parametrize("n", [PARALLEL - 1, PARALLEL, PARALLEL + 1])
 def test_on_both_sides_of_the_parallel_threshold(kind: Case, n: int) -> None:
-    check(kind, EACH_ALONE_AND_ALL["all"], [100, n - 100], seed=3, l2=0.1, num_threads=2)
+    check(kind, EACH_ALONE_AND_ALL["all"], [100, n - 100], seed=3, l2=0.1, threads=[2])
 
 
 positive = st.floats(1e-3, 1e3)
@@ -104,8 +132,7 @@ positive = st.floats(1e-3, 1e3)
     seed=st.integers(0, 1000),
 )
 def test_any_combination(kind: Case, options: Options, sizes: list[int], l2: float, isa: str, seed: int) -> None:
-    with fo.use_isa(isa):
-        check(kind, options, sizes, seed, l2)
+    check(kind, options, sizes, seed, l2, isas=[isa])
 
 
 def test_signs_of_zero(kind: Case, isa: str) -> None:
