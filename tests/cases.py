@@ -39,7 +39,6 @@ class Case:
     digest: dict[str, Any] | None = None  # the keywords of digests.py for this rule, if they are not none at all
     discontinuous: bool = False  # a step by a sign alone: as long for the smallest number as for any, but none for zero
     least_eps: float | None = 1e-8  # by which it divides; None: the distance from 1 to the next number
-    rates: list[dict[str, float]] | None = None  # "lr", and what goes with it, that the test of convergence tries
 
     @cached_property
     def rule(self) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from problems import PROBLEMS, RATES, undecayed
+from problems import PROBLEMS, undecayed
 
 from ..cases import Case
 
@@ -15,12 +15,10 @@ GOALS = {"parabola": 1e-4, "ravine": 1e-2, "saddle": 1e-3}
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_converges(case: Case, name: str) -> None:
     """With one of a few learning rates."""
-    problem, losses = PROBLEMS[name], []
+    problem, losses = PROBLEMS[name], {}
     assert problem.value_and_gradient(np.array(problem.start))[0] > 0.5
-    for rate in case.rates or [{"lr": lr} for lr in RATES]:
-        keywords = case.keywords | undecayed(case.optimizer) | rate
-        loss = problem.loss(partial(case.optimizer, **keywords), rate["lr"])
+    for lr, loss in problem.losses(partial(case.optimizer, **(case.keywords | undecayed(case.optimizer)))):
         if loss < GOALS[name]:
             return
-        losses.append((rate, loss))
+        losses[lr] = loss
     pytest.fail(f"the losses at the end are {losses}")
