@@ -1,20 +1,20 @@
 """The whole training step against its peers. First every competitor is checked for doing the same update, then all are
 timed in turns. Each number of threads is a process of its own, for some peers fix theirs when they start."""
 
-import json
 import os
+import pickle
 import resource
 import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
+from math import prod, sqrt
 from pathlib import Path
 from timeit import Timer
 
-from fusedoptim import _core
+from fusedoptim import _core, reference
 from fusedoptim.arena import allocate
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
@@ -25,71 +25,73 @@ with extra("bench"):
 
     import results
     from fusedoptim.cli.bench import report
+    from fusedoptim.cli.bench.blocks import BLOCK, fill, holds
     from fusedoptim.cli.bench.competitors import LIMIT, MismatchError
     from fusedoptim.cli.bench.timing import Spread, interleave, ratio
-    from peers import OURS, PEERS, Competitor, missing
-    from workloads import FACTORS, MODELS, NORM, VARIANTS, Variant, Workload, fill, holds
+    from models import MODELS, VARIANTS, shapes
+    from peers import LR, OURS, PEERS, Competitor, missing
 
 LARGE = 2**25  # parameters, from which the peers are made and timed one after another, each beside ours
 MOST_CALLS = 256  # in a sample after which gradients are zero: more would let the averages decay into subnormals
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What one competitor took for one step."""
-
-    workload: str
-    parameters: int
-    tensors: int
-    variant: str
-    threads: int
-    competitor: str
-    milliseconds: Spread
-    gb_per_second: float  # as if in one pass
-    times: dict[str, Spread]  # as long as ours
+FACTORS = (1.0, 0.25, 3.0)  # of the gradients in the steps of a check: Adam would not notice a constant factor
+NORM = 2.0  # of all gradients together, so that these steps are clipped, not clipped, clipped
 
 
 class Field:
-    """The arrays of a workload, and whoever steps on them."""
+    """The tensors of a model, whoever steps on them, and what each step has to come to."""
 
-    def __init__(self, work: Workload, variant: Variant) -> None:
-        self.work, self.variant = work, variant
-        self.weights, self.grads = work.empty(), work.empty()
+    def __init__(self, model: str, variant: str) -> None:
+        self.model, self.name, self.variant = model, variant, VARIANTS[variant]
+        sizes = [prod(shape) for shape in shapes(model)]
+        self.total = sum(sizes)
+        self.weights, self.grads = [[np.empty(shape, np.float32) for shape in shapes(model)] for _ in range(2)]
+        self.w, self.g = np.random.default_rng(0).standard_normal((2, BLOCK), np.float32)  # what each begins with
+        squares = np.concatenate([[0], np.cumsum(np.square(self.g, dtype=np.float64))])
+        self.g *= np.float32(NORM / sqrt(sum(n // BLOCK * squares[-1] + squares[n % BLOCK] for n in sizes)))
 
     def make(self, name: str) -> Competitor:
-        fill(self.weights, self.work.w)
-        fill(self.grads, self.work.g)
+        fill(self.w, *self.weights)
+        fill(self.g, *self.grads)
         return (OURS | PEERS)[name](self.weights, self.grads, self.variant)
 
     def check(self, name: str, competitor: Competitor) -> float:
         """Raises MismatchError unless it does the update of the reference; returns the relative error of its norm."""
         norm = competitor.norm() or NORM
-        fill(self.weights, self.work.w)
+        fill(self.w, *self.weights)
         for factor in FACTORS:
-            fill(self.grads, np.float32(factor) * self.work.g)
+            fill(np.float32(factor) * self.g, *self.grads)
             competitor.load(self.grads)
             competitor.step()
         weights, averages = competitor.result()
-        same = len(averages) == (len(weights) if self.variant.ema is not None else 0)
-        for arrays, block in zip((weights, averages), self.work.expected(self.variant, norm), strict=True):
-            same = same and all(holds(array, block) for array in arrays)
-        if self.variant.zero:
-            same = same and not any(g.any() for g in competitor.grads)
-        if not same:
-            raise MismatchError(f"{name} computes another step than the reference on {self.work.name}")
+        w, ema = self.expected(norm)
+        same = partial(np.allclose, rtol=1e-4, atol=1e-4)  # up to rounding, and that of a norm
+        right = len(averages) == (len(weights) if self.variant.ema is not None else 0)
+        right = right and holds(w, *weights, same=same) and holds(ema, *averages, same=same)
+        if not right or (self.variant.zero and any(g.any() for g in competitor.grads)):
+            raise MismatchError(f"{name} computes another step than the reference on {self.model}")
         return norm / NORM - 1 if self.variant.clip is not None else 0.0
+
+    def expected(self, norm: float) -> tuple[np.ndarray, np.ndarray]:
+        """The block of the weights, and of their average, after the steps of a check, clipped by such a norm."""
+        v, adam = self.variant, self.variant.pick(reference.adam, reference.adamw)
+        w, ema, *moments = self.w.copy(), self.w.copy(), *np.zeros((2, BLOCK), np.float32)
+        for t, factor in enumerate(FACTORS, start=1):
+            scale = 1.0 if v.clip is None else min(1.0, v.clip / (factor * norm))
+            adam(w, reference.gradient([factor * self.g], w, scale=scale), *moments, lr=LR, t=t)
+            if v.ema is not None:
+                reference.average(ema, w, decay=v.ema)
+        return w, ema
 
     def limit(self) -> Timer:
         """A loop with the loads and stores of a plain step, over one buffer in place of each kind of array."""
-        buffers = [allocate([((self.work.total,), np.dtype(np.float32))], slot)[0] for slot in range(4)]
-        for buffer in buffers:
-            fill([buffer], self.work.g)
+        buffers = [allocate([((self.total,), np.dtype(np.float32))], slot)[0] for slot in range(4)]
+        fill(self.g, *buffers)
         return Timer(partial(_core.traffic2, *buffers))
 
     def time(self, competitors: dict[str, Competitor], repetitions: int, limit: bool) -> dict[str, list[float]]:
         def reset(name: str) -> None:
             if (self.variant.zero or self.variant.clip is not None) and name in competitors:
-                fill(self.grads, self.work.g)
+                fill(self.g, *self.grads)
                 competitors[name].load(self.grads)
 
         timers = {name: Timer(competitor.step) for name, competitor in competitors.items()}
@@ -98,9 +100,8 @@ class Field:
         return interleave(timers, repetitions, reset, MOST_CALLS)
 
 
-def measure(work: Workload, variant: str, args: Namespace, say: Console) -> Iterator[Figure]:
+def measure(field: Field, args: Namespace, say: Console) -> Iterator[results.StepTime]:
     """Checks all competitors, then times them; with --check the second is left out."""
-    field = Field(work, VARIANTS[variant])
     ready: dict[str, Competitor] = {}
 
     def prepare(name: str) -> bool:
@@ -111,16 +112,16 @@ def measure(work: Workload, variant: str, args: Namespace, say: Console) -> Iter
             if name in OURS:
                 raise
             reason = str(exception).strip().partition("\n")[0]
-            say.print(f"{name}: left out on {work.name}, {type(exception).__name__}: {reason}", markup=False)
+            say.print(f"{name}: left out on {field.model}, {type(exception).__name__}: {reason}", markup=False)
             return False
         if abs(error) > 1e-4:
-            say.print(f"{name}: on {work.name}, the norm by which it clips is wrong by {error:.2%}", highlight=False)
+            say.print(f"{name}: on {field.model}, the norm by which it clips is wrong by {error:.2%}", highlight=False)
         ready[name] = competitor
         if args.check:
-            say.print(f"{work.name}, {variant}: {name} does the same update", highlight=False)
+            say.print(f"{field.model}, {field.name}: {name} does the same update", highlight=False)
         return True
 
-    large = work.total > LARGE
+    large = field.total > LARGE
     anchors = ["ours", "ours arena"] if large else list(OURS)
     others = [name for name in (*OURS, *args.peers) if name not in anchors]
     groups = [[], *([name] for name in others)] if large else [others]
@@ -130,21 +131,21 @@ def measure(work: Workload, variant: str, args: Namespace, say: Console) -> Iter
         present = [name for name in group if prepare(name)]
         if not args.check and (present or k == 0):
             seconds = field.time(ready, args.repetitions, limit=k == 0)
-            yield from figures(work, variant, args.threads[0], seconds, present if k else list(seconds))
+            yield from step_times(field, args.threads[0], seconds, present if k else list(seconds))
         if large:
             for name in present:
                 del ready[name]
 
 
-def figures(
-    work: Workload, variant: str, threads: int, seconds: dict[str, list[float]], names: list[str]
-) -> Iterator[Figure]:
+def step_times(
+    field: Field, threads: int, seconds: dict[str, list[float]], names: list[str]
+) -> Iterator[results.StepTime]:
+    of_what = field.model, field.total, len(field.weights), field.name, threads
     for name in names:
-        milliseconds = Spread.of([1e3 * s for s in seconds[name]])
-        moved = VARIANTS["step" if name == LIMIT else variant].bytes * work.total
+        milliseconds = Spread.of(seconds[name], 1e3)
+        moved = VARIANTS["step" if name == LIMIT else field.name].bytes * field.total
         times = {ours: ratio(seconds[name], seconds[ours]) for ours in OURS if ours in seconds and ours != name}
-        speed = moved / milliseconds.median / 1e6
-        yield Figure(work.name, work.total, len(work.shapes), variant, threads, name, milliseconds, speed, times)
+        yield results.StepTime(*of_what, name, milliseconds, moved / milliseconds.median / 1e6, times)
 
 
 def child(args: Namespace) -> int:
@@ -155,51 +156,46 @@ def child(args: Namespace) -> int:
         say.print(f"{peer}: {missing(peer)} is not installed", highlight=False)
         args.peers.remove(peer)
     machine = report.machine()  # its load is that before the measurement
-    for name in args.workloads:
-        work = Workload(name)
+    for model in args.models:
         for variant in args.variants:
             if not args.check:
-                say.print(f"{args.threads[0]} threads, {name}, {variant} ...", highlight=False)
+                say.print(f"{args.threads[0]} threads, {model}, {variant} ...", highlight=False)
             try:
-                found += map(asdict, measure(work, variant, args, say))
+                found += measure(Field(model, variant), args, say)
             except MismatchError as mismatch:
                 say.print(mismatch, highlight=False)
                 return 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    report.write_json(args.json, machine | {"peak_gib": round(peak, 2)}, found)
+    args.child.write_bytes(pickle.dumps((machine | {"peak_gib": round(peak, 2)}, found)))
     return 0
 
 
 def parent(args: Namespace, options: list[str]) -> int:
     available = sorted(os.sched_getaffinity(0))
-    machine, found = {}, []
+    machine: dict[str, object] = {}
+    found: list[results.StepTime] = []
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "part.json"
+        part = Path(folder) / "part"
         for threads in args.threads:
             cpus = available[:threads]
             done = subprocess.run(
-                [sys.executable, __file__, *options, "--threads", str(len(cpus)), "--json", str(part), "--child"],
+                [sys.executable, __file__, *options, "--threads", str(len(cpus)), "--child", str(part)],
                 check=False,
                 env=os.environ | environment(len(cpus)),
                 preexec_fn=partial(os.sched_setaffinity, 0, cpus),
             )
             if done.returncode != 0:
                 return done.returncode
-            one = json.loads(part.read_text())
-            machine = machine or one["machine"]
-            found += one["results"]
-    figures = [figure | {"milliseconds": Spread(**figure["milliseconds"])} for figure in found]
-    for figure in figures:
-        figure["times"] = {name: Spread(**spread) for name, spread in figure["times"].items()}
-    figures = [Figure(**figure) for figure in figures]
+            of_child, steps = pickle.loads(part.read_bytes())
+            machine = machine or of_child
+            found += steps
     console = Console()
-    console.width = max(console.width, 100)  # also where the output is a file
+    console.width = max(console.width, 120)  # also where the output is a file
     console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
-    console.print(*results.tables(figures))
-    if args.json:
-        report.write_json(args.json, machine, found)
-    if args.plot and figures:
-        results.draw(figures, args.plot)
+    console.print(*results.tables(found))
+    report.write_json(args.json, machine, found)
+    if args.plot and found:
+        results.draw(found, args.plot)
     return 0
 
 
@@ -213,7 +209,7 @@ def environment(threads: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": str(threads) for name in names} | {"XLA_FLAGS": flags.strip()} | quiet
 
 
-def workload(text: str) -> str:
+def model(text: str) -> str:
     power = text.removeprefix("2^")
     if text not in MODELS and not (power != text and power.isdecimal() and 4 <= int(power) <= 27):
         raise ArgumentTypeError(f"must be 2^4 ... 2^27, {', '.join(MODELS)}, got {text!r}")
@@ -224,25 +220,15 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     everything = ["2^4", "2^8", "2^12", "2^16", "2^20", "2^24", "2^26", *MODELS]
     cpus = len(os.sched_getaffinity(0))
-    parser.add_argument(
-        "--workloads", nargs="+", type=workload, default=everything, metavar="W", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all that are installed"
-    )
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all")
-    parser.add_argument(
-        "--threads",
-        nargs="+",
-        type=arguments.positive,
-        default=sorted({1, cpus}),
-        metavar="N",
-        help="default: 1 and all",
-    )
-    parser.add_argument("--repetitions", type=arguments.positive, default=15, metavar="N", help="default: %(default)s")
-    parser.add_argument("--check", action="store_true", help="only check that all do the same update")
-    parser.add_argument("--json", type=arguments.result, metavar="PATH", help="write all figures there")
-    parser.add_argument("--plot", type=arguments.picture, metavar="PATH", help="draw a picture there")
-    parser.add_argument("--child", action="store_true", help="used by the program itself")
+    add = parser.add_argument
+    add("--models", nargs="+", type=model, default=everything, metavar="M", help="default: %(default)s")
+    add("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all that are installed")
+    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all")
+    threads = sorted({1, cpus})
+    add("--threads", nargs="+", type=arguments.positive, default=threads, metavar="N", help="default: 1 and all")
+    add("--check", action="store_true", help="only check that all do the same update")
+    add("--plot", type=arguments.picture, metavar="PATH", help="draw a picture there")
+    add("--child", type=Path, metavar="PATH", help="used by the program itself")
+    arguments.measuring(parser, repetitions=15)
     args = parser.parse_args()
     raise SystemExit(child(args) if args.child else parent(args, sys.argv[1:]))

@@ -2,8 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,17 @@ import numpy as np
 import fusedoptim as fo
 from fusedoptim.cli.demo import mlp
 from fusedoptim.cli.demo.training import SIZES, digits, gradients, loss
-from problems import PROBLEMS, RATES, undecayed
+from problems import PROBLEMS, trial
 
 TABLE = Path(__file__).parents[1] / "docs" / "convergence.csv"
 EPOCHS = 10
 
 
-def digits_loss(make: Callable[..., fo.Optimizer], lr: float) -> float:
+def digits_loss(kind: type[fo.Optimizer], lr: float) -> float:
     """The training loss of the demo's network at the end of a run with this rate."""
     data, rng = digits(seed=0), np.random.default_rng(0)
     params = mlp.init(SIZES, rng)
-    optimizer = make(params, lr=lr)
+    optimizer = kind(params, lr=lr, **trial(kind).keywords)
     with np.errstate(over="ignore", invalid="ignore"):  # at too large a rate
         for _ in range(EPOCHS):
             for grads in gradients(params, data, rng):
@@ -37,14 +36,15 @@ def best(losses: Iterable[tuple[float, float]]) -> str:
     return f"{least:.1e} ({lr:g})"
 
 
-def row(optimizer: type[fo.Optimizer]) -> list[str]:
-    make = partial(optimizer, **undecayed(optimizer))
-    small = [best(PROBLEMS[name].losses(make)) for name in ("parabola", "ravine")]
-    return [optimizer.__name__, *small, best((lr, digits_loss(optimizer, lr)) for lr in RATES)]
+def line(kind: type[fo.Optimizer]) -> list[str]:
+    keywords = ", ".join(f"{name}={value:g}" for name, value in trial(kind).keywords.items())
+    small = [best(PROBLEMS[name].losses(kind)) for name in ("parabola", "ravine")]
+    digits = best((lr, digits_loss(kind, lr)) for lr in trial(kind).rates)
+    return [f"{kind.__name__}({keywords})" if keywords else kind.__name__, *small, digits]
 
 
 if __name__ == "__main__":
     with TABLE.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["optimizer", "parabola", "Rosenbrock", "digits"])
-        writer.writerows(map(row, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo._core.rule_states)))
+        writer.writerows(map(line, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo._core.rule_states)))

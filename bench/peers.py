@@ -15,10 +15,11 @@ import numpy as np
 import fusedoptim as fo
 from fusedoptim import reference
 from fusedoptim.cli.bench import inplace
+from fusedoptim.cli.bench.inplace import BETA1, BETA2, EPS
 from fusedoptim.reference import Array
-from workloads import LR, Variant
+from models import Variant
 
-BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+LR = 0.1  # so large that a wrong decay and a wrong average show after a few steps
 
 
 class Competitor:
@@ -52,15 +53,9 @@ class Competitor:
 
 class Ours(Competitor):
     def prepare(self) -> None:
-        v, options = self.variant, {}
-        if v.clip is not None:
-            options["clip_norm"] = v.clip
-        if v.ema is not None:
-            options["ema"] = v.ema
-        if v.decay is None:
-            self.opt: fo.Optimizer = fo.Adam(self.weights, LR, **options)
-        else:
-            self.opt = fo.AdamW(self.weights, LR, weight_decay=v.decay, **options)
+        v = self.variant
+        optimizer = v.pick(fo.Adam, fo.AdamW)
+        self.opt: fo.Optimizer = optimizer(self.weights, LR, clip_norm=v.clip, ema=v.ema)
         self.step = partial(self.opt.step, self.grads, zero_grads=v.zero)  # type: ignore[method-assign]
 
     def result(self) -> tuple[list[Array], list[Array]]:
@@ -81,8 +76,10 @@ class Arena(Ours):
 
 
 class _NumPy(Competitor):
+    rules: ClassVar[Any] = reference
+
     def prepare(self) -> None:
-        self.t = 0
+        self.t, self.adam = 0, self.variant.pick(self.rules.adam, self.rules.adamw)
         self.m, self.v = [[np.zeros_like(w) for w in self.weights] for _ in range(2)]
         self.ema = [w.copy() for w in self.weights if self.variant.ema is not None]
 
@@ -101,10 +98,7 @@ class Textbook(_NumPy):
             scale = self.clip_scale(sum(float(np.sum(g**2)) for g in grads))
             grads = [scale * g for g in grads]
         for w, g, m, v in zip(self.weights, grads, self.m, self.v, strict=True):
-            if variant.decay is None:
-                reference.adam(w, g, m, v, lr=LR, t=self.t)
-            else:
-                reference.adamw(w, g, m, v, lr=LR, weight_decay=variant.decay, t=self.t)
+            self.adam(w, g, m, v, lr=LR, t=self.t)
         if variant.ema is not None:
             for ema, w in zip(self.ema, self.weights, strict=True):
                 reference.average(ema, w, decay=variant.ema)
@@ -114,6 +108,8 @@ class Textbook(_NumPy):
 
 
 class InPlace(_NumPy):
+    rules = inplace
+
     def prepare(self) -> None:
         super().prepare()
         a, b = np.empty((2, max(w.size for w in self.weights)), np.float32)
@@ -127,10 +123,7 @@ class InPlace(_NumPy):
             a, b = self.scratch[k]
             if variant.clip is not None:
                 np.multiply(g, scale, out=g)
-            if variant.decay is None:
-                inplace.adam(w, g, m, v, a, b, lr=LR, t=self.t)
-            else:
-                inplace.adamw(w, g, m, v, a, b, lr=LR, weight_decay=variant.decay, t=self.t)
+            self.adam(w, g, m, v, a, b, lr=LR, t=self.t)
             if variant.ema is not None:
                 np.subtract(w, self.ema[k], out=a)
                 np.multiply(a, 1 - variant.ema, out=a)
@@ -219,13 +212,11 @@ class Torch(Competitor):
         self.params = [torch.from_numpy(w).clone().requires_grad_() for w in self.weights]
         for p, grad in zip(self.params, self.grads, strict=True):
             p.grad = torch.from_numpy(grad).clone()
-        self.weights, self.grads = [
-            [t.detach().numpy() for t in ts] for ts in (self.params, [p.grad for p in self.params])
-        ]
+        self.weights = [p.detach().numpy() for p in self.params]
+        self.grads = [p.grad.numpy() for p in self.params]
         self.ema = [p.detach().clone() for p in self.params if self.variant.ema is not None]
-        self.opt = self.optimizer()
         clip, ema, zero = self.variant.clip, self.variant.ema, self.variant.zero
-        opt, params, averages = self.opt, self.params, self.ema
+        opt, params, averages = self.optimizer(), self.params, self.ema
 
         def step() -> None:
             if clip is not None:
@@ -242,9 +233,7 @@ class Torch(Competitor):
     def optimizer(self) -> Any:
         from torch.optim import Adam, AdamW
 
-        if self.variant.decay is None:
-            return Adam(self.params, LR, **self.options)
-        return AdamW(self.params, LR, weight_decay=self.variant.decay, **self.options)
+        return self.variant.pick(Adam, AdamW)(self.params, LR, **self.options)
 
     def wrap(self, step: Callable[[], None]) -> Callable[[], None]:
         return step
@@ -276,8 +265,7 @@ class TorchCompiled(Torch):
         import torch
 
         torch._dynamo.reset()  # else the eighth of these is silently not compiled
-        compiled: Callable[[], None] = torch.compile(step)
-        return compiled
+        return torch.compile(step)
 
     def norm(self) -> float | None:
         return None
@@ -303,7 +291,7 @@ class Optax(Competitor):
         import optax
 
         v = self.variant
-        rule = optax.adam(LR) if v.decay is None else optax.adamw(LR, weight_decay=v.decay)
+        rule = v.pick(optax.adam, optax.adamw)(LR)
         chain = optax.chain(optax.clip_by_global_norm(v.clip), rule) if v.clip is not None else rule
 
         @partial(jax.jit, donate_argnums=(0, 1, 2))

@@ -1,7 +1,7 @@
 """Small problems with known minima, on which every optimizer has to prove itself."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
@@ -15,6 +15,22 @@ RATES = (1e-2, 1e-1, 1e-3, 1.0, 1e-4, 10.0, 3e-3)
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What an optimizer is tried with."""
+
+    keywords: dict[str, Any] = field(default_factory=dict)
+    rates: tuple[float, ...] = RATES
+
+
+# Where these are not the defaults: "Name": Trial({"keyword": 0.5}, rates=(1e-2, 1e-3)), or only one of the two.
+TRIALS: dict[str, Trial] = {}
+
+
+def trial(optimizer: type[fo.Optimizer]) -> Trial:
+    return TRIALS.get(optimizer.__name__, Trial())
+
+
+@dataclass(frozen=True)
 class Problem:
     """A function of two weights, whose minimum is 0."""
 
@@ -22,13 +38,17 @@ class Problem:
     start: tuple[float, float]
     steps: int
 
-    def losses(self, make: Callable[..., fo.Optimizer]) -> Iterator[tuple[float, float]]:
-        """Each rate, and the loss at the end of a run with it, in which it falls to zero along half a cosine wave."""
-        return ((lr, self.loss(make, lr)) for lr in RATES)
+    def losses(self, kind: type[fo.Optimizer], **keywords: Any) -> Iterator[tuple[float, float]]:
+        """Each rate of the optimizer's trial, and the loss at the end of a run with it."""
+        keywords = trial(kind).keywords | keywords
+        if "weight_decay" in signature(kind).parameters:
+            keywords["weight_decay"] = 0.0  # which would move the minimum
+        return ((lr, self.loss(kind, lr, keywords)) for lr in trial(kind).rates)
 
-    def loss(self, make: Callable[..., fo.Optimizer], lr: float) -> float:
+    def loss(self, kind: type[fo.Optimizer], lr: float, keywords: dict[str, Any]) -> float:
+        """At the end of a run, in which the rate falls to zero along half a cosine wave."""
         w = np.array(self.start)
-        optimizer = make(w, lr=fo.schedules.cosine(lr, self.steps))
+        optimizer = kind(w, **(keywords | {"lr": fo.schedules.cosine(lr, self.steps)}))
         for _ in range(self.steps):
             _, g = self.value_and_gradient(w)
             if not np.isfinite(g).all() or abs(w).max() > 1e6:
@@ -60,8 +80,3 @@ PROBLEMS = {
     "ravine": Problem(_ravine, (-1.2, 1.0), 20_000),
     "saddle": Problem(_saddle, (1.0, 1e-3), 2000),
 }
-
-
-def undecayed(optimizer: type[fo.Optimizer]) -> dict[str, Any]:
-    """The keyword that keeps weight decay from moving the minimum."""
-    return {"weight_decay": 0.0} if "weight_decay" in signature(optimizer).parameters else {}

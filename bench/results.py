@@ -1,26 +1,21 @@
 """The comparison as tables and as a picture."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import matplotlib
-from rich import box
+from matplotlib.axes import Axes
 from rich.table import Table
 
+from fusedoptim.cli.bench import report
 from fusedoptim.cli.bench.competitors import LIMIT
+from fusedoptim.cli.bench.picture import plt, save
+from fusedoptim.cli.bench.timing import Spread
+from models import VARIANTS
 from peers import OURS, PEERS
-from workloads import VARIANTS
 
-matplotlib.use("Agg")  # draws to files, also where there is no display
-
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
-if TYPE_CHECKING:
-    from compare import Figure
-
+HEADINGS = ["\ncompetitor", "\nms", "\nquartiles", "\nGB/s", "share of\nthe limit", *(f"x\n{ours}" for ours in OURS)]
 UNIT = "torch-fused"  # of the picture's bars
 COLORS = {
     "numpy-textbook": "#c8c8c8",
@@ -37,79 +32,77 @@ COLORS = {
 }
 
 
-def tables(figures: Sequence["Figure"]) -> Iterator[Table]:
-    """One for each workload, variant and number of threads."""
-    for (name, variant, threads), group in groupby(figures, lambda f: (f.workload, f.variant, f.threads)):
-        found = list(group)
-        title = f"{name}, {variant}: {found[0].parameters:,} parameters in {found[0].tensors}, {threads} threads"
-        table = Table(box=box.SIMPLE_HEAD, title=title, caption="x: how many times as long as ours")
-        table.add_column("\ncompetitor", no_wrap=True)
-        for heading in ("\nms", "\nquartiles", "\nGB/s", "share of\nthe limit", *(f"x\n{ours}" for ours in OURS)):
-            table.add_column(heading, justify="right", no_wrap=True)
-        limit = next(f.gb_per_second for f in found if f.competitor == LIMIT)
-        for f in found:
-            spread = f.milliseconds
-            quartiles = f"{spread.low:.3g} - {spread.high:.3g}"
-            share = "" if f.competitor == LIMIT else f"{f.gb_per_second / limit:.2f}"
-            times = [f"{f.times[ours].median:.3g}" if ours in f.times else "" for ours in OURS]
-            table.add_row(f.competitor, f"{spread.median:.3g}", quartiles, f"{f.gb_per_second:.3g}", share, *times)
-        yield table
+@dataclass(frozen=True)
+class StepTime:
+    """What one competitor took for one step."""
+
+    model: str
+    parameters: int
+    tensors: int
+    variant: str
+    threads: int
+    competitor: str
+    milliseconds: Spread
+    gb_per_second: float  # as if in one pass
+    times: dict[str, Spread]  # as long as ours
 
 
-def draw(figures: Sequence["Figure"], path: Path) -> None:
+def tables(steps: Sequence[StepTime]) -> Iterator[Table]:
+    """One for each model, variant and number of threads."""
+    for (model, variant, threads), group in groupby(steps, lambda s: (s.model, s.variant, s.threads)):
+        found, lines = list(group), []
+        limit = next(s.gb_per_second for s in found if s.competitor == LIMIT)
+        for s in found:
+            share = "" if s.competitor == LIMIT else f"{s.gb_per_second / limit:.2f}"
+            times = [f"{s.times[ours].median:.3g}" if ours in s.times else "" for ours in OURS]
+            ms = s.milliseconds
+            lines.append([s.competitor, f"{ms.median:.3g}", ms.quartiles, f"{s.gb_per_second:.3g}", share, *times])
+        title = f"{model}, {variant}: {found[0].parameters:,} parameters in {found[0].tensors}, {threads} threads"
+        yield report.table(HEADINGS, lines, title=title, caption="x: how many times as long as ours")
+
+
+def draw(steps: Sequence[StepTime], path: Path) -> None:
     """Bars for the variants, with all threads, and what is reached of the memory's speed over the size."""
-    most = max(f.threads for f in figures)
-    figures = [f for f in figures if f.threads == most]
-    variants = [variant for variant in VARIANTS if any(f.variant == variant for f in figures)]
+    most = max(s.threads for s in steps)
+    steps = [s for s in steps if s.threads == most]
+    variants = [variant for variant in VARIANTS if any(s.variant == variant for s in steps)]
     figure, grid = plt.subplots(
         len(variants) + 1, 1, figsize=(11, 2.7 * len(variants) + 3.2), squeeze=False, layout="constrained"
     )
     for axes, variant in zip(grid.flat, variants, strict=False):
-        _bars(axes, [f for f in figures if f.variant == variant])
+        _bars(axes, [s for s in steps if s.variant == variant])
         axes.set_title(f"{variant}: how many times as fast as {UNIT}, {most} threads", loc="left", fontsize=11)
-    _roofline(grid.flat[-1], [f for f in figures if f.variant == variants[0]])
-    for axes in grid.flat:
-        axes.grid(axis="y", color="0.92")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    _roofline(grid.flat[-1], [s for s in steps if s.variant == variants[0]])
+    save(figure, path, 5)
 
 
-def _bars(axes: Axes, figures: list["Figure"]) -> None:
-    names = list(dict.fromkeys(f.workload for f in figures))
-    speedup = {}
-    for name in names:
-        of_name = {f.competitor: f for f in figures if f.workload == name}
-        unit = of_name.get(UNIT, of_name["ours"])
-        for competitor, f in of_name.items():
-            speedup[name, competitor] = _over(unit, f)
+def _bars(axes: Axes, steps: list[StepTime]) -> None:
+    units = {s.model: s for name in ("ours", UNIT) for s in steps if s.competitor == name}
+    speedup = {(s.model, s.competitor): _over(units[s.model], s) for s in steps}
     width = 0.85 / len(COLORS)
     for k, (competitor, color) in enumerate(COLORS.items()):
-        at = [x for x, name in enumerate(names) if (name, competitor) in speedup]
-        values = [speedup[names[x], competitor] for x in at]
+        at = [x for x, model in enumerate(units) if (model, competitor) in speedup]
+        values = [speedup[model, competitor] for model in units if (model, competitor) in speedup]
         axes.bar([x + (k - len(COLORS) / 2 + 0.5) * width for x in at], values, width, color=color, label=competitor)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_yscale("log")
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(units)), units)
 
 
-def _over(unit: "Figure", f: "Figure") -> float:
-    """How many times as fast as the unit: for ours from the pairs of samples, else by way of ours."""
-    if f.competitor in unit.times:
-        return unit.times[f.competitor].median
-    return unit.milliseconds.median / f.milliseconds.median
+def _over(unit: StepTime, s: StepTime) -> float:
+    """How many times as fast as the unit: for ours from the pairs of samples, else from the medians."""
+    if s.competitor in unit.times:
+        return unit.times[s.competitor].median
+    return unit.milliseconds.median / s.milliseconds.median
 
 
-def _roofline(axes: Axes, figures: list["Figure"]) -> None:
+def _roofline(axes: Axes, steps: list[StepTime]) -> None:
     styles = {LIMIT: ("black", ":"), "ours": (COLORS["ours"], "-"), "ours arena": (COLORS["ours arena"], "-")}
     styles |= {peer: (COLORS[peer], "-") for peer in PEERS if not peer.startswith("numpy")}
     for competitor, (color, line) in styles.items():
-        points = sorted((f.parameters, f.gb_per_second) for f in figures if f.competitor == competitor)
+        points = sorted((s.parameters, s.gb_per_second) for s in steps if s.competitor == competitor)
         if points:
             axes.plot(*zip(*points, strict=True), line, color=color, label=competitor, marker=".", linewidth=1.5)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_title("GB/s over the parameters of the workload (dotted: this machine's limit)", loc="left", fontsize=11)
+    axes.set_title("GB/s over the parameters of the model (dotted: this machine's limit)", loc="left", fontsize=11)

@@ -12,8 +12,8 @@ for package in ("rich", "matplotlib"):
     pytest.importorskip(package, reason=f"{package} is not installed")
 
 import compare
+import models
 import peers
-import workloads
 
 BENCH = Path(compare.__file__).parent
 
@@ -35,7 +35,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_shapes(name: str, tensors: int, parameters: int) -> None:
-    shapes = workloads.shapes(name)
+    shapes = models.shapes(name)
     assert (len(shapes), sum(map(prod, shapes))) == (tensors, parameters)
 
 
@@ -45,9 +45,9 @@ def test_same_update(peer: str) -> None:
         pytest.skip(f"{package} is not installed")
     if peer in ("torch-compiled", "deepspeed"):
         pytest.skip("its compiler takes minutes: bench/compare.py --check")
-    done = run("--check", "--workloads", "mlp", "--threads", "1", "--peers", peer)
+    done = run("--check", "--models", "mlp", "--threads", "1", "--peers", peer)
     assert done.returncode == 0, done.stderr
-    for variant in workloads.VARIANTS:
+    for variant in models.VARIANTS:
         for name in (*peers.OURS, peer):
             assert f"mlp, {variant}: {name} does the same update" in done.stderr
 
@@ -64,9 +64,9 @@ def test_same_update(peer: str) -> None:
     ids=["unclipped", "undecayed", "not averaged", "another average", "not zeroed"],
 )
 def test_another_update_is_refused(variant: str, other: dict[str, float]) -> None:
-    field = compare.Field(workloads.Workload("mlp"), workloads.VARIANTS[variant])
+    field = compare.Field("mlp", variant)
     field.check("ours", field.make("ours"))
-    wrong = peers.Ours(field.weights, field.grads, workloads.Variant(bytes=28, **other))
+    wrong = peers.Ours(field.weights, field.grads, models.Variant(bytes=28, **other))
     with pytest.raises(compare.MismatchError, match="computes another step than the reference on mlp"):
         field.check("wrong", wrong)
 
@@ -74,7 +74,7 @@ def test_another_update_is_refused(variant: str, other: dict[str, float]) -> Non
 def test_compare(tmp_path: Path) -> None:
     figures, picture = tmp_path / "compare.json", tmp_path / "compare.png"
     done = run(
-        *("--workloads", "2^4", "mlp", "--peers", "numpy-inplace", "--variants", "step", "full", "--threads", "1"),
+        *("--models", "2^4", "mlp", "--peers", "numpy-inplace", "--variants", "step", "full", "--threads", "1"),
         *("--repetitions", "2", "--json", str(figures), "--plot", str(picture)),
     )
     assert done.returncode == 0, done.stderr
@@ -83,8 +83,8 @@ def test_compare(tmp_path: Path) -> None:
     found = json.loads(figures.read_text())
     assert found["machine"]["num_threads"] == 1
     names = [*peers.OURS, "numpy-inplace", "limit"]
-    assert [(f["workload"], f["variant"], f["competitor"]) for f in found["results"]] == [
-        (workload, variant, name) for workload in ("2^4", "mlp") for variant in ("step", "full") for name in names
+    assert [(f["model"], f["variant"], f["competitor"]) for f in found["results"]] == [
+        (model, variant, name) for model in ("2^4", "mlp") for variant in ("step", "full") for name in names
     ]
     for figure in found["results"]:
         assert figure["times"].keys() == peers.OURS.keys() - {figure["competitor"]}
@@ -97,7 +97,7 @@ def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -
             assert peers.missing(name) == "no_such_package"
 
 
-@pytest.mark.parametrize("args", ["--workloads 2^3", "--workloads bert", "--peers mxnet", "--threads 0", "--json /"])
+@pytest.mark.parametrize("args", ["--models 2^3", "--models bert", "--peers mxnet", "--threads 0", "--json /"])
 def test_bad_arguments(args: str) -> None:
     done = run(*args.split())
     assert done.returncode == 2

@@ -1,11 +1,9 @@
 """Every optimizer finds a minimum: of a parabola, along Rosenbrock's ravine, and past a saddle point."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
-from problems import PROBLEMS, undecayed
+from problems import PROBLEMS
 
 from ..cases import Case
 
@@ -17,7 +15,7 @@ def test_converges(case: Case, name: str) -> None:
     """With one of a few learning rates."""
     problem, losses = PROBLEMS[name], {}
     assert problem.value_and_gradient(np.array(problem.start))[0] > 0.5
-    for lr, loss in problem.losses(partial(case.optimizer, **(case.keywords | undecayed(case.optimizer)))):
+    for lr, loss in problem.losses(case.optimizer, **case.keywords):
         if loss < GOALS[name]:
             return
         losses[lr] = loss

@@ -18,6 +18,7 @@ def doctor(parser: ArgumentParser) -> None:
 
 # All but the rule whose step is mostly NumPy's matrix products.
 BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
+RULES = ["sgd", "momentum", "rmsprop", "adam"]
 
 
 def demo(parser: ArgumentParser) -> None:
@@ -32,22 +33,26 @@ def demo(parser: ArgumentParser) -> None:
 
 def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
-    rules = ["sgd", "momentum", "rmsprop", "adam"]
-    parser.add_argument("--rules", nargs="+", choices=BENCHED, default=rules, help="default: %(default)s")
+    parser.add_argument("--rules", nargs="+", choices=BENCHED, help=f"default: {' '.join(RULES)}")
+    parser.add_argument("--all", action="store_true", help="every size, and every rule unless --rules names some")
     parser.add_argument(
         "--min-exponent", type=exponent, default=SMALLEST, metavar="K", help="smallest array: 2^K; default: %(default)s"
     )
     parser.add_argument(
         "--max-exponent", type=exponent, default=26, metavar="K", help="largest array: 2^K; default: %(default)s"
     )
-    parser.add_argument(
-        "--repetitions", type=positive, default=7, metavar="N", help="samples of each median; default: %(default)s"
-    )
+    measuring(parser, repetitions=7)
     parser.add_argument("--threads", type=positive, metavar="N", help="default: all this process may use")
     parser.add_argument("--isa", choices=available_isas(), help="instruction set; default: the best")
-    parser.add_argument("--json", type=result, metavar="PATH", help="write all figures there")
     parser.add_argument("--table", type=result, metavar="PATH", help="write the largest size there, in Markdown")
     parser.add_argument("--plot", type=picture, metavar="PATH", help="draw a picture there")
+
+
+def measuring(parser: ArgumentParser, repetitions: int) -> None:
+    """What every program takes that measures, those of the folder ``bench/`` too."""
+    about = "samples of each median; default: %(default)s"
+    parser.add_argument("--repetitions", type=positive, default=repetitions, metavar="N", help=about)
+    parser.add_argument("--json", type=result, metavar="PATH", help="write all figures there")
 
 
 def positive(text: str) -> int:

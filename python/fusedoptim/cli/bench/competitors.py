@@ -1,7 +1,6 @@
 """Who is timed for a rule: our kernel, NumPy twice, and this machine's limit. All run over the same arrays."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,36 +8,33 @@ import numpy as np
 
 from fusedoptim import Optimizer, _core, kernels, reference
 from fusedoptim.cli.bench import inplace
+from fusedoptim.cli.bench.blocks import BLOCK, fill, holds
 from fusedoptim.reference import Array
 from fusedoptim.shapes import state_shape
 from fusedoptim.tensors import numbers_moved
 
 OURS, LIMIT, IN_PLACE, TEXTBOOK = "fusedoptim", "limit", "NumPy in place", "NumPy textbook"
-WINDOW = 4  # rows of a state that is a ring
+WINDOW = 4  # slots of a state that is a ring
 COLUMNS = 16  # of a weight whose rule keeps a number for each row
 WARM = 2  # steps before the one that is timed: a state of random numbers might be one that the rule never meets
 
-# Initial values: blocks of this many numbers, repeated. A prime, so that no stride of a kernel falls in step with it;
-# and the reference has to compute one block alone, whatever the size.
-BLOCK = 65521
+Step = Callable[[], None]
 
 
 class MismatchError(Exception):
     """A competitor that computes something else."""
 
 
-@dataclass
 class Workload:
-    """One tensor of n float32 parameters, and the state its rule keeps."""
+    """One step of a rule on one tensor of n float32 parameters, and on the state that the rule keeps."""
 
-    rule: str
-    n: int
-
-    def __post_init__(self) -> None:
-        self.kinds = ["weight", "weight", *(kind for _, kind in _core.rule_states[self.rule])]
-        self.reference = getattr(reference, self.rule)
-        self.blocks = self._warmed(self._empty(min(self.n, BLOCK)))
-        self.arrays = self._empty(self.n)
+    def __init__(self, rule: str, n: int) -> None:
+        self.rule, self.n = rule, n
+        self.kinds = ["weight", "weight", *(kind for _, kind in _core.rule_states[rule])]
+        self.hyper = {"t": WARM + 1} if "t" in _core.rule_hypers[rule] else {}
+        self.reference = getattr(reference, rule)
+        self.blocks = self._warmed(self._empty(min(n, BLOCK)))
+        self.arrays = self._empty(n)
         self.reset()
 
     def _empty(self, n: int) -> list[Array]:
@@ -58,41 +54,37 @@ class Workload:
         for t in range(1, WARM + 2):
             rng.standard_normal(out=g, dtype=np.float32)
             if t <= WARM:
-                self.reference(*arrays, **self._hyper(t))
+                self.reference(*arrays, **dict.fromkeys(self.hyper, t))
         return arrays
-
-    def _hyper(self, t: int = WARM + 1) -> dict[str, int]:
-        return {"t": t} if "t" in _core.rule_hypers[self.rule] else {}
 
     def reset(self) -> None:
         """Sets all arrays to plain numbers, which no number of calls has yet driven anywhere."""
-        for part, values in self._parts(self.blocks):
-            part[...] = values
+        for block, array in self._pairs(self.blocks):
+            fill(block, array)
 
-    def _parts(self, blocks: list[Array]) -> Iterator[tuple[Array, Array]]:
-        """All arrays part by part, each with what is there if the blocks are repeated."""
-        for kind, array, block in zip(self.kinds, self.arrays, blocks, strict=True):
-            yield from parts(array, block) if kind == "ring" else parts(array.reshape(-1), block.reshape(-1))
+    def _pairs(self, blocks: list[Array]) -> Iterator[tuple[Array, Array]]:
+        """Each block and the array that repeats it; of a ring, those of each slot."""
+        for kind, block, array in zip(self.kinds, blocks, self.arrays, strict=True):
+            yield from zip(block, array, strict=True) if kind == "ring" else [(block, array)]
 
     @property
     def bytes_moved(self) -> int:
         """Between a step and memory."""
         return 4 * self.n * numbers_moved(self.rule, WINDOW)
 
-    def competitors(self) -> dict[str, Callable[[], None]]:
+    def competitors(self) -> dict[str, Step]:
         """A step of each, by name."""
-        hyper = self._hyper()
-        steps: dict[str, Callable[[], None]] = {OURS: partial(getattr(kernels, self.rule), *self.arrays, **hyper)}
+        steps: dict[str, Step] = {OURS: partial(getattr(kernels, self.rule), *self.arrays, **self.hyper)}
         if _core.rule_passes[self.rule]:
             steps[LIMIT] = partial(_call_all, list(self.limit()))
         if hasattr(inplace, self.rule):
             scratch = [np.empty(self.n, np.float32) for _ in range(2)]
-            steps[IN_PLACE] = partial(getattr(inplace, self.rule), *self.arrays, *scratch, **hyper)
-        steps[TEXTBOOK] = partial(self.reference, *self.arrays, **hyper)
+            steps[IN_PLACE] = partial(getattr(inplace, self.rule), *self.arrays, *scratch, **self.hyper)
+        steps[TEXTBOOK] = partial(self.reference, *self.arrays, **self.hyper)
         return steps
 
-    def limit(self) -> Iterator[Callable[[], None]]:
-        """Loops that load and store what the passes of the rule do, with the least arithmetic."""
+    def limit(self) -> Iterator[Step]:
+        """Loops that load and store what the passes of the rule do, with the least arithmetic; for float32 alone."""
         if "ring" in self.kinds:
             w, g, ring = self.arrays
             yield partial(_core.traffic_ring, w, g, *ring[WARM + 1 :], *ring[: WARM + 1])  # the newest comes last
@@ -107,31 +99,23 @@ class Workload:
             for name in read_only:
                 yield partial(_core.traffic_read, array["g" if name == "w" else "w"], array[name])
 
-    def check(self, competitors: dict[str, Callable[[], None]]) -> None:
+    def check(self, competitors: dict[str, Step]) -> None:
         """Raises MismatchError unless one step of each changes the arrays as the reference does."""
         measured = self.rule in _core.measured_rules  # whose steps depend on all of the tensor
         self.reset()
         expected = [array.copy() for array in (self.arrays if measured else self.blocks)]
-        self.reference(*expected, **self._hyper())
+        self.reference(*expected, **self.hyper)
         for name, step in competitors.items():
             if name == LIMIT:
                 continue
             self.reset()
             step()
             same = _equal_bits if name == OURS else partial(np.allclose, rtol=1e-5, atol=1e-6)
-            if not all(same(part, wanted) for part, wanted in self._parts(expected)):
+            if not all(holds(block, array, same=same) for block, array in self._pairs(expected)):
                 raise MismatchError(f"{name} computes another {self.rule} than the reference at n = {self.n}")
 
 
-def parts(array: Array, block: Array) -> Iterator[tuple[Array, Array]]:
-    """An array part by part along its last axis, each with what is there if the block is repeated."""
-    size = block.shape[-1]
-    for start in range(0, array.shape[-1], size):
-        part = array[..., start : start + size]
-        yield part, block[..., : part.shape[-1]]
-
-
-def _call_all(steps: list[Callable[[], None]]) -> None:
+def _call_all(steps: list[Step]) -> None:
     for step in steps:
         step()
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from fusedoptim.reference import Array
 
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+
 
 def sgd(w: Array, g: Array, a: Array, b: Array, *, lr: float = 1e-2) -> None:
     np.multiply(g, lr, out=a)
@@ -26,40 +28,25 @@ def momentum(w: Array, g: Array, m: Array, a: Array, b: Array, *, lr: float = 1e
     np.subtract(w, a, out=w)
 
 
-def rmsprop(
-    w: Array, g: Array, v: Array, a: Array, b: Array, *, lr: float = 1e-2, beta: float = 0.99, eps: float = 1e-8
-) -> None:
+def rmsprop(w: Array, g: Array, v: Array, a: Array, b: Array, *, lr: float = 1e-2, beta: float = 0.99) -> None:
     np.multiply(g, g, out=b)
     _average(v, b, beta, a)
     np.sqrt(v, out=a)
-    np.add(a, eps, out=a)
+    np.add(a, EPS, out=a)
     np.divide(g, a, out=a)
     np.multiply(a, lr, out=a)
     np.subtract(w, a, out=w)
 
 
-def adam(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    a: Array,
-    b: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: int = 1,
-) -> None:
-    _average(m, g, beta1, a)
+def adam(w: Array, g: Array, m: Array, v: Array, a: Array, b: Array, *, lr: float = 1e-3, t: int = 1) -> None:
+    _average(m, g, BETA1, a)
     np.multiply(g, g, out=b)
-    _average(v, b, beta2, a)
-    root = (1 - beta2**t) ** 0.5  # of both sides of the division, which spares the correction of v
+    _average(v, b, BETA2, a)
+    root = (1 - BETA2**t) ** 0.5  # of both sides of the division, which spares the correction of v
     np.sqrt(v, out=a)
-    np.add(a, eps * root, out=a)
+    np.add(a, EPS * root, out=a)
     np.divide(m, a, out=a)
-    np.multiply(a, lr * root / (1 - beta1**t), out=a)
+    np.multiply(a, lr * root / (1 - BETA1**t), out=a)
     np.subtract(w, a, out=w)
 
 

@@ -28,6 +28,6 @@ def measure(work: Workload, repetitions: int) -> Rung:
     work.check(competitors)
     timers = {name: Timer(step) for name, step in competitors.items()}
     seconds = interleave(timers, repetitions, lambda name: work.reset())
-    per_param = {name: Spread.of([s / work.n * 1e9 for s in samples]) for name, samples in seconds.items()}
+    per_param = {name: Spread.of(samples, 1e9 / work.n) for name, samples in seconds.items()}
     speedup = {name: ratio(samples, seconds[OURS]) for name, samples in seconds.items() if name != OURS}
     return Rung(work.rule, work.n, per_param, speedup, work.bytes_moved / work.n / per_param[OURS].median)

@@ -11,6 +11,7 @@ matplotlib.use("Agg")  # draws to files, also where there is no display
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from fusedoptim.cli.arguments import SMALLEST
 from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK
@@ -22,15 +23,10 @@ STYLES = {TEXTBOOK: ("#9a9a9a", "-"), IN_PLACE: ("#4f8fd0", "-"), OURS: ("#b3262
 def draw(rungs: Sequence[Rung], path: Path) -> None:
     rules = {rule: list(group) for rule, group in groupby(rungs, lambda rung: rung.rule)}
     columns = min(3 if len(rules) > 4 else 2, len(rules))
-    rows = ceil(len(rules) / columns)
+    lines = ceil(len(rules) / columns)
+    size = 4.2 * columns, 3.3 * lines + 0.4
     figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(4.2 * columns, 3.3 * rows + 0.4),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
+        lines, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     for axes in grid.flat[len(rules) :]:
         axes.remove()
@@ -38,8 +34,17 @@ def draw(rungs: Sequence[Rung], path: Path) -> None:
         _panel(axes, rule, group)
     figure.supxlabel("parameters", fontsize=10)
     figure.supylabel("ns a parameter", fontsize=10)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    save(figure, path, len(STYLES))
+
+
+def save(figure: Figure, path: Path, legend_columns: int) -> None:
+    """Gives all panels a grid, and the figure the legend of the first."""
+    for axes in figure.axes:
+        axes.grid(axis="y", color="0.92")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=legend_columns, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -54,5 +59,3 @@ def _panel(axes: Axes, rule: str, rungs: list[Rung]) -> None:
     axes.set_xticks([2**k for k in range(SMALLEST, rungs[-1].n.bit_length(), 4)])
     axes.set_yscale("log")
     axes.set_title(rule, loc="left", fontsize=11)
-    axes.grid(axis="y", color="0.92")
-    axes.spines[["top", "right"]].set_visible(False)

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,26 @@ from fusedoptim.tensors import numbers_moved
 HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
 
 
-def table(rule: str, rungs: Iterable[Rung]) -> Table:
+def table(headings: Sequence[str], lines: Iterable[Sequence[str]], **options: Any) -> Table:
+    """The first column says what is measured, the others are figures."""
+    table = Table(box=box.SIMPLE_HEAD, **options)
+    for heading in headings:
+        table.add_column(heading, justify="right" if table.columns else "left", no_wrap=bool(table.columns))
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def ladder_table(rule: str, rungs: Iterable[Rung]) -> Table:
     """The rungs of one rule."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"{rule}, float32", caption="times: how much faster than NumPy")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
+    lines = []
     for rung in rungs:
         ours = rung.ns_per_param[OURS]
-        faster = [f"{rung.speedup[name].median:.1f}" if name in rung.speedup else "" for name in (IN_PLACE, TEXTBOOK)]
-        share = f"{rung.speedup[LIMIT].median:.2f}" if LIMIT in rung.speedup else ""
-        quartiles = f"{ours.low:.3g} - {ours.high:.3g}"
-        power = f"2^{rung.n.bit_length() - 1}"
-        table.add_row(power, f"{ours.median:.3g}", quartiles, f"{rung.gb_per_second:.3g}", share, *faster)
-    return table
+        figures = [f"{ours.median:.3g}", ours.quartiles, f"{rung.gb_per_second:.3g}"]
+        for name, digits in ((LIMIT, 2), (IN_PLACE, 1), (TEXTBOOK, 1)):
+            figures.append(f"{rung.speedup[name].median:.{digits}f}" if name in rung.speedup else "")
+        lines.append([f"2^{rung.n.bit_length() - 1}", *figures])
+    return table(HEADINGS, lines, title=f"{rule}, float32", caption="times: how much faster than NumPy")
 
 
 def markdown(rungs: Sequence[Rung]) -> str:
@@ -50,8 +58,11 @@ def markdown(rungs: Sequence[Rung]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_json(path: Path, machine: dict[str, Any], results: Any) -> None:
-    path.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+def write_json(path: Path | None, machine: dict[str, Any], results: Iterable[Any]) -> None:
+    """Writes dataclasses, where a path was given."""
+    if path:
+        text = json.dumps({"machine": machine, "results": [asdict(result) for result in results]}, indent=1)
+        path.write_text(text + "\n")
 
 
 def machine() -> dict[str, Any]:

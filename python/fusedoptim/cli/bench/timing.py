@@ -21,9 +21,13 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: list[float]) -> "Spread":
-        low, median, high = np.percentile(values, [25, 50, 75]).tolist()
+    def of(cls, values: list[float], scale: float = 1.0) -> "Spread":
+        low, median, high = (scale * np.percentile(values, [25, 50, 75])).tolist()
         return cls(median, low, high)
+
+    @property
+    def quartiles(self) -> str:
+        return f"{self.low:.3g} ... {self.high:.3g}"
 
 
 def interleave(
