@@ -54,9 +54,9 @@ class Guarded:
         self.before, self.after = self.memory[: self.first].tobytes(), self.memory[self.first + self.n :].tobytes()
         return self.array
 
-    def check(self, wanted: np.ndarray, what: str) -> None:
+    def check(self, wanted: np.ndarray, its_bytes: bytes, what: str) -> None:
         """The array is as wanted, and all around it as before; in one look at the bytes where no NaN has another payload."""
-        if self.memory.tobytes() != b"".join((self.before, wanted.tobytes(), self.after)):
+        if self.memory.tobytes() != b"".join((self.before, its_bytes, self.after)):
             assert_same_bits(self.array, wanted, what)
             around = (self.memory[: self.first].tobytes(), self.memory[self.first + self.n :].tobytes())
             assert around == (self.before, self.after), f"{what}: written outside an array"
@@ -71,6 +71,7 @@ def test_kernel_equals_reference(case: Case, dtype: type, distribution: Callable
     hypers = [case.hyper_at(t) for t in STEPS]
     for n in SIZES if case in KINDS else FEW_SIZES:
         start, steps = expected(case, dtype, n, distribution, like)
+        after = [[(array, array.tobytes()) for array in (wanted[0], g, *wanted[1:])] for g, wanted in steps]
         guarded = [Guarded(shape, dtype) for shape in ((n,), (n,), *case.state_shapes((n,)))]
         for isa, offset, n_threads in product(fo.available_isas(), OFFSETS, threads(n)):
             fo.set_num_threads(n_threads)
@@ -78,12 +79,11 @@ def test_kernel_equals_reference(case: Case, dtype: type, distribution: Callable
             for array, first in zip((w, *state), start, strict=True):
                 array[...] = first
             with fo.use_isa(isa):
-                for hyper, (gradient, wanted) in zip(hypers, steps, strict=True):
+                for t, hyper, (gradient, _), wanted in zip(STEPS, hypers, steps, after, strict=True):
                     g[...] = gradient
                     case.kernel(w, g, *state, **hyper)
-                    what = f"{isa} n={n} offset={offset} threads={n_threads} {hyper}"
-                    for k, (memory, want) in enumerate(zip(guarded, (wanted[0], gradient, *wanted[1:]), strict=True)):
-                        memory.check(want, f"array {k} {what}")
+                    for k, (memory, want) in enumerate(zip(guarded, wanted, strict=True)):
+                        memory.check(*want, f"array {k}: {isa} n={n} offset={offset} threads={n_threads} t={t}")
 
 
 def test_wild_gradients_are_what_they_claim() -> None:
