@@ -32,6 +32,7 @@ def interrupt_after() -> Iterator[Callable[[float], object]]:
     """Another process sends a SIGINT, so many seconds after this returns or a little sooner or later."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     gc.disable()  # within a callback of the collector, which hypothesis has, an interrupt would be lost
+    gc.freeze()  # so that collecting what is new takes no time
     with subprocess.Popen([sys.executable, "-c", SENDER], stdin=subprocess.PIPE) as sender:
         assert sender.stdin
         pipe, latency = sender.stdin.fileno(), 0.0
