@@ -110,7 +110,10 @@ def instructions(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps."""
     session.install(".[test]")
-    files = [f"tests/test_{name}.py" for name in ("processes", "fuzz", "machine", "checkpoint")]
+    files = [
+        f"tests/{name}.py"
+        for name in ("faults/test_processes", "faults/test_fuzz", "step/test_machine", "saved/test_checkpoint")
+    ]
     session.run("pytest", *(session.posargs or files), env={"FUSEDOPTIM_NIGHTLY": "1"})
 
 
@@ -213,7 +216,7 @@ def old_cpu(session: nox.Session) -> None:
     python = ("qemu-x86_64", "-cpu", "Nehalem", str(Path(session.bin).resolve() / "python"))
     session.run(*python, "-c", "import fusedoptim as fo; assert fo.available_isas() == ('baseline',)", external=True)
     few = "nan_stays_nan or mode_is_restored or (equals_reference and moderate and defaults and float32)"
-    kernels = ("tests/test_bits.py", "-k", few)
+    kernels = ("tests/kernels/test_bits.py", "-k", few)
     session.run(*python, "-m", "pytest", "-q", *kernels, external=True)
 
 
@@ -283,12 +286,15 @@ def asan(session: nox.Session) -> None:
         "OMP_WAIT_POLICY": "passive",  # threads that wait for slow ones do not take their CPUs
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    # Under it address space is reserved by the terabyte, and cannot be limited; the other compiles kernels.cpp by itself.
-    left_out = ["--ignore=tests/test_out_of_memory.py", "--ignore=tests/test_symbols.py"]
+    # Under it address space is reserved by the terabyte, and cannot be limited; and its build has weak symbols of its own.
+    left_out = ["--ignore=tests/faults/test_out_of_memory.py", "--ignore=tests/meta/test_symbols.py"]
     session.run("pytest", *left_out, *session.posargs, env=env)
 
 
-THREADED = ["tests/test_concurrency.py", "tests/test_threads.py", "tests/test_step.py", "tests/test_matrices.py"]
+THREADED = [
+    *("tests/faults/test_concurrency.py", "tests/faults/test_threads.py"),
+    *("tests/kernels/test_matrices.py", "tests/step/test_step.py"),
+]
 
 
 @nox.session(default=False)

@@ -51,9 +51,9 @@ class Problem:
         optimizer = kind(w, **(keywords | {"lr": fo.schedules.cosine(lr, self.steps)}))
         for _ in range(self.steps):
             _, g = self.value_and_gradient(w)
-            if not np.isfinite(g).all() or abs(w).max() > 1e6:
-                return float("inf")
             optimizer.step(g)
+            if not all(abs(x) <= 1e6 for x in w.tolist()):
+                return float("inf")
         return self.value_and_gradient(w)[0]
 
 
@@ -64,7 +64,7 @@ def _parabola(w: np.ndarray) -> tuple[float, np.ndarray]:
 
 def _ravine(w: np.ndarray) -> tuple[float, np.ndarray]:
     """Rosenbrock's: along the curve y = x² to (1, 1)."""
-    x, y = w
+    x, y = w.tolist()  # whose arithmetic is ten times as fast as that of NumPy's scalars
     value = (1 - x) ** 2 + 100 * (y - x**2) ** 2
     return value, np.array([-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)])
 

@@ -36,6 +36,9 @@ class Case:
     rows: int = 1  # of those state arrays that are rings
     stand_in: type[fo.Optimizer] | None = None  # made in its place
     like: list[Elsewhere] = field(default_factory=list)  # what computes the same
+    digest: dict[str, Any] | None = None  # the keywords of digests.py for this rule, if they are not none at all
+    discontinuous: bool = False  # a step by a sign alone: as long for the smallest number as for any, but none for zero
+    least_eps: float | None = 1e-8  # by which it divides; None: the distance from 1 to the next number
 
     @cached_property
     def rule(self) -> str:
@@ -74,10 +77,8 @@ class Case:
 
         What that takes away, less than the smallest normal number, is at most multiplied by 1 / eps.
         """
-        eps = 1e-8
-        if "eps" not in self.keywords:
-            eps = {"adafactor": float(np.finfo(dtype).eps), "adagrad": 1e-10}.get(self.rule, eps)
-        return float(10 / eps * np.finfo(dtype).tiny)
+        eps = np.finfo(dtype).eps if self.least_eps is None else self.least_eps
+        return float(10 / float(eps) * np.finfo(dtype).tiny)
 
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         return [fo.tensors.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
@@ -148,6 +149,7 @@ CASES = [
         fo.SGD,
         {"lr": 0.03, "momentum": 0.7, "dampening": 0.3},
         like=[like_torch("SGD", lr=0.03, momentum=0.7, dampening=0.3)],
+        digest={"momentum": 0.9, "dampening": 0.1},
     ),
     Case(
         fo.SGD,
@@ -157,6 +159,7 @@ CASES = [
             like_torch("SGD", lr=0.03, momentum=0.7, nesterov=True),
             like_optax("sgd", learning_rate=0.03, momentum=0.7, nesterov=True),
         ],
+        digest={"momentum": 0.9, "nesterov": True},
     ),
     Case(fo.WindowSGD, rows=10),
     Case(fo.WindowSGD, {"lr": 0.3, "window": 3}, {"lr": 0.3}, rows=3),
@@ -168,15 +171,17 @@ CASES = [
         {"lr": 0.03, "lambd": 0.01, "alpha": 0.9, "t0": 2.0},
         {"lr": 0.03, "lambd": 0.01},
         like=[like_torch("ASGD", lr=0.03, lambd=0.01, alpha=0.9, t0=2.0)],
+        digest={"t0": 10.0},
     ),
-    Case(fo.Rprop, like=[like_torch("Rprop")]),
+    Case(fo.Rprop, like=[like_torch("Rprop")], discontinuous=True),
     Case(
         fo.Rprop,
         {"lr": 0.03, "etas": (0.7, 1.1), "step_sizes": (1e-3, 0.05)},
         {"lr": 0.03, "eta_minus": 0.7, "eta_plus": 1.1, "step_min": 1e-3, "step_max": 0.05},
         like=[like_torch("Rprop", lr=0.03, etas=(0.7, 1.1), step_sizes=(1e-3, 0.05))],
+        discontinuous=True,
     ),
-    Case(fo.Adagrad, like=[like_torch("Adagrad")]),
+    Case(fo.Adagrad, like=[like_torch("Adagrad")], least_eps=1e-10),
     Case(
         fo.Adagrad,
         {"lr": 0.03, "lr_decay": 1e-3, "initial_accumulator_value": 0.5, "eps": 1e-4},
@@ -206,6 +211,7 @@ CASES = [
             like_torch("RMSprop", lr=0.03, alpha=0.7, eps=1e-4, centered=True),
             like_optax("rmsprop", learning_rate=0.03, decay=0.7, eps=1e-4, eps_in_sqrt=False, centered=True),
         ],
+        digest={"centered": True},
     ),
     Case(
         fo.RMSProp,
@@ -214,6 +220,7 @@ CASES = [
             like_torch("RMSprop", lr=0.003, alpha=0.7, eps=1e-4, momentum=0.8),
             like_optax("rmsprop", learning_rate=0.003, decay=0.7, eps=1e-4, eps_in_sqrt=False, momentum=0.8),
         ],
+        digest={"momentum": 0.9},
     ),
     Case(
         fo.RMSProp,
@@ -225,6 +232,7 @@ CASES = [
                 "rmsprop", learning_rate=0.003, decay=0.7, eps=1e-4, eps_in_sqrt=False, centered=True, momentum=0.8
             ),
         ],
+        digest={"centered": True, "momentum": 0.9},
     ),
     Case(fo.Adadelta, like=[like_torch("Adadelta"), like_optax("adadelta", learning_rate=1.0)]),
     Case(
@@ -247,6 +255,7 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "amsgrad": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4},
         like=[like_torch("Adam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, amsgrad=True)],
+        digest={"amsgrad": True, "eps_root": 1e-6},
     ),
     Case(
         fo.Adam,
@@ -269,6 +278,7 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "amsgrad": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
         like=[like_torch("AdamW", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, amsgrad=True)],
+        digest={"amsgrad": True},
     ),
     Case(fo.Adamax, like=[like_torch("Adamax"), like_optax("adamax", learning_rate=2e-3)]),
     Case(
@@ -297,6 +307,7 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "decoupled_weight_decay": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
         like=[like_torch("NAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, decoupled_weight_decay=True)],
+        digest={"weight_decay": 0.01, "decoupled_weight_decay": True},
     ),
     Case(fo.RAdam, like=[like_torch("RAdam")]),
     Case(
@@ -309,6 +320,7 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "decoupled_weight_decay": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
         like=[like_torch("RAdam", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3, decoupled_weight_decay=True)],
+        digest={"weight_decay": 0.01, "decoupled_weight_decay": True},
     ),
     Case(fo.LAMB, like=[like_optax("lamb", learning_rate=1e-3)]),
     Case(
@@ -321,19 +333,26 @@ CASES = [
     Case(
         fo.SignSGD,
         like=[like_optax("sign_sgd", learning_rate=1e-3), like_torch("SignSGD", "pytorch_optimizer", momentum=0.0)],
+        discontinuous=True,
     ),
     Case(
         fo.SignSGD,
         {"lr": 0.03, "weight_decay": 0.3},
         like=[like_torch("SignSGD", "pytorch_optimizer", lr=0.03, momentum=0.0, weight_decay=0.3)],
+        discontinuous=True,
     ),
-    Case(fo.Signum, like=[like_torch("SignSGD", "pytorch_optimizer")]),
+    Case(fo.Signum, like=[like_torch("SignSGD", "pytorch_optimizer")], discontinuous=True),
     Case(
         fo.Signum,
         {"lr": 0.03, "beta": 0.7, "weight_decay": 0.3},
         like=[like_torch("SignSGD", "pytorch_optimizer", lr=0.03, momentum=0.7, weight_decay=0.3)],
+        discontinuous=True,
     ),
-    Case(fo.Lion, like=[like_optax("lion", learning_rate=1e-4, weight_decay=0.0), like_torch("Lion", "lion_pytorch")]),
+    Case(
+        fo.Lion,
+        like=[like_optax("lion", learning_rate=1e-4, weight_decay=0.0), like_torch("Lion", "lion_pytorch")],
+        discontinuous=True,
+    ),
     Case(
         fo.Lion,
         {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3},
@@ -341,24 +360,31 @@ CASES = [
             like_optax("lion", learning_rate=0.03, b1=0.7, b2=0.95, weight_decay=0.3),
             like_torch("Lion", "lion_pytorch", lr=0.03, betas=(0.7, 0.95), weight_decay=0.3),
         ],
+        discontinuous=True,
     ),
     Case(
         fo.Lion,
         {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3, "cautious": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.3},
         like=[like_timm("Lion", "lion", caution=True, lr=0.03, betas=(0.7, 0.95), weight_decay=0.3)],
+        digest={"cautious": True},
+        discontinuous=True,
     ),
     Case(
         fo.Adam,
         {"cautious": True},
         {},
         like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=1e-3, weight_decay=0.0)],
+        digest={"cautious": True},
+        discontinuous=True,
     ),
     Case(
         fo.AdamW,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3, "cautious": True},
         {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3},
         like=[like_timm("AdamWLegacy", "adamw", caution=True, lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+        digest={"cautious": True},
+        discontinuous=True,
     ),
     Case(
         fo.Nesterov,
@@ -435,7 +461,7 @@ CASES = [
         {"lr": 0.3 * 0.5, "optimism": 0.2 / 0.5},
         like=[like_optax("optimistic_gradient_descent", learning_rate=0.3, alpha=0.5, beta=0.2)],
     ),
-    Case(fo.NoisySGD, stand_in=NoisySGD),
+    Case(fo.NoisySGD, stand_in=NoisySGD, digest={}),  # whose noise is no generator's
     Case(
         fo.NoisySGD,
         {"lr": 0.03, "eta": 0.5, "gamma": 0.9, "seed": 7},
@@ -448,13 +474,14 @@ CASES = [
         like=[like_optax("noisy_sgd", learning_rate=0.03, eta=0.0, key=0), like_torch("SGD", lr=0.03)],
         stand_in=NoisySGD,
     ),
-    Case(fo.Grams, like=[like_torch("Grams", "pytorch_optimizer")]),
+    Case(fo.Grams, like=[like_torch("Grams", "pytorch_optimizer")], discontinuous=True),
     Case(
         fo.Grams,
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "weight_decay": 0.3},
         like=[like_torch("Grams", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4, weight_decay=0.3)],
+        discontinuous=True,
     ),
-    Case(fo.Grams, {"lr": decay, "eps_root": 1e-6, "bias_correction": False}),
+    Case(fo.Grams, {"lr": decay, "eps_root": 1e-6, "bias_correction": False}, discontinuous=True),
     Case(
         fo.ADOPT,
         like=[
@@ -508,6 +535,7 @@ CASES = [
         {"betas": (0.7, 0.95, 0.99), "warmup": 50},
         {"beta1": 0.7, "beta2": 0.95, "alpha": lambda t: 5 * min(t / 50, 1), "beta3": warm(0.7, 0.99, 50)},
         like=[like_torch("AdEMAMix", "pytorch_optimizer", betas=(0.7, 0.95, 0.99), t_alpha_beta3=50)],
+        digest={"warmup": 50},
     ),
     Case(fo.ScheduleFreeSGD, like=[like_schedule_free("SGDScheduleFree")]),
     Case(
@@ -541,6 +569,7 @@ CASES = [
                 weight_lr_power=1.5,
             ),
         ],
+        digest={"r": 0.5, "weight_lr_power": 1.5, "warmup_steps": 10},
     ),
     Case(fo.LARS, like=[like_optax("lars", learning_rate=1e-2)]),
     Case(
@@ -565,6 +594,7 @@ CASES = [
                 eps=0.1,
             ),
         ],
+        digest={"nesterov": True},
     ),
     Case(
         fo.Fromage,
@@ -588,14 +618,14 @@ CASES = [
         like=[like_sm3(learning_rate=0.03, b1=0.7, eps=0.5)],
     ),
     Case(fo.SM3, {"lr": decay, "momentum": 0.0}),
-    Case(fo.Adafactor, like=[like_torch("Adafactor")]),
+    Case(fo.Adafactor, like=[like_torch("Adafactor")], least_eps=None),
     Case(
         fo.Adafactor,
         {"lr": 0.3, "beta2_decay": -0.6, "eps": (0.01, 6.0), "d": 1.1, "weight_decay": 0.3},
         {"lr": 0.3, "beta2_decay": -0.6, "eps1": 0.01, "eps2": 6.0, "d": 1.1, "weight_decay": 0.3},
         like=[like_torch("Adafactor", lr=0.3, beta2_decay=-0.6, eps=(0.01, 6.0), d=1.1, weight_decay=0.3)],
     ),
-    Case(fo.Adafactor, {"lr": decay, "d": 0.5}),
+    Case(fo.Adafactor, {"lr": decay, "d": 0.5}, least_eps=None),
     Case(fo.RowWiseAdagrad, like=[like_rowwise_adagrad(lr=1e-2)]),
     Case(fo.RowWiseAdagrad, {"lr": 0.3, "eps": 1e-2}, like=[like_rowwise_adagrad(lr=0.3, eps=1e-2)]),
     Case(fo.RowWiseAdam, like=[like_adam_mini()]),
@@ -624,6 +654,14 @@ MATRIX_CASES = [
         },
     ),
     Case(fo.Muon, {"lr": fo.schedules.exponential(0.3, 0.9), "adjust_lr_fn": "original"}),
+]
+
+# Of optimizers that are stepped in a way of their own, with a rule of another class: runs.py does.
+OWN_STEP = [
+    Case(fo.PolyakSGD),
+    Case(fo.PolyakSGD, {"lr": 0.5, "max_learning_rate": 0.3, "f_min": 0.1, "eps": 0.1}),
+    Case(fo.SparseAdam),
+    Case(fo.SparseAdam, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4}),
 ]
 
 DEFAULTS = [case for case in CASES if not case.keywords]  # one for each optimizer
@@ -666,9 +704,6 @@ def structure(case: Case) -> tuple[Any, ...]:
 
 # One of each structure, with its defaults where there is such a row.
 KINDS = list({structure(case): case for case in reversed(DEFAULTS + CASES)}.values())
-
-# A step by a sign alone is as long for the smallest number as for any, but none for zero.
-DISCONTINUOUS = {"cautious_adam", "cautious_adamw", "cautious_lion", "grams", "lion", "rprop", "sign_sgd", "signum"}
 
 # Values that each hyper-parameter must refuse: numbers with a ValueError, what is no number with a TypeError.
 NOT_NUMBERS: list[Any] = ["0.1", None, 1j, [0.1]]

@@ -18,32 +18,10 @@ import numpy as np
 import fusedoptim as fo
 
 from .bits import flushed
-from .cases import DTYPES, NoisySGD
+from .cases import CASES, DTYPES
 
 FILE = Path(__file__).with_name("digests.json")
 STEPS = 100
-
-# What makes an optimizer use a rule, where it is not its own with the defaults.
-MAKES: dict[str, tuple[type[fo.Optimizer], dict[str, Any]]] = {
-    "adam_amsgrad": (fo.Adam, {"amsgrad": True, "eps_root": 1e-6}),
-    "adamw_amsgrad": (fo.AdamW, {"amsgrad": True}),
-    "cautious_adam": (fo.Adam, {"cautious": True}),
-    "cautious_adamw": (fo.AdamW, {"cautious": True}),
-    "cautious_lion": (fo.Lion, {"cautious": True}),
-    "heavy_ball": (fo.SGD, {"momentum": 0.9, "dampening": 0.1}),
-    "nadam_decoupled": (fo.NAdam, {"weight_decay": 0.01, "decoupled_weight_decay": True}),
-    "nesterov_lars": (fo.LARS, {"nesterov": True}),
-    "nesterov_momentum": (fo.SGD, {"momentum": 0.9, "nesterov": True}),
-    "radam_decoupled": (fo.RAdam, {"weight_decay": 0.01, "decoupled_weight_decay": True}),
-    "rmsprop_centered": (fo.RMSProp, {"centered": True}),
-    "rmsprop_centered_momentum": (fo.RMSProp, {"centered": True, "momentum": 0.9}),
-    "rmsprop_momentum": (fo.RMSProp, {"momentum": 0.9}),
-    "noisy_sgd": (NoisySGD, {}),  # whose noise is no generator's
-    # All their powers, exponentials and logarithms
-    "ademamix": (fo.AdEMAMix, {"warmup": 50}),
-    "asgd": (fo.ASGD, {"t0": 10.0}),
-    "schedule_free_adamw": (fo.ScheduleFreeAdamW, {"r": 0.5, "weight_lr_power": 1.5, "warmup_steps": 10}),
-}
 
 OMITTED = {"muon": "its matrix products are those of NumPy's BLAS"}
 
@@ -78,7 +56,12 @@ def options(rule: str) -> Iterator[str]:
 
 
 def make_of(rule: str) -> tuple[type[fo.Optimizer], dict[str, Any]]:
-    return MAKES.get(rule, (fo.Optimizer.registry[rule], {}))
+    """What makes an optimizer use a rule: what a row of the table says, or its own optimizer with the defaults.
+
+    A row says it too where the defaults would leave out some of the powers, exponentials and logarithms.
+    """
+    rows = [case for case in CASES if case.digest is not None and case.rule == rule]
+    return next(((row.stand_in or row.optimizer, row.digest) for row in rows), (fo.Optimizer.registry[rule], {}))
 
 
 def digest(rule: str, dtype: type, option: str, num_threads: int = 1) -> str:

@@ -6,16 +6,9 @@ import numpy as np
 
 import fusedoptim as fo
 
-from .cases import CASES, MATRIX_CASES, Case
+from .cases import CASES, MATRIX_CASES, OWN_STEP, Case
 from .nests import gradients, normal
 
-# With a rule of another class.
-OWN_STEP = [
-    Case(fo.PolyakSGD),
-    Case(fo.PolyakSGD, {"lr": 0.5, "max_learning_rate": 0.3, "f_min": 0.1, "eps": 0.1}),
-    Case(fo.SparseAdam),
-    Case(fo.SparseAdam, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4}),
-]
 ROWS = [*CASES, *MATRIX_CASES, *OWN_STEP]
 
 # One for each class and rule; the table has each rule's defaults, or what is nearest to them, first.

@@ -1,0 +1,244 @@
+"""Ctrl-C at any moment: weights, states and counters are those before a call or those after it."""
+
+import gc
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fusedoptim as fo
+
+from ..nests import arrays, bits, gradients, normal, snapshot
+
+PARALLEL = fo._core.parallel_threshold
+SENDER = """
+import os, signal, sys, time
+for line in sys.stdin:
+    time.sleep(float(line))
+    os.kill(os.getppid(), signal.SIGINT)
+"""
+
+
+@pytest.fixture(scope="module")
+def interrupt_after() -> Iterator[Callable[[float], object]]:
+    """Another process sends a SIGINT, so many seconds after this returns or a little sooner or later."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
+    gc.disable()  # within a callback of the collector, which hypothesis has, an interrupt would be lost
+    gc.freeze()  # so that collecting what is new takes no time
+    with subprocess.Popen([sys.executable, "-c", SENDER], stdin=subprocess.PIPE) as sender:
+        assert sender.stdin
+        pipe, latency = sender.stdin.fileno(), 0.0
+
+        def arm(seconds: float) -> None:
+            os.write(pipe, f"{seconds:.6f}\n".encode())
+            ready = time.perf_counter() + rng.uniform(0, 2 * latency)  # where a call is shorter, some signals meet it
+            while time.perf_counter() < ready:
+                pass
+
+        rng = np.random.default_rng(0)
+        latency = statistics.median(time_to_interrupt(arm) for _ in range(20))
+        yield arm
+        sender.stdin.close()
+    gc.enable()
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupted(call: Callable[[], None], arm: Callable[[], object]) -> bool:
+    """Whether the one signal that comes interrupted the call; else it comes soon before or after."""
+    begun = ended = False
+    try:
+        arm()
+        begun = True
+        call()
+        ended = True
+        wait_for_it()
+    except KeyboardInterrupt:
+        pass
+    gc.collect()  # a `with` block whose very exit was cut off ends when its frame is freed
+    return begun and not ended
+
+
+def wait_for_it() -> None:
+    deadline = time.perf_counter() + 60
+    while time.perf_counter() < deadline:  # in short naps: the signal may reach another thread, and wake nobody
+        time.sleep(1e-4)
+    raise AssertionError("no signal came")
+
+
+def time_to_interrupt(arm: Callable[[float], object]) -> float:
+    start = time.perf_counter()
+    try:
+        arm(0.0)
+        wait_for_it()
+    except KeyboardInterrupt:
+        pass
+    return time.perf_counter() - start
+
+
+def counters(optimizer: fo.Optimizer) -> tuple[Any, ...]:
+    carried = [group._carried for group in optimizer.groups]
+    return optimizer.t, optimizer._accumulated, optimizer.skipped, carried
+
+
+def schedule(t: int) -> float:
+    return 0.1 / t
+
+
+def in_groups(optimizer: type[fo.Optimizer], nest: Any, **options: Any) -> fo.Optimizer:
+    body, head = nest
+    return optimizer([{"params": body, "lr": schedule}, {"params": head}], **options)
+
+
+STEPS: dict[str, Callable[[Any], fo.Optimizer]] = {
+    "step": fo.Adam,
+    "mean": lambda nest: fo.Adam(nest, accumulate=3, ema=0.9),
+    "clipped and skipped": lambda nest: fo.Momentum(nest, clip_norm=1.0, nonfinite="skip", accumulate=2),
+    "groups": lambda nest: in_groups(fo.RMSProp, nest, clip_norm=1.0),
+    "carried": lambda nest: in_groups(fo.ScheduleFreeAdamW, nest),
+    "noise": lambda nest: fo.NoisySGD(nest),
+    "matrix passes": lambda nest: fo.Adafactor(nest),
+    "matrix products": lambda nest: fo.Muon([w.reshape(-1, 4) for w in nest], ema=0.9),
+}
+
+
+def nest() -> list[np.ndarray]:
+    return [normal(0, 2 * PARALLEL), normal(1, 8)]
+
+
+@pytest.mark.parametrize("way", STEPS)
+def test_interrupted_step(way: str, interrupt_after: Callable[[float], object]) -> None:
+    optimizer, twin = STEPS[way](nest()), STEPS[way](nest())
+    rng, inside = np.random.default_rng(0), 0
+    for call in range(500):
+        if call >= 25 and inside > 3:  # on a busy machine the signal is late, and few calls are interrupted
+            break
+        grads = gradients(twin.params, call)
+        if call % 5 == 4 and "skipped" in way:
+            grads[1][3] = np.nan
+        before = snapshot(twin), counters(twin)
+        start = time.perf_counter()
+        twin.step(grads)
+        duration = time.perf_counter() - start
+        delay = rng.uniform(0, 1.5 * duration)
+        inside += interrupted(lambda grads=grads: optimizer.step(grads), lambda delay=delay: interrupt_after(delay))
+        if counters(optimizer) == before[1]:
+            assert snapshot(optimizer) == before[0], "changed, and not counted"
+            optimizer.step(grads)
+        assert counters(optimizer) == counters(twin)
+        assert snapshot(optimizer) == snapshot(twin), "counted, and not as after a step"
+    assert inside > 0
+
+
+def of_each(optimizer: fo.Optimizer) -> list[list[bytes]]:
+    """The bits of each parameter and its states."""
+    nests = [optimizer.params, *optimizer.state.values()]
+    return [bits(list(each)) for each in zip(*map(arrays, nests), strict=True)]
+
+
+@pytest.mark.parametrize("make", [fo.Adam, fo.ScheduleFreeAdamW], ids=["Adam", "carried"])
+def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[float], object]) -> None:
+    """Each parameter is as before its update or as after it, and `t` counts if any was updated."""
+    optimizer, twin = make(nest()), make(nest())
+    rng, inside = np.random.default_rng(0), 0
+
+    def step(which: fo.Optimizer, grads: Any) -> None:
+        with which.stepping():
+            for key, g in enumerate(grads):
+                which.update(key, g)
+
+    for call in range(500):
+        if call >= 25 and inside > 3:
+            break
+        grads = gradients(nest(), call)
+        before, counted = of_each(twin), counters(twin)
+        start = time.perf_counter()
+        step(twin, grads)
+        delay = rng.uniform(0, 1.5 * (time.perf_counter() - start))
+        inside += interrupted(lambda grads=grads: step(optimizer, grads), lambda delay=delay: interrupt_after(delay))
+        new = [now != old for now, old in zip(of_each(optimizer), before, strict=True)]
+        pairs = zip(of_each(optimizer), of_each(twin), new, strict=True)
+        assert all(now == after for now, after, updated in pairs if updated), "half a tensor was updated"
+        assert counters(optimizer) == (counters(twin) if any(new) else counted), "not counted as it should"
+        if not any(new):
+            step(optimizer, grads)
+        twin.load_state_dict(optimizer.state_dict())
+        for w, other in zip(twin.params, optimizer.params, strict=True):
+            np.copyto(w, other)
+    assert inside > 0
+
+
+def test_an_interrupted_call_leaves_the_optimizer_free(interrupt_after: Callable[[float], object]) -> None:
+    """Of many short calls each is interrupted once, and the next is let in."""
+    optimizer = fo.Adam(normal(0, 3))
+    g, rng = normal(1, 3), np.random.default_rng(0)
+
+    def calls() -> None:
+        for _ in range(2000):
+            optimizer.step(g)
+            optimizer.state_dict()
+
+    for _ in range(60):
+        delay = rng.uniform(0, 1e-3)
+        interrupted(calls, lambda delay=delay: interrupt_after(delay))
+        optimizer.step(g)
+
+
+def in_use(optimizer: Any, block: str) -> None:
+    with getattr(optimizer, block)():
+        pass
+
+
+# What each makes of an optimizer: that, or nothing.
+CALLS: dict[str, Callable[[fo.Optimizer, dict[str, Any], Path], None]] = {
+    "load_state_dict": lambda optimizer, saved, file: optimizer.load_state_dict(saved),
+    "load": lambda optimizer, saved, file: optimizer.load(file),
+    "using_ema": lambda optimizer, saved, file: in_use(optimizer, "using_ema"),
+    "averaged": lambda optimizer, saved, file: in_use(optimizer, "averaged"),
+    "freeze and thaw": lambda optimizer, saved, file: (optimizer.freeze(0), optimizer.thaw(0)),  # type: ignore[dict-item]
+    "add_group": lambda optimizer, saved, file: optimizer.add_group({"params": [normal(2, 5)]}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file cut off while it was opened
+@pytest.mark.parametrize("name", CALLS)
+def test_interrupted_call(name: str, interrupt_after: Callable[[float], object], tmp_path: Path) -> None:
+    """What it changes, it changes wholly, and a step can follow."""
+    if name == "load":
+        pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+    def made(seed: int) -> fo.Optimizer:
+        optimizer = fo.ScheduleFreeAdamW([normal(seed, 20_000) for _ in range(8)], ema=0.9, accumulate=2)
+        for call in range(3):
+            optimizer.step(gradients(optimizer.params, seed + call))
+        return optimizer
+
+    call, rng, inside = CALLS[name], np.random.default_rng(0), 0
+    saved, file = made(7).state_dict(), tmp_path / "run.safetensors"
+    if name == "load":
+        made(7).save(file)
+    before, after = made(1), made(1)
+    start = time.perf_counter()
+    call(after, saved, file)
+    duration = time.perf_counter() - start
+    for _ in range(200):
+        if inside > 6:
+            break
+        optimizer = made(1)
+        delay = rng.uniform(0, 1.5 * duration)
+        inside += interrupted(
+            lambda optimizer=optimizer: call(optimizer, saved, file), lambda delay=delay: interrupt_after(delay)
+        )
+        same = [(snapshot(optimizer), counters(optimizer)) == (snapshot(o), counters(o)) for o in (before, after)]
+        assert any(same), "half of it"
+        if optimizer._any_frozen:
+            optimizer.thaw(0)
+        optimizer.step(gradients(optimizer.params, 9))
+    assert inside > 0

@@ -1,0 +1,254 @@
+"""Processes, OpenMP runtimes and their settings: no hang, no wrong count of threads, the same bits.
+
+Each in a process of its own, which is killed after a minute.
+"""
+
+import os
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fusedoptim as fo
+
+from ..nightly import NIGHTLY
+from .test_threads import PARALLEL, printed, several_cpus
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+STEPS = f"""
+import multiprocessing, os, sys, threading
+import numpy as np, fusedoptim as fo
+
+def steps(threads=2):
+    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    optimizer = fo.Adam(w, num_threads=threads, clip_norm=1.0)
+    for _ in range(3):
+        optimizer.step(g)
+    return w.tobytes()
+
+def forked():
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if fo.get_num_threads() == 1 and steps() == expected else 3)
+    return child
+
+def joined(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+expected = steps(1)
+"""
+
+
+def ran(code: str, **environment: str) -> str:
+    return printed(STEPS + textwrap.dedent(code), **environment)
+
+
+def test_fork_while_another_thread_is_inside_a_step() -> None:
+    code = """
+    ending = threading.Event()
+
+    def train():
+        while not ending.is_set():
+            steps()
+
+    threads = [threading.Thread(target=train) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [joined(forked()) for _ in range(20)] == [0] * 20
+    finally:
+        ending.set()
+    for thread in threads:
+        thread.join()
+    assert steps() == expected
+    """
+    ran(code)
+
+
+FORKS = """
+steps()
+assert all(joined(forked()) == 0 for _ in range({n}))
+assert steps() == expected
+print({n})
+"""
+
+
+def test_forks() -> None:
+    """At night ten thousand, from a new process every now and then."""
+    n = 500 if NIGHTLY else 100
+    for _ in range(20 if NIGHTLY else 1):
+        assert int(ran(FORKS.format(n=n))) == n
+
+
+def test_a_fork_of_a_fork() -> None:
+    code = """
+    steps()
+    child = os.fork()
+    if child == 0:
+        os._exit(joined(forked()))
+    assert joined(child) == 0
+    """
+    ran(code)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_new_process_has_its_threads(tmp_path: Path, method: str) -> None:
+    """Also where it is started after a parallel step."""
+    script = """
+    def child(queue):
+        queue.put((fo.get_num_threads(), steps() == expected, fo.info()["forked_child"]))
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        steps()
+        queue = context.Queue()
+        process = context.Process(target=child, args=(queue,))
+        process.start()
+        threads, same, forked_child = queue.get(timeout=50)
+        process.join()
+        assert same and process.exitcode == 0 and not forked_child
+        assert threads == fo.get_num_threads(), (threads, fo.get_num_threads())
+    """
+    path = tmp_path / "main.py"
+    path.write_text(STEPS + textwrap.dedent(script))
+    printed(f"import runpy, sys; sys.argv = ['{path}', '{method}']; sys.path.insert(0, '{tmp_path}')\n" + RUN_MAIN)
+
+
+RUN_MAIN = """
+import subprocess
+done = subprocess.run([sys.executable, *sys.argv], capture_output=True, text=True)
+assert done.returncode == 0, done.stderr
+"""
+
+
+@several_cpus
+def test_many_python_threads_with_optimizers_of_their_own() -> None:
+    code = """
+    got = [None] * 8
+
+    def work(k):
+        got[k] = [steps(threads) for threads in (1, 2, 3)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [[expected] * 3] * 8
+    """
+    ran(code)
+
+
+# Settings of OpenMP
+
+
+@several_cpus
+@pytest.mark.parametrize(
+    ("environment", "count", "by"),
+    [
+        ({}, None, "all CPUs of the affinity mask"),
+        ({"OMP_NUM_THREADS": "1"}, 1, "OMP_NUM_THREADS"),
+        ({"OMP_THREAD_LIMIT": "1"}, 1, None),
+        ({"FUSEDOPTIM_NUM_THREADS": "2", "OMP_THREAD_LIMIT": "1"}, 1, "OMP_THREAD_LIMIT"),
+        ({"FUSEDOPTIM_NUM_THREADS": "1"}, 1, "set_num_threads() or FUSEDOPTIM_NUM_THREADS"),
+        ({"FUSEDOPTIM_NUM_THREADS": "99"}, None, "the affinity mask"),
+        ({"OMP_PROC_BIND": "true"}, None, None),
+        ({"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}, None, None),
+        ({"OMP_DYNAMIC": "true"}, None, None),
+        ({"OMP_WAIT_POLICY": "passive"}, None, None),
+        ({"OMP_STACKSIZE": "256k"}, None, None),
+    ],
+    ids=str,
+)
+def test_environment(environment: dict[str, str], count: int | None, by: str | None) -> None:
+    code = """
+    assert steps() == expected
+    print(fo.get_num_threads(), len(os.sched_getaffinity(0)), fo.info()["threads_set_by"], sep=";")
+    """
+    threads, cpus, set_by = ran(code, **environment).split(";")
+    quota = fo.threads.cgroup_quota()
+    if count is not None:
+        assert int(threads) == count
+    elif quota is None and "OMP_PROC_BIND" not in environment:
+        assert threads == cpus
+    if by is not None and (quota is None or count is not None):
+        assert set_by == by
+
+
+@several_cpus
+def test_nested_in_another_region(tmp_path: Path) -> None:
+    """A region of the same runtime, which calls back into Python: a step in it has one thread."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "region.c").write_text(
+        "void region(void (*call)(void)) {\n#pragma omp parallel num_threads(2)\n#pragma omp single\n  call();\n}\n"
+    )
+    library = tmp_path / "region.so"
+    command = [compiler, "-fopenmp", "-shared", "-fPIC", str(tmp_path / "region.c"), "-o", str(library)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip(f"{compiler} has no OpenMP")
+    code = f"""
+    import ctypes
+    seen = []
+
+    def call():
+        seen.append((fo.get_num_threads(), fo.info()["threads_set_by"], steps() == expected))
+
+    callback = ctypes.CFUNCTYPE(None)(call)
+    ctypes.CDLL({str(library)!r}).region(callback)
+    print(*seen[0], len(fo.info()["openmp_runtimes"]), sep=";")
+    """
+    threads, set_by, same, runtimes = ran(code).split(";")
+    assert same == "True"
+    if runtimes == "1":  # one that is not ours cannot be seen into
+        assert (threads, set_by) == ("1", "the OpenMP region that this is inside of")
+
+
+# Two runtimes
+
+
+def needs(*modules: str) -> Callable[..., object]:
+    from importlib.util import find_spec
+
+    lacking = [name for name in modules if find_spec(name) is None]
+    return pytest.mark.skipif(bool(lacking), reason=f"{', '.join(lacking)} is not installed")
+
+
+OTHERS = [
+    pytest.param("torch", "torch.ones(1 << 20).add_(1).sum()", marks=needs("torch"), id="torch"),
+    pytest.param(
+        "sklearn.cluster",
+        "sklearn.cluster.KMeans(2, n_init=1).fit(np.arange(2000.0).reshape(-1, 2))",
+        marks=needs("sklearn"),
+        id="sklearn",
+    ),
+]
+
+
+@pytest.mark.parametrize("bind", ["", "true"], ids=["", "bound"])
+@pytest.mark.parametrize("order", ["first", "last"])
+@pytest.mark.parametrize(("module", "work"), OTHERS)
+def test_beside_another_runtime(module: str, work: str, order: str, bind: str) -> None:
+    """With the other one's threads at work before and after ours; also in a forked child."""
+    importing = f"import {module}"
+    code = f"""
+    {importing if order == "last" else ""}
+    {work}
+    assert steps() == expected
+    {work}
+    assert steps() == expected and joined(forked()) == 0
+    info = fo.info()
+    assert info["openmp_runtimes"]
+    print(info["num_threads"], info["affinity"], len(info["warnings"]), sep=";")
+    """
+    before = importing + "\n" if order == "first" else ""
+    environment = {"OMP_PROC_BIND": bind} if bind else {}
+    threads, cpus, warned = map(int, printed(before + STEPS + textwrap.dedent(code), **environment).split(";"))
+    assert threads == min(cpus, fo.threads.cgroup_quota() or cpus)
+    assert (warned > 0) == (cpus < (os.cpu_count() or 1)), "cut down without a warning, or warned of nothing"
+    assert bind or cpus == fo.info()["affinity"]

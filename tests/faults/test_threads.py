@@ -1,0 +1,289 @@
+"""What runs: threads, instruction sets, the environment, limits of the machine, and fork."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fusedoptim as fo
+
+from ..bits import assert_same_bits
+from ..cases import Case
+
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+several_cpus = pytest.mark.skipif(
+    min(CPUS, fo.threads.cgroup_quota() or CPUS) < 2 or not fo._core.has_openmp(),
+    reason="one thread is all that this machine grants",
+)
+VARIABLES = ("FUSEDOPTIM_ISA", "FUSEDOPTIM_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
+PARALLEL = fo._core.parallel_threshold
+
+
+def python(code: str, **environment: str) -> tuple[int, str, str]:
+    """The exit code, output and errors of a program in a new process, with no other of our variables in its environment.
+
+    After a minute it is killed, and all that it forked.
+    """
+    clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=clean | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return process.returncode, output, errors
+
+
+def printed(program: str, **environment: str) -> str:
+    code, output, errors = python(program, **environment)
+    assert code == 0, errors
+    return output.strip()
+
+
+def complaint(**environment: str) -> str:
+    """The last line of the error that importing raises."""
+    code, _, errors = python("import fusedoptim", **environment)
+    assert code == 1
+    return errors.strip().splitlines()[-1]
+
+
+# Threads
+
+GET = "import fusedoptim as fo; print(fo.get_num_threads())"
+
+
+def test_set_and_get() -> None:
+    default = fo.get_num_threads()
+    fo.set_num_threads(1)
+    assert fo.get_num_threads() == 1
+    fo.set_num_threads(10**30)
+    assert 1 <= fo.get_num_threads() <= CPUS
+    fo.set_num_threads(np.int64(1))
+    assert fo.get_num_threads() == 1
+    fo.set_num_threads(None)
+    fo.threads.configure()
+    assert fo.get_num_threads() == default
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.0, 1.5, "2", True])
+def test_set_num_threads_refuses(n: object) -> None:
+    before = fo.get_num_threads()
+    with pytest.raises(ValueError, match=r"^n must be a whole number >= 1, got"):
+        fo.set_num_threads(n)
+    assert fo.get_num_threads() == before
+
+
+@several_cpus
+def test_precedence() -> None:
+    """Setter over FUSEDOPTIM_NUM_THREADS over OMP_NUM_THREADS over the number of CPUs."""
+    most = str(min(CPUS, fo.threads.cgroup_quota() or CPUS))
+    assert printed(GET) == most
+    assert printed(GET, OMP_NUM_THREADS="1") == "1"
+    assert printed(GET, OMP_NUM_THREADS="1", FUSEDOPTIM_NUM_THREADS="2") == "2"
+    assert printed(GET, OMP_NUM_THREADS="2", FUSEDOPTIM_NUM_THREADS="1") == "1"
+    assert printed(GET.replace("print", "fo.set_num_threads(2); print"), FUSEDOPTIM_NUM_THREADS="1") == "2"
+    assert printed(GET.replace("print", "fo.set_num_threads(1); print"), FUSEDOPTIM_NUM_THREADS="2") == "1"
+    assert printed(GET, FUSEDOPTIM_NUM_THREADS="1000") == most
+    assert printed(GET, FUSEDOPTIM_NUM_THREADS="") == most
+
+
+@several_cpus
+@pytest.mark.parametrize(("argument", "setter", "threads"), [(None, 1, 1), (None, 2, 2), (1, 2, 1), (2, 1, 2)])
+def test_the_argument_comes_first(argument: int | None, setter: int, threads: int) -> None:
+    """Seen in the number of threads of the process: OpenMP starts its workers with the first parallel region."""
+    code = f"""
+        import os, numpy as np, fusedoptim as fo
+        w = np.zeros({PARALLEL})
+        optimizer = fo.SGD(w, num_threads={argument})
+        fo.set_num_threads({setter})
+        before = len(os.listdir("/proc/self/task"))
+        optimizer.step(w.copy())
+        print(1 + len(os.listdir("/proc/self/task")) - before)
+    """
+    assert printed(code) == str(threads)
+
+
+@several_cpus
+def test_little_work_starts_no_threads() -> None:
+    code = f"""
+        import os, numpy as np, fusedoptim as fo
+        before = os.listdir("/proc/self/task")
+        w = np.zeros({PARALLEL - 1})
+        fo.SGD(w, num_threads=2).step(w.copy())
+        assert os.listdir("/proc/self/task") == before
+    """
+    printed(code)
+
+
+def test_more_threads_than_anyone_has(kind: Case) -> None:
+    w = np.random.default_rng(0).normal(size=PARALLEL)
+    wanted, g = w.copy(), w[::-1].copy()
+    kind.make(w, num_threads=10**30).step(g)
+    kind.make(wanted, num_threads=1).step(g)
+    assert_same_bits(w, wanted)
+
+
+def test_absurd_environment_does_not_hang() -> None:
+    code = f"import numpy as np, fusedoptim as fo; w = np.zeros({PARALLEL}); fo.SGD(w).step(w.copy()); print('done')"
+    assert printed(code, FUSEDOPTIM_NUM_THREADS=str(10**30)) == "done"
+    assert printed(code, OMP_NUM_THREADS=str(2**31 - 1)) == "done"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "two", " ", "1,2", "inf"])
+def test_a_bad_number_of_threads_in_the_environment(value: str) -> None:
+    said = complaint(FUSEDOPTIM_NUM_THREADS=value)
+    assert (
+        said
+        == f"ValueError: the environment variable FUSEDOPTIM_NUM_THREADS must be a whole number >= 1, got {value!r}"
+    )
+
+
+@several_cpus
+def test_threadpool_limits() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    before = fo.get_num_threads()
+    with threadpoolctl.threadpool_limits(1):
+        assert fo.get_num_threads() == 1
+    assert fo.get_num_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks on this system")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_affinity_mask(when: str) -> None:
+    mask = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    lines = [mask, "import fusedoptim as fo"] if when == "before" else ["import fusedoptim as fo", mask]
+    assert printed("\n".join(["import os", *lines, "fo.set_num_threads(8); print(fo.get_num_threads())"])) == "1"
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "nonsense\n"}, None),
+        ({"cpu.max": ""}, None),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000\n"}, None),
+    ],
+)
+def test_cgroup_quota(tmp_path: Path, files: dict[str, str], cpus: int | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert fo.threads.cgroup_quota(tmp_path) == cpus
+
+
+@several_cpus
+def test_the_quota_is_a_limit() -> None:
+    fo.set_num_threads(2)
+    fo._core.set_cpu_quota(1)
+    assert fo.get_num_threads() == 1
+    fo.threads.configure()
+    fo.set_num_threads(2)
+    assert fo.get_num_threads() == 2
+
+
+# Instruction sets
+
+
+def test_use_isa() -> None:
+    before = fo.isa()
+    assert before in fo.available_isas()
+    assert fo.available_isas()[0] == "baseline"
+    for name in fo.available_isas():
+        with fo.use_isa(name):
+            assert fo.isa() == fo.info()["isa"] == name
+            with fo.use_isa("baseline"):
+                assert fo.isa() == "baseline"
+            assert fo.isa() == name
+        assert fo.isa() == before
+
+
+def test_use_isa_is_undone_after_an_exception() -> None:
+    before = fo.isa()
+    with pytest.raises(KeyError), fo.use_isa("baseline"):
+        raise KeyError
+    assert fo.isa() == before
+
+
+@pytest.mark.parametrize("name", ["sse9", "", "AVX2", None, 2])
+def test_use_isa_refuses(name: object) -> None:
+    before = fo.isa()
+    with pytest.raises(ValueError, match=r"^name must be one of baseline.*got"), fo.use_isa(name):
+        pass
+    assert fo.isa() == before
+
+
+def test_the_environment_lowers_the_isa() -> None:
+    code = "import fusedoptim as fo; print(fo.isa(), *fo.available_isas())"
+    for name in fo.available_isas():
+        assert printed(code, FUSEDOPTIM_ISA=name).split() == [name, *fo.available_isas()]
+    assert printed(code).split()[0] == printed(code, FUSEDOPTIM_ISA="").split()[0] == fo.available_isas()[-1]
+
+
+def test_a_bad_isa_in_the_environment() -> None:
+    said = complaint(FUSEDOPTIM_ISA="avx1024")
+    assert said.startswith("ValueError: the environment variable FUSEDOPTIM_ISA must be one of baseline")
+    assert said.endswith("got 'avx1024'")
+
+
+# Fork
+
+STEPS = f"""
+import multiprocessing, os, sys, numpy as np, fusedoptim as fo
+
+def steps():
+    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    optimizer = fo.Adam(w, num_threads=2)
+    for _ in range(3):
+        optimizer.step(g)
+    return w.tobytes()
+
+def in_child():
+    os._exit(0 if fo.get_num_threads() == 1 and steps() == expected else 3)
+
+fo.set_num_threads(2)
+before, expected = fo.get_num_threads(), steps()
+"""
+
+FORKS = {
+    "fork": """
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        in_child()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+""",
+    "multiprocessing": """
+children = [multiprocessing.get_context("fork").Process(target=in_child) for _ in range(4)]
+for child in children:
+    child.start()
+for child in children:
+    child.join()
+assert [child.exitcode for child in children] == [0] * 4
+""",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("way", FORKS)
+def test_fork_after_a_parallel_step(way: str) -> None:
+    """The child neither hangs nor computes anything else, and runs on one thread; the parent goes on as before."""
+    printed(STEPS + FORKS[way] + "assert fo.get_num_threads() == before and steps() == expected")

@@ -1,0 +1,154 @@
+"""Rules that keep numbers for rows and columns, on tensors of two and more axes: bits, other implementations, shapes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fusedoptim as fo
+
+from ..bits import Flushing, assert_same_bits, flushed
+from ..cases import CASES, Case, like_sm3
+from ..draws import draw, moderate, wild
+from ..elsewhere import Elsewhere, like_torch
+from ..expected import EACH_ALONE_AND_ALL, Expected
+from ..nests import arrays, copied, gradients, normal
+
+ROWS = [case for case in CASES if {"rows", "axes"} & {kind for _, kind in fo._core.rule_states[case.rule]}]
+
+# Rows of one and of several chunks of 4096, matrices of one and of several bands of 16384 elements; more than two axes;
+# empty ones.
+SHAPES = [
+    *[(1, 1), (1, 5), (5, 1), (33, 70), (3, 4097), (5, 8200), (16_385, 1), (700, 50)],
+    *[(2, 3, 4), (3, 1, 5), (7, 1, 1), (2, 3, 2, 31), (40, 30, 3, 3), (2, 300, 100)],
+    *[(0, 3), (3, 0), (2, 0, 3), (2, 3, 0)],
+]
+
+every_row = pytest.mark.parametrize("row", ROWS, ids=str)
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def test_these_rules_are_here() -> None:
+    assert {row.rule for row in ROWS} == {"adafactor", "sm3"}
+
+
+def spread(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Of many magnitudes, whose order of summation shows, with zeros but nothing that makes all of a matrix NaN."""
+    return rng.choice([-1, 0, 1], n, p=[0.45, 0.1, 0.45]) * 10.0 ** rng.uniform(-8, 8, n)
+
+
+@every_row
+@every_shape
+@pytest.mark.parametrize("distribution", [moderate, spread, wild])
+def test_kernel_equals_reference(row: Case, shape: tuple[int, ...], dtype: type, distribution: Any) -> None:
+    check(row, shape, dtype, distribution)
+
+
+def test_a_matrix_of_the_most_bands() -> None:
+    """64, of three rows each here."""
+    check(Case(fo.Adafactor), (130, 8192), np.float32, spread)
+
+
+def check(row: Case, shape: tuple[int, ...], dtype: type, distribution: Any) -> None:
+    """With every instruction set and number of threads."""
+    rng, n = np.random.default_rng(0), int(np.prod(shape))
+    start = moderate(rng, n).astype(dtype).reshape(shape)
+    wanted = start.copy().view(Flushing)
+    states = [s.view(Flushing) for s in row.new_state(start)]
+    steps = []
+    with np.errstate(all="ignore"):
+        for t in (1, 2, 3):
+            g = draw(distribution, rng, n, dtype).reshape(shape)
+            row.reference(wanted, flushed(g).view(Flushing), *states, **row.hyper_at(t))
+            steps.append((g, [np.array(array) for array in (wanted, *states)]))
+    for isa in fo.available_isas():
+        for threads in (1, 2, 3):
+            fo.set_num_threads(threads)
+            w, state = start.copy(), row.new_state(start)
+            with fo.use_isa(isa):
+                for t, (g, want) in enumerate(steps, start=1):
+                    row.kernel(w, g, *state, **row.hyper_at(t))
+                    for k, pair in enumerate(zip((w, *state), want, strict=True)):
+                        assert_same_bits(*pair, f"array {k} at t={t}, {isa}, {threads} threads")
+
+
+@every_row
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", EACH_ALONE_AND_ALL)
+def test_the_whole_step_is_the_reference(row: Case, name: str, threads: int) -> None:
+    """Tensors of all kinds in one step, float32 and float64."""
+    options = EACH_ALONE_AND_ALL[name]
+    shapes = [(), (5,), (3, 0), (300, 100), (4, 3, 3), (2, 9000), (33_000,), (50, 4)]
+    params = [normal(k, *shape, dtype=(np.float32, np.float64)[k % 3 == 1]) for k, shape in enumerate(shapes)]
+    expected = Expected([(row, 0.0, params)], options)
+    optimizer = row.make(params, **options.keywords, num_threads=threads)
+    names = [state for state, _ in fo._core.rule_states[row.rule]]
+    for t in (1, 2):
+        minibatches = [gradients(params, 10 * t + m) for m in range(options.accumulate)]
+        for grads in minibatches:
+            given = copied(grads)
+            optimizer.step(given, grad_scale=options.grad_scale, zero_grads=options.zero_grads)
+            if options.zero_grads:
+                assert not any(g.any() for g in given)
+        expected.step(minibatches)
+        for k, (_, _, w, states) in enumerate(expected.tensors):
+            assert_same_bits(params[k], w, f"w of {k} at t={t}")
+            for state, want in zip(names, states, strict=True):
+                assert_same_bits(optimizer.state[state][k], want, f"{state} of {k} at t={t}")
+            if options.ema is not None:
+                assert_same_bits(arrays(optimizer.ema_params)[k], expected.ema[k], f"ema of {k} at t={t}")
+
+
+LIKE: list[tuple[type[fo.Optimizer], dict[str, Any], list[tuple[int, ...]], Elsewhere]] = [
+    (fo.Adafactor, {}, [(4, 5, 6), (3, 2, 3, 7), (5, 1), ()], like_torch("Adafactor")),
+    (fo.SM3, {"lr": 0.3}, [(4, 5, 6), (3, 2, 3, 7), (5, 1)], like_sm3(learning_rate=0.3)),
+    (
+        fo.SM3,
+        {"lr": 0.3, "momentum": 0.0, "eps_root": 0.0},
+        [(4, 6), (4, 5, 6), (7,)],
+        like_sm3(learning_rate=0.3, b1=0.0, eps=0.0),
+    ),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "keywords", "shapes", "other"), LIKE)
+def test_same_as_elsewhere(
+    optimizer: type[fo.Optimizer], keywords: dict[str, Any], shapes: list[tuple[int, ...]], other: Elsewhere
+) -> None:
+    """With gradients that begin as zeros, in places for ever."""
+    rng = np.random.default_rng(1)
+    start = [rng.uniform(5, 6, shape) for shape in shapes]
+    steps = [[np.asarray(rng.normal(size=shape)) for shape in shapes] for _ in range(100)]
+    for t, grads in enumerate(steps):
+        for g in grads:
+            if g.ndim > 0:
+                g[..., : 1 if t < 50 else 0] = 0
+                g[(0,) * g.ndim] = 0
+    weights = [w.copy() for w in start]
+    stepped = optimizer(weights, **keywords)
+    for grads in steps:
+        stepped.step(grads)
+    for w, want in zip(weights, other(start, steps), strict=True):
+        np.testing.assert_allclose(w, want, rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4)], ids=str)
+def test_states_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    """The error tells the right one."""
+    for row in (Case(fo.Adafactor), Case(fo.SM3)):
+        w = np.ones(shape)
+        for k, good in enumerate(row.new_state(w)):
+            states = row.new_state(w)
+            states[k] = np.zeros((*good.shape, 2))
+            with pytest.raises(ValueError) as caught:
+                row.kernel(w, w.copy(), *states)
+            name, kind = fo._core.rule_states[row.rule][k]
+            assert str(caught.value).startswith(f"{name} must have the shape {good.shape} to go with w"), kind
+        assert (w == 1).all()
+
+
+def test_memory() -> None:
+    """A matrix costs its rows and columns."""
+    w = np.zeros((300, 200))
+    assert sum(s.size for s in fo.Adafactor(w).state.values()) == 500
+    assert fo.SM3(w).state["v"].size == 500

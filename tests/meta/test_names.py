@@ -1,0 +1,214 @@
+"""An optimizer is complete: table, reference, kernels, classes, tests and docs have the same names and defaults."""
+
+import importlib.util
+import inspect
+import re
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fusedoptim as fo
+
+from .. import ROOT
+from ..bits import assert_same_bits
+from ..cases import CASES, DEFAULTS, MATRIX_CASES, OUTSIDE, Case
+
+RULES = set(fo._core.rule_hypers)
+DOCS = ROOT / "docs"
+SECTIONS = ["Parameters", "Raises", "Examples", "References"]
+PUBLIC = [*fo.__all__, *(f"schedules.{name}" for name in fo.schedules.__all__)]
+OF_MATRICES = {case.rule for case in MATRIX_CASES}  # with products that are not compiled
+
+
+def assert_same_names(got: set[str], where: str) -> None:
+    assert not RULES - got, f"{where} lacks {sorted(RULES - got)}"
+    assert not got - RULES, f"{where} has {sorted(got - RULES)}, which the compiled table has not"
+
+
+def functions(module: object) -> set[str]:
+    """The functions whose first arguments are those of a rule."""
+    found = inspect.getmembers(module, inspect.isfunction)
+    return {name for name, function in found if list(inspect.signature(function).parameters)[:2] == ["w", "g"]}
+
+
+def test_the_compiled_table_describes_itself() -> None:
+    assert set(fo._core.rule_states) == set(fo._core.rule_passes) == RULES
+
+
+def test_passes() -> None:
+    """What a pass reads and writes, as the signature of the rule tells."""
+    assert fo._core.rule_passes["adam"] == [(["w", "g", "m", "v"], ["w", "m", "v"])]
+    assert fo._core.rule_passes["lamb"] == [(["w", "g", "m", "v"], ["m", "v"]), (["w", "m", "v"], ["w"])]
+    assert fo._core.rule_passes["window_sgd"] == [(["w", "g"], ["w"])]  # the ring is counted by rows
+
+
+def test_reference() -> None:
+    assert_same_names(functions(fo.reference), "reference.py")
+
+
+def test_kernels() -> None:
+    of_rows = {f"{rule}_rows" for rule in fo._core.rules_of_rows}
+    assert_same_names(set(fo.kernels.__all__) - of_rows, "kernels.__all__")
+    assert of_rows <= set(fo.kernels.__all__) and all(hasattr(fo.reference, name) for name in of_rows)
+    compiled = RULES - OF_MATRICES
+    assert {fo.kernels.__dict__[name] for name in compiled} == {fo._core.__dict__[name] for name in compiled}
+
+
+def test_classes() -> None:
+    assert_same_names(set(fo.Optimizer.registry), "Optimizer.registry")
+    for rule, optimizer in fo.Optimizer.registry.items():
+        assert getattr(fo, optimizer.__name__) is optimizer, f"fusedoptim lacks {optimizer.__name__} of the rule {rule}"
+        assert optimizer.__name__ in fo.__all__, f"fusedoptim.__all__ lacks {optimizer.__name__}"
+
+
+def test_cases() -> None:
+    assert_same_names({case.rule for case in [*CASES, *MATRIX_CASES]}, "cases.py")
+    optimizers = [case.optimizer for case in [*DEFAULTS, *MATRIX_CASES] if not case.keywords]
+    assert set(optimizers) == set(fo.Optimizer.registry.values()), "cases.py lacks a row with the defaults"
+    assert len(set(optimizers)) == len(optimizers), "cases.py has an optimizer twice with its defaults"
+
+
+def test_every_common_keyword_is_refused_some_value() -> None:
+    assert not fo.optimizer.Common.__annotations__.keys() - OUTSIDE.keys(), "OUTSIDE has no row for them"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    thing = attrgetter(name)(fo)
+    if thing is fo.schedules.Schedule:
+        pytest.skip("a type, which can have none")
+    assert (thing.__doc__ or "").strip()
+    if inspect.isclass(thing) and issubclass(thing, fo.Optimizer) and thing is not fo.Optimizer:
+        found = re.findall(r"^ *(\w+)\n *-{3,}$", thing.__doc__, re.MULTILINE)
+        assert not set(SECTIONS) - set(found), "sections are missing"
+
+
+@pytest.fixture(scope="module")
+def pages() -> Any:
+    """The module that makes pages of the documentation."""
+    for needed in (DOCS, DOCS.parent / "csrc"):
+        if not needed.is_dir():
+            pytest.skip(f"{needed}, which the pages quote, is not there")
+    spec = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_docs_reach_every_public_name(pages: Any) -> None:
+    """By a page that is written by hand, or by one of those that docs/pages.py makes."""
+    made = [page for _, page in pages.pages()]
+    written = [path.read_text() for path in (*DOCS.glob("*.md"), DOCS / "optimizers" / "index.md")]
+    reached = set(re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)", "\n".join(made + written), re.MULTILINE))
+    assert not (lacking := set(PUBLIC) - reached), f"the documentation lacks {sorted(lacking)}"
+    table = pages.optimizers()
+    assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
+
+
+def test_the_table_of_convergence_has_every_optimizer() -> None:
+    table = DOCS / "convergence.csv"
+    if not table.exists():
+        pytest.skip(f"{table} is not there")
+    _, *rows = table.read_text().splitlines()
+    optimizers = {optimizer.__name__ for optimizer in fo.Optimizer.registry.values()}
+    assert sorted(row.partition(",")[0] for row in rows) == sorted(optimizers), "run: nox -s figures"
+
+
+def test_every_optimizer_tells_its_deviations(pages: Any) -> None:
+    """What differs from papers and other libraries, or that nothing does: of all, and each line of a docstring's list."""
+    table = pages.deviations()
+    for optimizer in pages.classes():
+        listed = inspect.getdoc(optimizer).partition("*Deviations.*")[2].partition("\n\nExamples")[0]
+        assert len(pages.deviations_of(optimizer)) == len(re.findall(r"^- ", listed, re.MULTILINE))
+        assert f":class:`{optimizer.__name__}`" in table
+
+
+@pytest.mark.parametrize(
+    ("told", "deviations"),
+    [
+        ("*Deviations.* None.", []),
+        ("*Deviations.* None from the paper.\n\nMore.", []),
+        (
+            "*Deviations.*\n\n- torch: adds\n  twice: so.\n- optax: none.",
+            [("torch", "adds twice: so."), ("optax", "none.")],
+        ),
+        ("", None),
+        ("*Deviations.*", None),
+        ("*Deviations.* Some.", None),
+        ("*Deviations.*\n\n- torch: adds.\n- without a name", None),
+    ],
+)
+def test_deviations_are_read(pages: Any, told: str, deviations: list[tuple[str, str]] | None) -> None:
+    class Told(fo.SGD):
+        pass
+
+    Told.__doc__ = f"One line.\n\nNotes\n-----\n{told}\n\nExamples\n--------\n"
+    if deviations is None:
+        with pytest.raises(ValueError, match="the notes of Told must have"):
+            pages.deviations_of(Told)
+    else:
+        assert pages.deviations_of(Told) == deviations
+
+
+@pytest.mark.parametrize("optimizer", sorted(set(fo.Optimizer.registry.values()), key=str))
+def test_every_hyper_parameter_is_tested(optimizer: type[fo.Optimizer]) -> None:
+    """With another value than its default, and with those it must refuse."""
+    parameters = inspect.signature(optimizer).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    rows = [case for case in [*CASES, *MATRIX_CASES] if case.optimizer is optimizer]
+    tested = {name for case in rows for name, value in case.keywords.items() if value != defaults[name]}
+    hypers = {name for case in rows for name in fo._core.rule_hypers[case.rule]}
+    if "weight_decay" not in hypers:
+        defaults.pop("weight_decay", None)  # the L2 penalty, which is of the step: test_step.py
+    assert not defaults.keys() - tested, "no row of CASES sets them"
+    assert not (defaults.keys() | hypers) - OUTSIDE.keys(), "OUTSIDE has no row for them"
+
+
+# Signatures and defaults
+
+
+def documented(rule: str) -> tuple[list[str], dict[str, float]]:
+    """The arrays, and the hyper-parameters with their defaults, as the docstring of the kernel has them."""
+    match = re.fullmatch(rf"{rule}\((.*), \*, (.*)\) -> None", fo._core.__dict__[rule].__doc__)
+    assert match
+    arrays, hyper = (re.findall(r"(\w+): [\w.]+(?: = ([^,]+))?", group) for group in match.groups())
+    return [name for name, _ in arrays], {name: float(value) for name, value in hyper}
+
+
+@pytest.mark.parametrize("rule", sorted(RULES - OF_MATRICES))
+def test_the_reference_has_the_signature_of_the_kernel(rule: str) -> None:
+    arrays, hyper = documented(rule)
+    assert arrays == ["w", "g", *(name for name, _ in fo._core.rule_states[rule])]
+    assert list(hyper) == fo._core.rule_hypers[rule]
+    parameters = inspect.signature(getattr(fo.reference, rule)).parameters.values()
+    assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == arrays
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert own == {name: hyper[name] for name in own}
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        assert set(own) == set(hyper)
+
+
+@pytest.mark.parametrize("rule", sorted(OF_MATRICES))
+def test_of_matrices_kernel_and_reference_have_the_same_signature(rule: str) -> None:
+    kernel, reference = (inspect.signature(getattr(layer, rule)).parameters for layer in (fo.kernels, fo.reference))
+    assert [(p.name, p.kind, p.default) for p in kernel.values()] == [
+        (p.name, p.kind, p.default) for p in reference.values()
+    ]
+
+
+@pytest.mark.parametrize("row", [*DEFAULTS, *(case for case in MATRIX_CASES if not case.keywords)], ids=str)
+def test_kernel_reference_and_class_have_the_same_defaults(row: Case) -> None:
+    rng = np.random.default_rng(0)
+    g, start = rng.normal(size=(2, 10, 10))
+    results = []
+    for run in (row.kernel, row.reference):
+        w = start.copy()
+        run(w, g, *row.new_state(w))
+        results.append(w)
+    w = start.copy()
+    row.make(w).step(g)
+    for result in results:
+        assert_same_bits(result, w)

@@ -1,0 +1,94 @@
+"""Code for a wide instruction set shares no symbol with the rest, and was compiled for equal bits: in the objects that ship.
+
+Of a weak symbol that is in several object files the linker keeps any one; if that is the one compiled for AVX-512, every
+other CPU stops at an illegal instruction. The stripped module has no such symbols any more, so this looks at the build tree
+that `pip install` leaves behind, or at the one that FUSEDOPTIM_BUILD names.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fusedoptim as fo
+
+from .. import ROOT
+
+NEEDED = {"-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"}
+FORBIDDEN = {"-ffast-math", "-Ofast", "-funsafe-math-optimizations", "-fassociative-math"}
+OBJECT = re.compile(r"\bkernels_(\w+)\.dir/.*\.o(bj)?$")
+
+
+def changed(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def is_current(tree: Path) -> bool:
+    """Whether the sources are older: its module is linked after any of its objects."""
+    configured, modules = tree / "CMakeFiles" / "cmake.check_cache", list(tree.glob("_core.*"))
+    if not modules or not configured.exists() or changed(configured) < changed(ROOT / "CMakeLists.txt"):
+        return False
+    sources = [path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".cpp", ".hpp")]
+    return max(map(changed, modules)) > max(map(changed, sources))
+
+
+def ships(tree: Path) -> bool:
+    """Not one with sanitizers, say, whose symbols are others."""
+    return "CMAKE_BUILD_TYPE:STRING=Release\n" in (tree / "CMakeCache.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def tree() -> Path:
+    if not (ROOT / "csrc").is_dir():
+        pytest.skip("the source tree is not here")
+    if named := os.environ.get("FUSEDOPTIM_BUILD"):
+        assert is_current(Path(named)), f"{named} is older than the sources: install again"
+        return Path(named)
+    trees = [cache.parent for cache in ROOT.glob("build/*/CMakeCache.txt")]
+    current = [tree for tree in trees if ships(tree) and is_current(tree)]
+    if not current:
+        pytest.skip("no build tree is newer than the sources: pip install . leaves one in build/")
+    return max(current, key=lambda tree: changed(tree / "CMakeCache.txt"))
+
+
+@pytest.fixture(scope="module")
+def objects(tree: Path) -> list[tuple[str, Path]]:
+    """The instruction set and the file of each object with kernels."""
+    found = [(OBJECT.search(path.as_posix()), path) for path in tree.rglob("kernels_*.dir/**/*")]
+    objects = [(match[1], path) for match, path in found if match]
+    assert {isa for isa, _ in objects} >= set(fo.available_isas()), f"{tree} lacks objects"
+    return objects
+
+
+def test_flags(tree: Path, objects: list[tuple[str, Path]]) -> None:
+    commands = json.loads((tree / "compile_commands.json").read_text())
+    flags = {entry["output"]: shlex.split(entry["command"]) for entry in commands if OBJECT.search(entry["output"])}
+    assert {tree / output for output in flags} == {path for _, path in objects}
+    for output, own in flags.items():
+        assert set(own) >= NEEDED, output
+        assert not FORBIDDEN & set(own), output
+        assert [flag for flag in own if flag.startswith("-O")][-1] in ("-O2", "-O3"), output
+
+
+def defined(path: Path) -> Iterator[tuple[str, str]]:
+    """Kind and name of each symbol that others may see."""
+    listing = subprocess.run(["nm", "-C", path], capture_output=True, text=True, check=True).stdout
+    symbols = re.findall(r"^[0-9a-f ]{16} (\w) (.*)$", listing, re.MULTILINE)
+    return ((kind, name) for kind, name in symbols if kind in "wvu" or (kind.isupper() and kind != "U"))
+
+
+def test_no_weak_symbol(objects: list[tuple[str, Path]]) -> None:
+    """All that an object gives to others bears the name of its instruction set."""
+    if not shutil.which("nm"):
+        pytest.skip("nm is not installed")
+    symbols = [(isa, path, *symbol) for isa, path in objects for symbol in defined(path)]
+    assert {path for _, path, *_ in symbols} == {path for _, path in objects}, "nm was misread"
+    assert not [symbol for symbol in symbols if symbol[2] in "WwVvu"]
+    for isa, path, _, name in symbols:
+        assert name.startswith("fusedoptim::") and isa in re.split(r"\W|_", name), f"{path} defines {name}"

@@ -1,0 +1,1 @@
+"""What is kept: files, state dicts, copies, and torch's state dicts."""

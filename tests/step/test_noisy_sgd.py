@@ -1,0 +1,101 @@
+"""The noise of NoisySGD: which numbers, and that they stay the same whatever happens between the steps."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fusedoptim as fo
+
+from ..bits import assert_same_bits
+from ..nests import arrays, gradients, normal, snapshot
+
+
+def nest() -> dict[str, Any]:
+    return {"w": normal(0, 3, 4), "b": [normal(1), normal(2, 5000, dtype=np.float64)], "none": normal(3, 0)}
+
+
+def noise(optimizer: fo.Optimizer) -> list[bytes]:
+    return [array.tobytes() for array in arrays(optimizer.state["noise"])]
+
+
+def test_the_steps_are_the_formula_with_the_documented_numbers() -> None:
+    params = nest()
+    wanted = [w.copy() for w in arrays(params)]
+    optimizer = fo.NoisySGD(params, lr=0.1, eta=0.5, gamma=0.7, seed=11)
+    for t in (1, 2, 3):
+        grads = gradients(nest(), t)
+        optimizer.step(grads)
+        rng = np.random.default_rng([11, t])
+        deviation = math.sqrt(0.5 / t**0.7)
+        for got, w, g in zip(arrays(params), wanted, arrays(grads), strict=True):
+            drawn = rng.standard_normal(w.shape, dtype=w.dtype)
+            by_hand = w.astype(float) - 0.1 * (g.astype(float) + deviation * np.asarray(drawn, float))
+            fo.reference.noisy_sgd(w, g, np.asarray(drawn), lr=0.1, eta=0.5, gamma=0.7, t=t)
+            assert_same_bits(got, w)
+            np.testing.assert_allclose(got, by_hand, rtol=1e-5 if w.dtype == np.float32 else 1e-12, atol=1e-7)
+
+
+def test_its_variance_falls() -> None:
+    """That of 100,000 numbers is within 3 % of eta / t^gamma, which is seven times its standard error."""
+    w, g = np.zeros(100_000), np.zeros(100_000)
+    optimizer = fo.NoisySGD(w, lr=1.0, eta=0.25, gamma=0.5)
+    for t in range(1, 6):
+        w[...] = 0
+        optimizer.step(g)
+        assert np.var(w) == pytest.approx(0.25 / math.sqrt(t), rel=0.03)
+
+
+def test_seeds_and_steps_differ() -> None:
+    optimizer, other = fo.NoisySGD(normal(0, 9)), fo.NoisySGD(normal(0, 9), seed=1)
+    first = noise(optimizer)
+    assert first != noise(other)
+    optimizer.step(normal(1, 9))
+    assert first != noise(optimizer)
+
+
+def test_a_run_that_was_resumed_has_the_same_noise() -> None:
+    params = nest()
+    whole = fo.NoisySGD(params)
+    whole.step(gradients(nest(), 1))
+    resumed = fo.NoisySGD(fo.tree.map_leaves(np.copy, params))
+    resumed.load_state_dict(whole.state_dict())
+    for t in (2, 3):
+        for optimizer in (whole, resumed):
+            optimizer.step(gradients(nest(), t))
+    assert snapshot(resumed) == snapshot(whole)
+
+
+def test_parameters_that_are_frozen_or_come_later_do_not_change_that_of_the_others() -> None:
+    plain, changed = fo.NoisySGD(nest()), fo.NoisySGD(nest())
+    changed.freeze("w")
+    for optimizer in (plain, changed):
+        optimizer.step(gradients(nest(), 1))
+    assert noise(changed) == noise(plain)
+    changed.add_group({"params": normal(9, 4)})
+    assert noise(changed)[:-1] == noise(plain)
+    assert arrays(changed.state["noise"])[-1].any()
+
+
+def test_parameter_by_parameter_is_one_step() -> None:
+    whole, optimizer = fo.NoisySGD(nest()), fo.NoisySGD(nest())
+    for t in (1, 2):
+        grads = gradients(nest(), t)
+        whole.step(grads)
+        with optimizer.stepping():
+            for key in ("none", ("b", 1), "w", ("b", 0)):
+                optimizer.update(key, grads[key] if isinstance(key, str) else grads["b"][key[1]])
+        assert snapshot(optimizer) == snapshot(whole)
+
+
+def test_a_step_that_is_not_taken_draws_nothing() -> None:
+    optimizer = fo.NoisySGD(np.ones(3), nonfinite="skip", accumulate=2)
+    before = noise(optimizer)
+    optimizer.step(np.ones(3))
+    assert noise(optimizer) == before
+    optimizer.step(np.full(3, np.nan))
+    assert optimizer.skipped == 1 and noise(optimizer) == before
+    with pytest.raises(ValueError, match="shape"):
+        optimizer.step(np.ones(4))
+    assert noise(optimizer) == before
