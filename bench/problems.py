@@ -23,7 +23,10 @@ class Trial:
 
 
 # Where these are not the defaults: "Name": Trial({"keyword": 0.5}, rates=(1e-2, 1e-3)), or only one of the two.
-TRIALS: dict[str, Trial] = {}
+TRIALS = {
+    # The final_lr of its authors, 0.1, is that of SGD where it begins at about as much: too long in the ravine.
+    "AdaBound": Trial({"final_lr": 1e-3}),
+}
 
 
 def trial(optimizer: type[fo.Optimizer]) -> Trial:

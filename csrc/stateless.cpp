@@ -77,6 +77,7 @@ void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
     if (shape == Shape::ring) given.settings.hyper[rule.n_hyper - 1] = double(py::len(buffers[k].array));
     arrays[k] = buffers[k].begin;
   }
+  if (rule.of[buffers[0].dtype].make == nullptr) refuse("dtype_of_rule", "w", rule.signature->name);
   const Axes axes = axes_of(buffers[0]);
   Span span = span_of(buffers[0], axes);
   std::copy(arrays, arrays + 2 + rule.n_state, span.arrays);

@@ -81,7 +81,7 @@ class Case:
         return float(10 / float(eps) * np.finfo(dtype).tiny)
 
     def state_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        return [fo.tensors.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
+        return [fo._core.state_shape(kind, shape, self.rows) for _, kind in fo._core.rule_states[self.rule]]
 
     def new_state(self, w: np.ndarray) -> list[np.ndarray]:
         """As an optimizer begins with."""
@@ -95,7 +95,6 @@ def carried(case: Case, t: int, lr: float | None, first: int) -> dict[str, float
     group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
     for step in range(first, t):
         group.at(step)
-        group.taken()
     group.at(t)
     values = zip(fo._core.rule_hypers[case.rule], group._values, strict=False)
     return {name: value for name, value in values if value is not None}
@@ -409,6 +408,18 @@ CASES = [
         {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "eps_root": 1e-4},
         like=[like_torch("AdaBelief", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4)],
     ),
+    Case(fo.AdaBound, like=[like_torch("AdaBound", "pytorch_optimizer")]),
+    Case(
+        fo.AdaBound,
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "final_lr": 2e-3, "gamma": 0.05},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "final_lr": 2e-3, "gamma": 0.05},
+        like=[
+            like_torch(
+                "AdaBound", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4, final_lr=2e-3, gamma=0.05
+            )
+        ],
+    ),
+    Case(fo.AdaBound, {"lr": decay}),
     Case(fo.Yogi, like=[like_optax("yogi", learning_rate=1e-2), like_torch("Yogi", "pytorch_optimizer")]),
     Case(
         fo.Yogi,
@@ -767,6 +778,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "optimism": NEGATIVE_OR_NOT_FINITE,
     "eta": NEGATIVE_OR_NOT_FINITE,
     "gamma": NEGATIVE_OR_NOT_FINITE,
+    "final_lr": NEGATIVE_OR_NOT_FINITE,
     "seed": [-1, 1.5, math.nan, True, *NOT_NUMBERS],
     "t": [*NOT_A_COUNT, -math.inf],
     "window": [*NOT_A_COUNT, math.inf, True],

@@ -35,4 +35,4 @@ def restored_threads() -> Iterator[None]:
     """Undoes set_num_threads."""
     yield
     fo.set_num_threads(None)
-    fo.threads.configure()
+    fo.machine.threads.configure()

@@ -48,7 +48,7 @@ def rules() -> list[str]:
 
 def options(rule: str) -> Iterator[str]:
     """Those that the optimizer takes."""
-    takes = inspect.signature(make_of(rule)[0]).parameters.keys() | fo.options.Common.__annotations__.keys()
+    takes = inspect.signature(make_of(rule)[0]).parameters.keys() | fo.Common.__annotations__.keys()
     only = {"many elements": OF_MANY, "rows of a table": fo._core.rules_of_rows}
     for name, (keywords, _) in OPTIONS.items():
         if keywords.keys() <= takes and rule in only.get(name, [rule]):

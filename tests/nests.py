@@ -12,18 +12,18 @@ def normal(seed: int, *shape: int, dtype: Any = np.float32) -> np.ndarray:
 
 
 def arrays(nest: Any) -> list[np.ndarray]:
-    return fo.tree.leaves(fo.tree.skeleton(nest), nest, "nest")
+    return fo.core.tree.leaves(fo.core.tree.skeleton(nest), nest, "nest")
 
 
 def gradients(nest: Any, step: int) -> Any:
     """A nest of the same shape, different for each step and array."""
     seeds = iter(range(1000 * step, 1000 * step + 1000))
-    return fo.tree.map_leaves(lambda w: normal(next(seeds), *w.shape, dtype=w.dtype), nest)
+    return fo.core.tree.map_leaves(lambda w: normal(next(seeds), *w.shape, dtype=w.dtype), nest)
 
 
 def copied(nest: Any) -> Any:
     """Unlike deepcopy, this gives an array its own memory even if the nest has it twice, or in an arena."""
-    return fo.tree.map_leaves(np.copy, nest)
+    return fo.core.tree.map_leaves(np.copy, nest)
 
 
 def bits(*nests: Any) -> list[bytes]:

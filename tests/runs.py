@@ -41,7 +41,7 @@ def step(optimizer: fo.Optimizer, call: int, grads: Any = None) -> None:
     if isinstance(optimizer, fo.PolyakSGD):
         optimizer.step(grads, value=1.0 + call)
     elif isinstance(optimizer, fo.SparseAdam):
-        optimizer.step(fo.tree.map_leaves(as_rows, grads))
+        optimizer.step(fo.core.tree.map_leaves(as_rows, grads))
     else:
         optimizer.step(grads)
 
@@ -52,4 +52,4 @@ def as_rows(grad: np.ndarray) -> fo.RowGrad:
 
 def arrays_by_name(optimizer: fo.Optimizer) -> dict[str, np.ndarray]:
     """Weights and states, by their names in a file."""
-    return fo.checkpoint._arrays(optimizer, weights=True)
+    return fo.saved.checkpoint._arrays(optimizer, weights=True)

@@ -206,7 +206,7 @@ def test_window_sgd_has_no_step_at_infinity() -> None:
     arrays = [np.ones(4), np.ones(4), np.ones((2, 4))]
     with unchanged(arrays), refused("^t must be", "inf", error=ValueError):
         fo.kernels.window_sgd(*arrays, t=math.inf)
-    with unchanged(arrays[:2]), refused("^ring must have", r"rows >= 1.*\(0, 4\)", error=ValueError):
+    with unchanged(arrays[:2]), refused("^ring must have", r"slots >= 1.*\(0, 4\)", error=ValueError):
         fo.kernels.window_sgd(*arrays[:2], np.ones((0, 4)))
 
 
@@ -236,7 +236,7 @@ def test_weights_that_share_memory(kind: Case) -> None:
 
 
 def test_constructor_hyper_parameter(each: Case) -> None:
-    names = [*inspect.signature(each.optimizer).parameters, *fo.optimizer.Common.__annotations__]
+    names = [*inspect.signature(each.optimizer).parameters, *fo.Common.__annotations__]
     failures = Failures()
     for name, value in outside(names):
         argument = r"^beta(s|\d) must be" if name == "betas" else f"^{name} must be"
@@ -273,7 +273,7 @@ class Watched:
         self.good_step(seed=1)
 
     def grads(self, seed: int = 2) -> Any:
-        return fo.tree.map_leaves(lambda w: normal(*w.shape, seed=seed, dtype=w.dtype), self.params)
+        return fo.core.tree.map_leaves(lambda w: normal(*w.shape, seed=seed, dtype=w.dtype), self.params)
 
     def good_step(self, seed: int) -> None:
         self.optimizer.step(self.grads(seed))

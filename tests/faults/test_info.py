@@ -89,12 +89,12 @@ def test_a_forked_child() -> None:
 
 def test_openmp_runtimes(tmp_path: Path) -> None:
     maps = tmp_path / "maps"
-    assert fo.threads.openmp_runtimes(maps) == []
+    assert fo.machine.threads.openmp_runtimes(maps) == []
     line = "7f0-7f1 r-xp 0 fe:00 1     {}\n"
     libraries = ["/usr/lib/libgomp.so.1.0.0", "/a b/torch/lib/libgomp-a34b.so.1", "/x/libiomp5.so", "/x/libomp.so.5"]
     others = ["/usr/lib/libm.so.6", "[heap]", "/x/libcompiler.so", ""]
     maps.write_text("".join(line.format(path) for each in libraries for path in [each, each, *others]))
-    assert fo.threads.openmp_runtimes(maps) == sorted(libraries)
+    assert fo.machine.threads.openmp_runtimes(maps) == sorted(libraries)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of what is loaded on this system")

@@ -84,7 +84,7 @@ def time_to_interrupt(arm: Callable[[float], object]) -> float:
 
 
 def counters(optimizer: fo.Optimizer) -> tuple[Any, ...]:
-    carried = [group._carried for group in optimizer.groups]
+    carried = [group.carried(optimizer.t) for group in optimizer.groups]
     return optimizer.t, optimizer._accumulated, optimizer.skipped, carried
 
 

@@ -170,7 +170,7 @@ def test_environment(environment: dict[str, str], count: int | None, by: str | N
     print(fo.get_num_threads(), len(os.sched_getaffinity(0)), fo.info()["threads_set_by"], sep=";")
     """
     threads, cpus, set_by = ran(code, **environment).split(";")
-    quota = fo.threads.cgroup_quota()
+    quota = fo.machine.threads.cgroup_quota()
     if count is not None:
         assert int(threads) == count
     elif quota is None and "OMP_PROC_BIND" not in environment:
@@ -249,6 +249,6 @@ def test_beside_another_runtime(module: str, work: str, order: str, bind: str) -
     before = importing + "\n" if order == "first" else ""
     environment = {"OMP_PROC_BIND": bind} if bind else {}
     threads, cpus, warned = map(int, printed(before + STEPS + textwrap.dedent(code), **environment).split(";"))
-    assert threads == min(cpus, fo.threads.cgroup_quota() or cpus)
+    assert threads == min(cpus, fo.machine.threads.cgroup_quota() or cpus)
     assert (warned > 0) == (cpus < (os.cpu_count() or 1)), "cut down without a warning, or warned of nothing"
     assert bind or cpus == fo.info()["affinity"]

@@ -17,7 +17,7 @@ from ..cases import Case
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 several_cpus = pytest.mark.skipif(
-    min(CPUS, fo.threads.cgroup_quota() or CPUS) < 2 or not fo._core.has_openmp(),
+    min(CPUS, fo.machine.threads.cgroup_quota() or CPUS) < 2 or not fo._core.has_openmp(),
     reason="one thread is all that this machine grants",
 )
 VARIABLES = ("FUSEDOPTIM_ISA", "FUSEDOPTIM_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
@@ -74,7 +74,7 @@ def test_set_and_get() -> None:
     fo.set_num_threads(np.int64(1))
     assert fo.get_num_threads() == 1
     fo.set_num_threads(None)
-    fo.threads.configure()
+    fo.machine.threads.configure()
     assert fo.get_num_threads() == default
 
 
@@ -89,7 +89,7 @@ def test_set_num_threads_refuses(n: object) -> None:
 @several_cpus
 def test_precedence() -> None:
     """Setter over FUSEDOPTIM_NUM_THREADS over OMP_NUM_THREADS over the number of CPUs."""
-    most = str(min(CPUS, fo.threads.cgroup_quota() or CPUS))
+    most = str(min(CPUS, fo.machine.threads.cgroup_quota() or CPUS))
     assert printed(GET) == most
     assert printed(GET, OMP_NUM_THREADS="1") == "1"
     assert printed(GET, OMP_NUM_THREADS="1", FUSEDOPTIM_NUM_THREADS="2") == "2"
@@ -187,7 +187,7 @@ def test_cgroup_quota(tmp_path: Path, files: dict[str, str], cpus: int | None) -
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert fo.threads.cgroup_quota(tmp_path) == cpus
+    assert fo.machine.threads.cgroup_quota(tmp_path) == cpus
 
 
 @several_cpus
@@ -195,7 +195,7 @@ def test_the_quota_is_a_limit() -> None:
     fo.set_num_threads(2)
     fo._core.set_cpu_quota(1)
     assert fo.get_num_threads() == 1
-    fo.threads.configure()
+    fo.machine.threads.configure()
     fo.set_num_threads(2)
     assert fo.get_num_threads() == 2
 

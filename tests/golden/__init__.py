@@ -54,7 +54,7 @@ def numbers(shape: tuple[int, ...], seed: int, dtype: Any = np.float32) -> np.nd
 
 def run(optimizer: fo.Optimizer, first: int, calls: int) -> None:
     for call in range(first, first + calls):
-        step(optimizer, call, fo.tree.map_leaves(lambda w, k=call: numbers(w.shape, k, w.dtype), optimizer.params))
+        step(optimizer, call, fo.core.tree.map_leaves(lambda w, k=call: numbers(w.shape, k, w.dtype), optimizer.params))
 
 
 def outcome(optimizer: fo.Optimizer) -> dict[str, list[float]]:

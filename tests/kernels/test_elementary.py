@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fusedoptim as fo
-from fusedoptim.elementary import exp, half_wave, log, power
+from fusedoptim.numerics.elementary import exp, half_wave, log, power
 
 from ..bits import assert_same_bits
 

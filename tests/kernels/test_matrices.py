@@ -14,7 +14,7 @@ from ..elsewhere import Elsewhere, like_torch
 from ..expected import EACH_ALONE_AND_ALL, Expected
 from ..nests import arrays, copied, gradients, normal
 
-ROWS = [case for case in CASES if {"rows", "axes"} & {kind for _, kind in fo._core.rule_states[case.rule]}]
+ROWS = [case for case in CASES if {"lines", "axes"} & {kind for _, kind in fo._core.rule_states[case.rule]}]
 
 # Rows of one and of several chunks of 4096, matrices of one and of several bands of 16384 elements; more than two axes;
 # empty ones.

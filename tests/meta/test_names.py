@@ -71,7 +71,7 @@ def test_cases() -> None:
 
 
 def test_every_common_keyword_is_refused_some_value() -> None:
-    assert not fo.optimizer.Common.__annotations__.keys() - OUTSIDE.keys(), "OUTSIDE has no row for them"
+    assert not fo.Common.__annotations__.keys() - OUTSIDE.keys(), "OUTSIDE has no row for them"
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -182,7 +182,7 @@ def documented(rule: str) -> tuple[list[str], dict[str, float]]:
 def test_the_reference_has_the_signature_of_the_kernel(rule: str) -> None:
     arrays, hyper = documented(rule)
     assert arrays == ["w", "g", *(name for name, _ in fo._core.rule_states[rule])]
-    assert list(hyper) == fo._core.rule_hypers[rule]
+    assert list(hyper.items()) == list(fo._core.rule_hypers[rule].items())
     parameters = inspect.signature(getattr(fo.reference, rule)).parameters.values()
     assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == arrays
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
@@ -197,6 +197,14 @@ def test_of_matrices_kernel_and_reference_have_the_same_signature(rule: str) -> 
     assert [(p.name, p.kind, p.default) for p in kernel.values()] == [
         (p.name, p.kind, p.default) for p in reference.values()
     ]
+
+
+@pytest.mark.parametrize("row", [*DEFAULTS, *(case for case in MATRIX_CASES if not case.keywords)], ids=str)
+def test_the_class_has_the_defaults_of_the_rule(row: Case) -> None:
+    defaults, means = fo._core.rule_hypers[row.rule], row.make(np.ones((2, 2))).groups[0]._hyper
+    assert {name: means[name] for name in defaults if name in means} == {
+        name: value for name, value in defaults.items() if name in means
+    }
 
 
 @pytest.mark.parametrize("row", [*DEFAULTS, *(case for case in MATRIX_CASES if not case.keywords)], ids=str)

@@ -144,7 +144,7 @@ def sign(header: Any, text: str) -> None:
 
 def everything(optimizer: fo.Optimizer) -> Any:
     rates = [rate(group.lr, t) for group in optimizer.groups for t in range(1, 20)]
-    return snapshot(optimizer), rates, [group.numbers() for group in optimizer.groups]
+    return snapshot(optimizer), rates, [group.numbers(optimizer.t) for group in optimizer.groups]
 
 
 def rate(lr: Any, t: int) -> Any:
@@ -204,7 +204,7 @@ def check(optimizer: fo.Optimizer) -> None:
     assert isinstance(optimizer.t, int) and 0 <= optimizer.t < 2**53
     for group in optimizer.groups:
         assert 0 <= rate(group.lr, optimizer.t + 1) < np.inf
-    text = fo.checkpoint._manifest(optimizer, {})
+    text = fo.saved.checkpoint._manifest(optimizer, {})
     assert "NaN" not in text
 
 

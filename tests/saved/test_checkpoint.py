@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fusedoptim as fo
-from fusedoptim import atomic, checkpoint
+from fusedoptim.saved import atomic, checkpoint
 
 from .. import ROOT
 from ..cases import Case
@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
 
 def resumed(row: Case, path: Path, optimizer: fo.Optimizer, **options: Any) -> fo.Optimizer:
     """A new optimizer over other weights that has loaded the file."""
-    other = make(row, fo.tree.map_leaves(np.zeros_like, optimizer.params), **options)
+    other = make(row, fo.core.tree.map_leaves(np.zeros_like, optimizer.params), **options)
     other.load(path)
     return other
 
@@ -57,7 +57,7 @@ def test_a_run_goes_on_with_the_same_bits(row: Case, path: Path) -> None:
     options: dict[str, Any] = {"accumulate": 3, "ema": 0.5, "nonfinite": "skip"}
     optimizer = make(row, nest(row), **options)
     for call in range(7):
-        bad = fo.tree.map_leaves(lambda w: np.full_like(w, np.nan), optimizer.params) if call == 2 else None
+        bad = fo.core.tree.map_leaves(lambda w: np.full_like(w, np.nan), optimizer.params) if call == 2 else None
         step(optimizer, call, bad)
     optimizer.save(path)
     assert optimizer.skipped > 0 and optimizer.t > 0
@@ -125,17 +125,17 @@ def test_a_run_interrupted_at_any_step_has_the_bits_of_one_that_was_not(
         if call in stops:
             parts.save(path, weights=weights)
             kept = copied(parts.params)
-            fresh = fo.tree.map_leaves(np.zeros_like, kept) if weights else kept
+            fresh = fo.core.tree.map_leaves(np.zeros_like, kept) if weights else kept
             params, params_2 = fresh if grouped else (fresh, None)
             parts = begin(params)
             parts.load(path)
         grads = gradients(whole.params, call)
         if call in not_finite and "nonfinite" in options:
-            grads = fo.tree.map_leaves(lambda g: np.full_like(g, np.inf), grads)
+            grads = fo.core.tree.map_leaves(lambda g: np.full_like(g, np.inf), grads)
         for each in (whole, parts):
             step(each, call, grads)
     assert snapshot(parts) == snapshot(whole)
-    assert [group.numbers() for group in parts.groups] == [group.numbers() for group in whole.groups]
+    assert [group.numbers(parts.t) for group in parts.groups] == [group.numbers(whole.t) for group in whole.groups]
 
 
 def test_parameter_by_parameter(kind: Case, path: Path) -> None:
@@ -188,7 +188,7 @@ def test_keys_of_all_kinds(path: Path) -> None:
     }
     optimizer = fo.Momentum(params)
     optimizer.save(path)
-    other = fo.Momentum(fo.tree.map_leaves(np.zeros_like, params))
+    other = fo.Momentum(fo.core.tree.map_leaves(np.zeros_like, params))
     other.load(path)
     assert snapshot(other) == snapshot(optimizer)
 

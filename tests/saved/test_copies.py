@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from fusedoptim.arena import LINE
+from fusedoptim.core.arena import LINE
 
 from ..cases import KINDS, Case
 from ..nests import arrays, gradients, normal, snapshot
@@ -67,7 +67,7 @@ def test_options_go_along(way: str) -> None:
     optimizer = fo.Adam(np.ones(3), clip_norm=2.0, **options)
     optimizer.step(np.ones(3), grad_scale=4.0)
     other = COPIES[way](optimizer)
-    assert fo.options.options_to_dict(other._options) == fo.options.options_to_dict(optimizer._options)
+    assert fo.core.options.options_to_dict(other._options) == fo.core.options.options_to_dict(optimizer._options)
     for each in (optimizer, other):
         each.step(np.full(3, np.nan), grad_scale=4.0)
         each.step(np.arange(3.0), grad_scale=4.0)

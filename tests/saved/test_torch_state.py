@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from fusedoptim.torch_state import COUNTERPARTS
+from fusedoptim.saved.torch_state import COUNTERPARTS
 
 from ..cases import CASES, MATRIX_CASES, Case
 

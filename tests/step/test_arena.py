@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from fusedoptim.arena import HUGE, LINE, SKEW
+from fusedoptim.core.arena import HUGE, LINE, SKEW
 
 from ..bits import assert_same_bits
 from ..cases import Case
@@ -43,7 +43,7 @@ def test_layout(nest: str, slot: int) -> None:
     """Copies, in one buffer, in order, each at the start of a cache line, the first skewed by its slot."""
     given = nests()[nest]
     views = fo.arena(given, slot=slot)
-    assert fo.tree.skeleton(views) == fo.tree.skeleton(given)
+    assert fo.core.tree.skeleton(views) == fo.core.tree.skeleton(given)
     for view, array in zip(arrays(views), arrays(given), strict=True):
         assert_same_bits(view, array)
         assert view.flags.c_contiguous and view.flags.writeable and view.flags.aligned

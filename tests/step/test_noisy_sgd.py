@@ -59,7 +59,7 @@ def test_a_run_that_was_resumed_has_the_same_noise() -> None:
     params = nest()
     whole = fo.NoisySGD(params)
     whole.step(gradients(nest(), 1))
-    resumed = fo.NoisySGD(fo.tree.map_leaves(np.copy, params))
+    resumed = fo.NoisySGD(fo.core.tree.map_leaves(np.copy, params))
     resumed.load_state_dict(whole.state_dict())
     for t in (2, 3):
         for optimizer in (whole, resumed):

@@ -41,12 +41,12 @@ def nests(dtype: type) -> dict[str, Any]:
 
 
 def arrays(nest: Any) -> list[np.ndarray]:
-    return fo.tree.leaves(fo.tree.skeleton(nest), nest, "nest")
+    return fo.core.tree.leaves(fo.core.tree.skeleton(nest), nest, "nest")
 
 
 def gradients(nest: Any, step: int) -> Any:
     """A nest of the same shape, different at each step."""
-    return fo.tree.map_leaves(lambda w: normal(100 * step + w.size, *w.shape, dtype=w.dtype), nest)
+    return fo.core.tree.map_leaves(lambda w: normal(100 * step + w.size, *w.shape, dtype=w.dtype), nest)
 
 
 @pytest.mark.parametrize("nest", nests(np.float32))
@@ -69,7 +69,7 @@ def test_a_nest_is_updated_as_its_arrays_one_by_one(kind: Case, dtype: type, nes
         assert w is was
         assert_same_bits(w, wanted)
     for name, state in optimizer.state.items():
-        assert fo.tree.skeleton(state) == fo.tree.skeleton(params)
+        assert fo.core.tree.skeleton(state) == fo.core.tree.skeleton(params)
         for s, single in zip(arrays(state), singles, strict=True):
             assert_same_bits(s, single.state[name], name)
 

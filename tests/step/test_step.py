@@ -155,7 +155,7 @@ def test_signs_of_zero(kind: Case, isa: str) -> None:
 def step_norm(grads: Any, **keywords: Any) -> float | None:
     """The norm of these gradients, which a step tells."""
     optimizer = fo.SGD(
-        fo.tree.map_leaves(np.zeros_like, grads), lr=0.0, clip_norm=math.inf, nonfinite="skip", **keywords
+        fo.core.tree.map_leaves(np.zeros_like, grads), lr=0.0, clip_norm=math.inf, nonfinite="skip", **keywords
     )
     optimizer.step(grads)
     return optimizer.last_grad_norm

@@ -55,10 +55,13 @@ def number_or_nan(value: Any) -> float:
         return math.nan
 
 
-def number(name: str, value: Any, domain: str) -> float:
-    """A number of one of the domains of the rules, by its name in `Domain` of table.hpp."""
+def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = TypeError) -> float:
+    """A number of one of the domains of the rules, by its name in `Domain` of table.hpp.
+
+    `otherwise` is raised where it is none at all.
+    """
     if not isinstance(value, int | float | np.integer | np.floating):
-        bad_number(name, value, _core.domain_words[domain])
+        raise otherwise(f"{name} must be {_core.domain_words[domain]}, got {value!r}")
     return _core.check_number(name, value, domain)
 
 
@@ -93,6 +96,10 @@ def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) ->
     raise TypeError(
         f"{name} must be {like.dtype} as {like_name} is, got {got.dtype}; convert it: {name}.astype(np.{like.dtype})"
     )
+
+
+def dtype_of_rule(name: str, rule: str) -> NoReturn:
+    raise TypeError(f"{name} must be float32 for {rule}, got float64; it measures the memory, for benchmarks")
 
 
 def wrong_layout(name: str, got: np.ndarray, written: bool) -> NoReturn:

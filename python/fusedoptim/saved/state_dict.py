@@ -42,7 +42,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
     if saved["accumulated"] not in range(opt._accumulate):
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
-    checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive")
+    checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
     if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(opt.groups):
         raise ValueError(f'the state dict\'s "groups" must be a list of {len(opt.groups)}, got {saved["groups"]!r}')
     groups = []

@@ -32,7 +32,9 @@ class Twin:
             leaves = [sum(column) / len(column) for column in zip(*self.summed, leaves, strict=True)]
             self.summed = []
         self.t = t
-        values = [t if value is None else value for value in self.opt._values_at(t)[0]]
+        group = self.opt.groups[0]
+        group.at(t)
+        values = [t if value is None else value for value in group._values]
         hyper = dict(zip(self.names, values, strict=False))
         for (w, *state), g in zip(self.arrays, leaves, strict=True):
             self.rule(w, g, *state, **hyper)
