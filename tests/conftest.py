@@ -1,7 +1,12 @@
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
+import threadpoolctl
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait leave the CPUs to the other workers
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP is loaded
 
 import fusedoptim as fo
 
@@ -28,6 +33,13 @@ def pytest_collection_finish() -> None:
     """What thousands of tests are made of stays to the end: collecting garbage need not look at it each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_of_blas() -> Iterator[None]:
+    """Two would wait for each other, in loops, where something else runs."""
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(autouse=True)
