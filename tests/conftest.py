@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 import threadpoolctl
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait leave the CPUs to the other workers
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP is loaded
+# Threads that wait for one that has no CPU leave it theirs: on a busy machine, or beside other workers of pytest-xdist, the
+# suite would take several times as long. OpenMP reads it when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import fusedoptim as fo
 
