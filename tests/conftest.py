@@ -1,7 +1,13 @@
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
+import threadpoolctl
+
+# Threads that wait for one that has no CPU leave it theirs: on a busy machine, or beside other workers of pytest-xdist, the
+# suite would take several times as long. OpenMP reads it when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import fusedoptim as fo
 
@@ -28,6 +34,13 @@ def pytest_collection_finish() -> None:
     """What thousands of tests are made of stays to the end: collecting garbage need not look at it each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_of_blas() -> Iterator[None]:
+    """Two would wait for each other, in loops, where something else runs."""
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(autouse=True)

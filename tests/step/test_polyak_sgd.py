@@ -24,7 +24,7 @@ def nest() -> dict[str, Any]:
     return {"w": normal(0, 3, 4), "b": [normal(1), normal(2, 5000, dtype=np.float64)], "none": normal(3, 0)}
 
 
-@pytest.mark.parametrize("keywords", KEYWORDS, ids=" ".join)
+@pytest.mark.parametrize("keywords", KEYWORDS, ids=",".join)
 def test_same_as_optax(keywords: dict[str, Any]) -> None:
     jax, optax = package("jax"), package("optax")
     rng = np.random.default_rng(0)
