@@ -124,9 +124,10 @@ Axes state_shape(const std::string& name, const Axes& weight, std::size_t slots)
   return shape_for(Shape(found - shape_names), weight, slots);
 }
 
-Span span_of(const Buffer& w, const Axes& axes) {
-  Span span = {{w.begin}, w.n, w.dtype, nullptr, axes.data(), axes.size()};
-  if (!axes.empty() && axes[0] > 0) span.row = w.n / axes[0];
+Span span_of(const Buffer& w) {
+  Span span = {{w.begin}, w.n, w.dtype, nullptr};
+  const auto* proxy = array_proxy(w.array.ptr());
+  if (proxy->nd > 0 && proxy->dimensions[0] > 0) span.row = w.n / std::size_t(proxy->dimensions[0]);
   return span;
 }
 

@@ -49,8 +49,8 @@ Axes axes_of(const Buffer& array);
 const char* shape_name(Shape shape);
 Axes state_shape(const std::string& name, const Axes& weight, std::size_t slots);
 
-// The span of a weight, whose axes must outlive it.
-Span span_of(const Buffer& w, const Axes& axes);
+// The span of a weight, without its axes.
+Span span_of(const Buffer& w);
 
 // Whether an array is n rows such as `table` has.
 bool has_rows_of(py::handle array, py::handle table, std::size_t n);

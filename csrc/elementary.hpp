@@ -1,5 +1,5 @@
-// Powers of + - * / alone, as in python/fusedoptim/numerics/elementary.py: the C library's differ in the last bit between
-// machines.
+// Powers of + - * / alone, as in python/fusedoptim/numerics/elementary.py: the C library's differ in the last bit
+// between machines.
 #pragma once
 
 namespace fusedoptim {

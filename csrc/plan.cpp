@@ -51,8 +51,8 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
   const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
   written.push_back(w);
   tensor.axes = axes_of(w);
-  Span& span = tensor.span = fusedoptim::span_of(w, tensor.axes);
-  span.settings = &settings.at(group);
+  Span& span = tensor.span = fusedoptim::span_of(w);
+  span.settings = &settings.at(group), span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
   const auto take = [&](const State& state, const py::object& array) {
     const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
     if (state.shape == Shape::ring) slots = double(py::len(array));

@@ -78,9 +78,10 @@ void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
     arrays[k] = buffers[k].begin;
   }
   if (rule.of[buffers[0].dtype].make == nullptr) refuse("dtype_of_rule", "w", rule.signature->name);
-  const Axes axes = axes_of(buffers[0]);
-  Span span = span_of(buffers[0], axes);
+  Span span = span_of(buffers[0]);
   std::copy(arrays, arrays + 2 + rule.n_state, span.arrays);
+  Axes axes;
+  if (rule.n_passes > 0) axes = axes_of(buffers[0]), span.axes = axes.data(), span.n_axes = axes.size();
   span.settings = &given.settings;
   Work work;
   if (by_rows)
