@@ -4,6 +4,7 @@
 # ///
 """Every task of the project, each in an environment of its own: `nox -l` lists them."""
 
+import ast
 import difflib
 import os
 import shutil
@@ -50,6 +51,17 @@ def types(session: nox.Session) -> None:
     session.run("pre-commit", "run", "mypy", "--all-files")
 
 
+def without_kernels(stub: str) -> str:
+    """The stub with one line for all kernels: their signatures follow from the rules, and help() shows them."""
+
+    def is_kernel(node: ast.stmt) -> bool:
+        return isinstance(node, ast.FunctionDef) and [each.arg for each in node.args.args][:1] == ["w"]
+
+    tree = ast.parse(stub)
+    tree.body = [node for node in tree.body if not is_kernel(node) and not ast.unparse(node).startswith("__all__")]
+    return ast.unparse(tree) + "\ndef __getattr__(name: str) -> collections.abc.Callable[..., None]: ...\n"
+
+
 @nox.session
 def stubs(session: nox.Session) -> None:
     """Compares the stub of the compiled module with a fresh one; -- --write replaces it."""
@@ -58,6 +70,7 @@ def stubs(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve()
     session.run("pybind11-stubgen", "fusedoptim._core", "--output-dir", str(folder), silent=True)
     fresh = folder / "fusedoptim" / STUB.name
+    fresh.write_text(without_kernels(fresh.read_text()))
     config = f"--config={Path('pyproject.toml').resolve()}"
     session.run("ruff", "check", "--quiet", "--fix", "--unsafe-fixes", config, str(fresh))
     session.run("ruff", "format", "--quiet", config, str(fresh))

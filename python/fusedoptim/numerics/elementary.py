@@ -1,4 +1,4 @@
-"""Powers, exponentials, logarithms and cosines of + − × ÷ alone, as in ``csrc/rules/elementary.hpp``.
+"""Powers, exponentials, logarithms and cosines of + − × ÷ alone, as in ``csrc/elementary.cpp``.
 
 The C library's differ in the last bit between machines; these do not. They are off by few units in the last place, a power
 by 6e-16 (2 + |log power|) of itself.
