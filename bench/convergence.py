@@ -47,4 +47,5 @@ if __name__ == "__main__":
     with TABLE.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["optimizer", "parabola", "Rosenbrock", "digits"])
-        writer.writerows(map(line, dict.fromkeys(fo.Optimizer.registry[rule] for rule in fo._core.rule_states)))
+        kinds = sorted(set(fo.Optimizer.registry.values()), key=lambda kind: kind.__name__.lower())
+        writer.writerows(map(line, kinds))

@@ -411,11 +411,11 @@ CASES = [
     Case(fo.AdaBound, like=[like_torch("AdaBound", "pytorch_optimizer")]),
     Case(
         fo.AdaBound,
-        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "final_lr": 2e-3, "gamma": 0.05},
-        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "final_lr": 2e-3, "gamma": 0.05},
+        {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4, "final_lr": 0.02, "gamma": 0.005},
+        {"lr": 0.03, "beta1": 0.7, "beta2": 0.95, "eps": 1e-4, "final_lr": 0.02, "gamma": 0.005},
         like=[
             like_torch(
-                "AdaBound", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4, final_lr=2e-3, gamma=0.05
+                "AdaBound", "pytorch_optimizer", lr=0.03, betas=(0.7, 0.95), eps=1e-4, final_lr=0.02, gamma=0.005
             )
         ],
     ),
