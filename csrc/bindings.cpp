@@ -40,7 +40,7 @@ class Description {
         per_pass.append(py::make_tuple(array_names(kernel, moved.reads), array_names(kernel, moved.writes)));
     passes[name] = per_pass, states[name] = state, hypers[name] = hyper;
     if (rule.measures_tensors || rule.by_row || rule.n_passes > 0) measured.append(name);
-    if (takes_rows(rule)) of_rows.append(name);
+    if (can_leave_out_rows(rule)) of_rows.append(name);
   }
 
   void put_into(py::module_& m) const {
@@ -88,7 +88,7 @@ void define_rules(py::module_& m) {
     const Rule& rule = rule_at(k);
     if (rule.n_hyper == 0) continue;
     description.add(rule);
-    if (takes_rows(rule)) define_kernel(m, k, true);
+    if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
   m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"));

@@ -53,7 +53,7 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.settings = &settings.at(group), span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
-  const auto take = [&](const State& state, const py::object& array) {
+  const auto accept = [&](const State& state, const py::object& array) {
     const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
     if (state.shape == Shape::ring) slots = double(py::len(array));
     written.push_back(b);
@@ -64,10 +64,10 @@ void Plan::add(std::size_t group, const std::string& path, const std::vector<py:
     if (state->shape == Shape::scratch)
       tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(k),
                            py::module_::import("numpy").attr("empty_like")(arrays[0]));
-    span.arrays[1 + k] = take(*state, tensor.arrays.at(k));
+    span.arrays[1 + k] = accept(*state, tensor.arrays.at(k));
   }
-  if (!grad_sum.is_none()) span.grad_sum = take({"grad_sum"}, grad_sum);
-  if (!ema.is_none()) span.ema = take({"ema"}, ema);
+  if (!grad_sum.is_none()) span.grad_sum = accept({"grad_sum"}, grad_sum);
+  if (!ema.is_none()) span.ema = accept({"ema"}, ema);
   tensor.arrays.push_back(grad_sum);
   tensor.arrays.push_back(ema);
 }
@@ -101,7 +101,7 @@ void Plan::refuse_shared() {
   sort_apart(grads);
 }
 
-void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
+void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
   void*& known = span_of(tensor).arrays[1];
@@ -109,13 +109,13 @@ void Plan::take_array(Tensor& tensor, py::handle grad, bool zeroed) {
   known = g.begin;
 }
 
-Plan::Touched Plan::take_rows(const Tensor& tensor, py::handle grad, bool zeroed) {
+Plan::Touched Plan::accept_rows(const Tensor& tensor, py::handle grad, bool zeroed) {
   const Span& span = span_of(tensor);
   const std::string path = tensor.w.name.path, rows_path = path + ".rows", values_path = path + ".values";
   const auto refuse_with = [&](bool given, const char* what) {
     if (given) refuse("row_grad_with", "grads" + path, what);
   };
-  if (!takes_rows(rule())) refuse("needs_all_rows", "grads" + path, rule().signature->name);
+  if (!can_leave_out_rows(rule())) refuse("needs_all_rows", "grads" + path, rule().signature->name);
   refuse_with(zeroed, "zero_grads or bind()");
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
@@ -127,16 +127,16 @@ Plan::Touched Plan::take_rows(const Tensor& tensor, py::handle grad, bool zeroed
   return {&tensor, rows, values, checked};
 }
 
-void Plan::take_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched) {
+void Plan::accept_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched) {
   const Buffer now = buffer(tensor.w.name, tensor.w.array, Access::write);
   if (now.begin != tensor.w.begin || now.n != tensor.w.n) refuse("moved", tensor.w.name.str());
   if (is_row_grad(grad))
-    touched.push_back(take_rows(tensor, grad, zeroed));
+    touched.push_back(accept_rows(tensor, grad, zeroed));
   else
-    take_array(tensor, grad, zeroed);
+    accept_array(tensor, grad, zeroed);
 }
 
-std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed) {
+std::vector<Plan::Touched> Plan::accept_grads(const py::object& grads, bool zeroed) {
   std::vector<Touched> touched;
   if (grads.is_none()) {
     if (bound.is_none()) refuse("not_bound");
@@ -145,7 +145,7 @@ std::vector<Plan::Touched> Plan::take_grads(const py::object& grads, bool zeroed
   if (py::len(grads) != tensors.size()) throw std::invalid_argument("as many gradients as tensors");
   bound = py::none();
   std::size_t i = 0;
-  for (Tensor& tensor : tensors) take_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed, touched);
+  for (Tensor& tensor : tensors) accept_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed, touched);
   if (zeroed) refuse_shared();
   return touched;
 }
@@ -166,7 +166,7 @@ Work Plan::work_of(const std::vector<Touched>& touched) {
 }
 
 void Plan::bind(const py::list& grads) {
-  take_grads(grads, true);
+  accept_grads(grads, true);
   bound = grads;
 }
 
@@ -197,7 +197,7 @@ void Plan::set_values(const py::list& values, const Options& options) {
 
 void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
   set_values(values, options);
-  const std::vector<Touched> touched = take_grads(grads, options.zero_grads);
+  const std::vector<Touched> touched = accept_grads(grads, options.zero_grads);
   Work expanded = touched.empty() ? Work() : work_of(touched);
   const bool asks_norm = options.require_finite || options.clip_norm < std::numeric_limits<double>::infinity();
   const bool needs_norm = asks_norm || !values_at.is_none();
@@ -263,7 +263,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   bound = py::none();
   set_values(values, options);
   std::vector<Touched> touched;
-  take_grad(tensor, grad, options.zero_grads, touched);
+  accept_grad(tensor, grad, options.zero_grads, touched);
   Work one;
   if (touched.empty())
     one.add(span_of(tensor));
@@ -285,7 +285,7 @@ void Plan::end_block() {
 }
 
 void Plan::accumulate(const py::object& grads, const Options& options) {
-  take_grads(grads, options.zero_grads);
+  accept_grads(grads, options.zero_grads);
   Settings settings;
   settings.zero_grads = options.zero_grads;
   Work sums;

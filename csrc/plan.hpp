@@ -104,10 +104,10 @@ class Plan {
   Span& span_of(const Tensor& tensor) { return work.spans[tensor.place]; }
   void refuse_overlap(const Buffer& g);
   void refuse_shared();
-  void take_array(Tensor& tensor, py::handle grad, bool zeroed);
-  Touched take_rows(const Tensor& tensor, py::handle grad, bool zeroed);
-  void take_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched);
-  std::vector<Touched> take_grads(const py::object& grads, bool zeroed);
+  void accept_array(Tensor& tensor, py::handle grad, bool zeroed);
+  Touched accept_rows(const Tensor& tensor, py::handle grad, bool zeroed);
+  void accept_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched);
+  std::vector<Touched> accept_grads(const py::object& grads, bool zeroed);
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
   void set_second(const Options& options);

@@ -52,7 +52,7 @@ char* at(void* array, std::size_t byte) { return static_cast<char*>(array) + byt
 
 }  // namespace
 
-bool takes_rows(const Rule& rule) {
+bool can_leave_out_rows(const Rule& rule) {
   if (rule.n_hyper == 0 || rule.measures_tensors || rule.n_passes > 0) return false;
   return std::all_of(rule.signature->state, rule.signature->state + rule.n_state,
                      [](const State& state) { return state.shape == Shape::weight || state.shape == Shape::row; });

@@ -14,7 +14,7 @@ struct RowGrad {
 };
 
 // Whether a rule can leave out rows: it keeps nothing but numbers of an element or of a row.
-bool takes_rows(const Rule& rule);
+bool can_leave_out_rows(const Rule& rule);
 
 // Refuses indices that are no rows of the weight, and values that are not one of its rows for each.
 RowGrad row_grad(Name name, py::handle rows, const Buffer& values, const Buffer& w);

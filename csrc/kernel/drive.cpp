@@ -1,5 +1,5 @@
-// The driver: runs a rule over memory. Compiled once per instruction set, as FUSEDOPTIM_ISA. It knows a rule by its row
-// of the table alone; what is compiled for each rule is loop.hpp.
+// The driver: runs a rule over memory. Compiled once per instruction set, as FUSEDOPTIM_ISA. It knows a rule by its
+// entry in the table alone; what is compiled for each rule is loop.hpp.
 //
 //   prepare       what a step does to the gradient besides scaling, a tile at a time that stays in cache
 //   update        a rule on a share of consecutive spans

@@ -1,7 +1,7 @@
 // A rule as plain functions, for the table. All that is compiled anew for each rule is here.
 //
 // A rule is a struct, template over T, with
-//   signature       its row of the table
+//   signature       its entry in the table
 //   members         first the hyper-parameters in double, in the order of the signature; then what follows from them,
 //   in
 //                   double and rounded once
@@ -256,7 +256,7 @@ void close(const void* memory, Span& span, const Grid& grid, const Notes& notes)
   static_cast<const R*>(memory)->template close<p>(span, grid, notes);
 }
 
-// The row of a rule in the table.
+// The entry of a rule in the table.
 
 template <class R, class = void>
 constexpr int n_passes = 0;
@@ -338,7 +338,7 @@ constexpr Rule described() {
 }
 
 template <template <class> class R>
-constexpr Rule row_of() {
+constexpr Rule entry_of() {
   Rule rule = described<R<float>>();
   rule.of[0] = functions<float, R<float>>(), rule.of[1] = functions<double, R<double>>();
   return rule;
@@ -346,7 +346,7 @@ constexpr Rule row_of() {
 
 // A loop to measure the memory with: plain, and for float32 alone.
 template <template <class> class R>
-constexpr Rule traffic_of() {
+constexpr Rule traffic_entry_of() {
   Rule rule = described<R<float>>();
   rule.of[0].make = [](const double*, void*) {};
   if constexpr (is_measured<R<float>>)

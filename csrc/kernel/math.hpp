@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "../table.hpp"
 #include "../elementary.hpp"
+#include "../table.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@ namespace {
 
 template <template <class> class... R>
 struct RulesOf {
-  static constexpr fusedoptim::Rule rules[] = {row_of<R>()...};
+  static constexpr fusedoptim::Rule rules[] = {entry_of<R>()...};
   static constexpr fusedoptim::Unit unit = {rules, sizeof...(R)};
 };
 

@@ -1,5 +1,5 @@
-// Cautious Adam, AdamW and Lion: steps where they agree with the gradient, longer by as much as there are fewer of
-// them. Liang et al. 2024, arXiv:2411.16085.
+// Cautious Adam, AdamW and Lion: only steps that agree with the gradient are taken, the longer the fewer
+// there are. Liang et al. 2024, arXiv:2411.16085.
 //   a = 1 where the step u and g have the same sign, else 0
 //   w <- w - u a / max(mean(a), 1e-3), with the mean over the tensor
 // The bound of the mean is the authors' code's, where the paper has (count + 1) / n. Weight decay is not masked, and
@@ -16,7 +16,7 @@ T agree(T a, T b) {
   return a * b > 0 ? T(1) : T(0);
 }
 
-// How much longer the steps of those that agree are, of whom there are `count` in n.
+// The factor of the steps that are taken, where `count` of n agree.
 inline double caution(double count, double n) { return 1 / larger(count / n, 1e-3); }
 
 template <class T>
