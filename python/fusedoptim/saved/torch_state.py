@@ -69,10 +69,13 @@ ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
 AMSGRAD = ADAM | {"v_max": "max_exp_avg_sq"}
 NO_ROOT = {"eps_root": 0.0, "bias_correction": True}
 BUFFER = {"m": "momentum_buffer"}
-SQUARE = {"v": "square_avg"}
-ALPHA = {"beta": "alpha"}
-
 MU_PRODUCT = {"mu_product": "mu_product"}
+
+
+def rmsprop(states: dict[str, str], **fixed: Any) -> Counterpart:
+    states = {"v": "square_avg"} | states
+    return Counterpart("RMSprop", states, arguments={"beta": "alpha"}, fixed=fixed, absent={"eps_root": 0.0})
+
 
 # By rule, or by class where that has another's rule.
 COUNTERPARTS = {
@@ -83,30 +86,10 @@ COUNTERPARTS = {
     "rprop": Counterpart("Rprop", {"prev": "prev", "step": "step_size"}),
     "adagrad": Counterpart("Adagrad", {"v": "sum"}, absent={"eps_root": 0.0}, begun=True),
     "adadelta": Counterpart("Adadelta", {"v": "square_avg", "d": "acc_delta"}),
-    "rmsprop": Counterpart(
-        "RMSprop", SQUARE, arguments=ALPHA, fixed={"centered": False, "momentum": 0.0}, absent={"eps_root": 0.0}
-    ),
-    "rmsprop_centered": Counterpart(
-        "RMSprop",
-        SQUARE | {"m": "grad_avg"},
-        arguments=ALPHA,
-        fixed={"centered": True, "momentum": 0.0},
-        absent={"eps_root": 0.0},
-    ),
-    "rmsprop_momentum": Counterpart(
-        "RMSprop",
-        SQUARE | {"b": "momentum_buffer"},
-        arguments=ALPHA,
-        fixed={"centered": False},
-        absent={"eps_root": 0.0},
-    ),
-    "rmsprop_centered_momentum": Counterpart(
-        "RMSprop",
-        SQUARE | {"m": "grad_avg", "b": "momentum_buffer"},
-        arguments=ALPHA,
-        fixed={"centered": True},
-        absent={"eps_root": 0.0},
-    ),
+    "rmsprop": rmsprop({}, centered=False, momentum=0.0),
+    "rmsprop_centered": rmsprop({"m": "grad_avg"}, centered=True, momentum=0.0),
+    "rmsprop_momentum": rmsprop({"b": "momentum_buffer"}, centered=False),
+    "rmsprop_centered_momentum": rmsprop({"m": "grad_avg", "b": "momentum_buffer"}, centered=True),
     "adam": Counterpart("Adam", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
     "adamw": Counterpart("AdamW", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
     "adam_amsgrad": Counterpart("Adam", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
