@@ -2,7 +2,8 @@ r"""The specification: every rule in NumPy, statement for statement what the ker
 
 Arrays are updated in place. Python numbers are computed in double and rounded once, where they meet an array: NumPy
 gives ``float * float32 array`` in float32. Only :math:`+ - \times \div \sqrt{}` touch an array, so that every machine
-computes the same bits.
+computes the same bits. Hyper-parameters have the names and the defaults of the kernels, ``_core.rule_hypers``: the
+names are written here again, the defaults are not.
 
 >>> import numpy as np
 >>> w, g = np.array([1.0, 2.0]), np.array([0.5, -0.5])
@@ -12,6 +13,7 @@ array([0.95, 2.05])
 """
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,83 +28,68 @@ from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 Array = NDArray[np.floating[Any]]
 
 
-def sgd(w: Array, g: Array, *, lr: float = 1e-2, weight_decay: float = 0.0) -> None:
+def rule(formula: Callable[..., None]) -> Callable[..., None]:
+    """`formula` with the kernel's defaults for what a caller leaves out, as its signature shows them."""
+    defaults = _core.rule_hypers[formula.__name__]
+    hypers = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=x) for name, x in defaults.items()]
+    written = inspect.signature(formula).parameters.values()
+    own = [p for p in written if p.name not in defaults and p.kind is not p.VAR_KEYWORD]
+
+    @functools.wraps(formula)
+    def filled(*arrays: Array, **hyper: Any) -> None:
+        formula(*arrays, **(defaults | hyper))
+
+    filled.__signature__ = inspect.Signature(sorted(hypers + own, key=lambda p: p.kind))  # type: ignore[attr-defined]
+    return filled
+
+
+@rule
+def sgd(w, g, *, lr, weight_decay):
     w[...] = (1 - lr * weight_decay) * w - lr * g
 
 
-def window_sgd(w: Array, g: Array, ring: Array, *, lr: float = 1e-2, t: float = 1) -> None:
+@rule
+def window_sgd(w, g, ring, *, lr, t):
     window, newest = len(ring), int(t - 1) % len(ring)
     ring[newest] = g
     w[...] = w - lr / min(t, window) * sum(np.roll(ring, -1 - newest, axis=0))  # oldest first
 
 
-def momentum(w: Array, g: Array, m: Array, *, lr: float = 1e-2, beta: float = 0.9) -> None:
+@rule
+def momentum(w, g, m, *, lr, beta):
     m[...] = beta * m + (1 - beta) * g
     w[...] = w - lr * m
 
 
-def rmsprop(
-    w: Array, g: Array, v: Array, *, lr: float = 1e-2, beta: float = 0.99, eps: float = 1e-8, eps_root: float = 0.0
-) -> None:
+@rule
+def rmsprop(w, g, v, *, lr, beta, eps, eps_root):
     v[...] = beta * v + (1 - beta) * (g * g)
     w[...] = w - lr * g / (np.sqrt(v + eps_root) + eps)
 
 
-def adam(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-) -> None:
+@rule
+def adam(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
     w[...] = w - step * m / (np.sqrt(unbias * v + eps_root) + eps)
 
 
-def adamw(
-    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2, **hyper: float
-) -> None:
+@rule
+def adamw(w, g, m, v, *, lr, weight_decay, **hyper):
     w[...] = (1 - lr * weight_decay) * w
     adam(w, g, m, v, lr=lr, **hyper)
 
 
-def grams(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    eps: float = 1e-6,
-    weight_decay: float = 0.0,
-    **hyper: float,
-) -> None:
+@rule
+def grams(w, g, m, v, *, lr, weight_decay, **hyper):
     u = np.zeros_like(w)
-    adam(u, g, m, v, lr=lr, eps=eps, **hyper)
+    adam(u, g, m, v, lr=lr, **hyper)
     w[...] = (1 - lr * weight_decay) * w - np.sign(g) * np.abs(u)
 
 
-def adopt(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.9999,
-    eps: float = 1e-6,
-    clip: float = 1.0,
-    t: float = 1,
-) -> None:
+@rule
+def adopt(w, g, m, v, *, lr, beta1, beta2, eps, clip, t):
     limit = clip * math.sqrt(math.sqrt(t - 1)) if t > 1 else 0.0
     beta2 = beta2 if t > 1 else 0.0  # at first v is the square itself
     u = np.clip(g / np.maximum(np.sqrt(v), eps), -limit, limit)
@@ -111,20 +98,8 @@ def adopt(
     w[...] = w - lr * m
 
 
-def adabound(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    final_lr: float = 0.1,
-    gamma: float = 1e-3,
-    t: float = 1,
-) -> None:
+@rule
+def adabound(w, g, m, v, *, lr, beta1, beta2, eps, final_lr, gamma, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     rate = lr * math.sqrt(1 - power(beta2, t)) / (1 - power(beta1, t))
@@ -132,23 +107,8 @@ def adabound(
     w[...] = w - np.clip(rate / (np.sqrt(v) + eps), lower, upper) * m
 
 
-def ademamix(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    m_slow: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    beta3: float = 0.9999,
-    alpha: float = 5.0,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def ademamix(w, g, m, v, m_slow, *, lr, beta1, beta2, beta3, alpha, eps, eps_root, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     m_slow[...] = beta3 * m_slow + (1 - beta3) * g
@@ -157,58 +117,29 @@ def ademamix(
     w[...] = (1 - lr * weight_decay) * w - lr * mixed / (np.sqrt(unbias2 * v + eps_root) + eps)
 
 
-def fromage(w: Array, g: Array, *, lr: float = 1e-2, min_norm: float = 1e-6) -> None:
+@rule
+def fromage(w, g, *, lr, min_norm):
     shrink = 1 / math.sqrt(1 + lr * lr)
     w[...] = shrink * w - shrink * lr * trust_ratio(w, g, min_norm) * g
 
 
-def lars(
-    w: Array,
-    g: Array,
-    m: Array,
-    *,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    trust_coefficient: float = 1e-3,
-    eps: float = 0.0,
-) -> None:
+@rule
+def lars(w, g, m, *, lr, momentum, weight_decay, trust_coefficient, eps):
     u = g + weight_decay * w
     m[...] = momentum * m + lr * trust_ratio(w, u, 0, trust_coefficient, eps) * u
     w[...] = w - m
 
 
-def nesterov_lars(
-    w: Array,
-    g: Array,
-    m: Array,
-    *,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    trust_coefficient: float = 1e-3,
-    eps: float = 0.0,
-) -> None:
+@rule
+def nesterov_lars(w, g, m, *, lr, momentum, weight_decay, trust_coefficient, eps):
     u = g + weight_decay * w
     step = lr * trust_ratio(w, u, 0, trust_coefficient, eps) * u
     m[...] = momentum * m + step
     w[...] = w - (momentum * m + step)
 
 
-def lamb(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-6,
-    eps_root: float = 0.0,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def lamb(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     unbias1, unbias2 = 1 / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
@@ -216,20 +147,8 @@ def lamb(
     w[...] = w - lr * trust_ratio(w, u) * u
 
 
-def novograd(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.25,
-    eps: float = 1e-6,
-    eps_root: float = 0.0,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def novograd(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t, weight_decay):
     beta2 = beta2 if t > 1 else 0.0  # at first v is the square itself
     v[...] = beta2 * float(v) + (1 - beta2) * square_sum([g])
     factor = 1 / (math.sqrt(float(v) + eps_root) + eps)
@@ -237,9 +156,8 @@ def novograd(
     w[...] = w - lr * m
 
 
-def sm3(
-    w: Array, g: Array, m: Array, v: Array, *, lr: float = 0.1, momentum: float = 0.9, eps_root: float = 1e-8
-) -> None:
+@rule
+def sm3(w, g, m, v, *, lr, momentum, eps_root):
     n = g * g + functools.reduce(np.minimum, of_axes(v, w.shape))
     m[...] = momentum * m + (1 - momentum) * (g / np.sqrt(np.where(np.asarray(n) > 0, n + eps_root, 1)))
     w[...] = w - lr * m
@@ -248,20 +166,8 @@ def sm3(
         most[...] = np.asarray(n).max(axis=others, keepdims=True)
 
 
-def adafactor(
-    w: Array,
-    g: Array,
-    row_var: Array,
-    col_var: Array,
-    *,
-    lr: float = 1e-2,
-    beta2_decay: float = -0.8,
-    eps1: float = math.inf,
-    eps2: float = 1e-3,
-    d: float = 1.0,
-    weight_decay: float = 0.0,
-    t: float = 1,
-) -> None:
+@rule
+def adafactor(w, g, row_var, col_var, *, lr, beta2_decay, eps1, eps2, d, weight_decay, t):
     if w.size == 0:
         return
     rest, eps1 = power(t, beta2_decay), eps1 if eps1 < math.inf else float(np.finfo(w.dtype).eps)
@@ -277,58 +183,48 @@ def adafactor(
     w[...] = (1 - lr * weight_decay) * w - step / max(1.0, rms(u) / d) * u
 
 
+@rule
 def muon(
-    w: Array,
-    g: Array,
-    m: Array,
+    w,
+    g,
+    m,
     *,
-    lr: float = 1e-3,
-    momentum: float = 0.95,
-    weight_decay: float = 0.1,
-    nesterov: bool = True,
-    ns_coefficients: tuple[float, float, float] = COEFFICIENTS,
-    ns_steps: int = 5,
-    eps: float = 1e-7,
-    adjust_lr_fn: str | None = None,
-) -> None:
+    lr,
+    momentum,
+    weight_decay,
+    nesterov=True,
+    ns_coefficients=COEFFICIENTS,
+    ns_steps=5,
+    eps=1e-7,
+    adjust_lr_fn=None,
+):
     m[...] = momentum * m + (1 - momentum) * g
     u = (1 - momentum) * g + momentum * m if nesterov else m
     u = size(u.shape, adjust_lr_fn) * newton_schulz(u, ns_coefficients, ns_steps, eps)
     w[...] = (1 - lr * weight_decay) * w - lr * u
 
 
-def heavy_ball(
-    w: Array, g: Array, m: Array, *, lr: float = 1e-2, momentum: float = 0.9, dampening: float = 0.0, t: float = 1
-) -> None:
+@rule
+def heavy_ball(w, g, m, *, lr, momentum, dampening, t):
     m[...] = momentum * m + (1 if t == 1 else 1 - dampening) * g
     w[...] = w - lr * m
 
 
-def nesterov_momentum(w: Array, g: Array, m: Array, *, lr: float = 1e-2, momentum: float = 0.9) -> None:
+@rule
+def nesterov_momentum(w, g, m, *, lr, momentum):
     m[...] = momentum * m + g
     w[...] = w - lr * (g + momentum * m)
 
 
-def asgd(
-    w: Array, g: Array, ax: Array, *, lr: float = 1e-2, lambd: float = 1e-4, slowdown: float = 1.0, mu: float = 1.0
-) -> None:
+@rule
+def asgd(w, g, ax, *, lr, lambd, slowdown, mu):
     eta = lr * slowdown
     w[...] = (1 - lambd * eta) * w - eta * g
     ax[...] = ax + mu * (w - ax) if mu != 1 else w
 
 
-def rprop(
-    w: Array,
-    g: Array,
-    prev: Array,
-    step: Array,
-    *,
-    lr: float = 1e-2,
-    eta_minus: float = 0.5,
-    eta_plus: float = 1.2,
-    step_min: float = 1e-6,
-    step_max: float = 50.0,
-) -> None:
+@rule
+def rprop(w, g, prev, step, *, lr, eta_minus, eta_plus, step_min, step_max):
     agree = np.sign(g) * np.sign(prev)
     step[...] = np.where(step == 0, lr, step)  # it begins
     step[...] = np.where(agree > 0, eta_plus * step, np.where(agree < 0, eta_minus * step, step))
@@ -337,94 +233,44 @@ def rprop(
     w[...] = w - step * np.sign(prev)
 
 
-def adagrad(
-    w: Array,
-    g: Array,
-    v: Array,
-    *,
-    lr: float = 1e-2,
-    lr_decay: float = 0.0,
-    eps: float = 1e-10,
-    eps_root: float = 0.0,
-    t: float = 1,
-) -> None:
+@rule
+def adagrad(w, g, v, *, lr, lr_decay, eps, eps_root, t):
     v[...] = v + g * g
     w[...] = w - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(v + eps_root) + eps)
 
 
-def rmsprop_centered(
-    w: Array,
-    g: Array,
-    v: Array,
-    m: Array,
-    *,
-    lr: float = 1e-2,
-    beta: float = 0.99,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-) -> None:
+@rule
+def rmsprop_centered(w, g, v, m, *, lr, beta, eps, eps_root):
     v[...] = beta * v + (1 - beta) * (g * g)
     m[...] = beta * m + (1 - beta) * g
     w[...] = w - lr * g / (np.sqrt(np.maximum(v - m * m, 0) + eps_root) + eps)
 
 
-def rmsprop_momentum(
-    w: Array,
-    g: Array,
-    v: Array,
-    b: Array,
-    *,
-    lr: float = 1e-2,
-    beta: float = 0.99,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    momentum: float = 0.9,
-) -> None:
+@rule
+def rmsprop_momentum(w, g, v, b, *, lr, beta, eps, eps_root, momentum):
     v[...] = beta * v + (1 - beta) * (g * g)
     b[...] = momentum * b + g / (np.sqrt(v + eps_root) + eps)
     w[...] = w - lr * b
 
 
-def rmsprop_centered_momentum(
-    w: Array,
-    g: Array,
-    v: Array,
-    m: Array,
-    b: Array,
-    *,
-    lr: float = 1e-2,
-    beta: float = 0.99,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    momentum: float = 0.9,
-) -> None:
+@rule
+def rmsprop_centered_momentum(w, g, v, m, b, *, lr, beta, eps, eps_root, momentum):
     v[...] = beta * v + (1 - beta) * (g * g)
     m[...] = beta * m + (1 - beta) * g
     b[...] = momentum * b + g / (np.sqrt(np.maximum(v - m * m, 0) + eps_root) + eps)
     w[...] = w - lr * b
 
 
-def adadelta(w: Array, g: Array, v: Array, d: Array, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
+@rule
+def adadelta(w, g, v, d, *, lr, rho, eps):
     v[...] = rho * v + (1 - rho) * (g * g)
     step = np.sqrt(d + eps) / np.sqrt(v + eps) * g
     d[...] = rho * d + (1 - rho) * (step * step)
     w[...] = w - lr * step
 
 
-def adam_amsgrad(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    v_max: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-) -> None:
+@rule
+def adam_amsgrad(w, g, m, v, v_max, *, lr, beta1, beta2, eps, eps_root, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     v_max[...] = np.maximum(v_max, v)
@@ -432,52 +278,21 @@ def adam_amsgrad(
     w[...] = w - step * m / (np.sqrt(unbias * v_max + eps_root) + eps)
 
 
-def adamw_amsgrad(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    v_max: Array,
-    *,
-    lr: float = 1e-3,
-    weight_decay: float = 1e-2,
-    **hyper: float,
-) -> None:
+@rule
+def adamw_amsgrad(w, g, m, v, v_max, *, lr, weight_decay, **hyper):
     w[...] = (1 - lr * weight_decay) * w
     adam_amsgrad(w, g, m, v, v_max, lr=lr, **hyper)
 
 
-def adamax(
-    w: Array,
-    g: Array,
-    m: Array,
-    u: Array,
-    *,
-    lr: float = 2e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: float = 1,
-) -> None:
+@rule
+def adamax(w, g, m, u, *, lr, beta1, beta2, eps, t):
     m[...] = beta1 * m + (1 - beta1) * g
     u[...] = np.maximum(beta2 * u, np.abs(g) + eps)
     w[...] = w - lr / (1 - power(beta1, t)) * m / u
 
 
-def nadam(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 2e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    mu_decay: float = 0.9998367253526753,
-    mu_product: float = 1.0,
-    t: float = 1,
-) -> None:
+@rule
+def nadam(w, g, m, v, *, lr, beta1, beta2, eps, mu_decay, mu_product, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     mu, mu_next = (beta1 * (1 - 0.5 * power(mu_decay, s)) for s in (t, t + 1))
@@ -485,94 +300,63 @@ def nadam(
     w[...] = w - (ahead * g + along * m) / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps)
 
 
-def nadam_decoupled(
-    w: Array, g: Array, m: Array, v: Array, *, lr: float = 2e-3, weight_decay: float = 0.0, **hyper: float
-) -> None:
+@rule
+def nadam_decoupled(w, g, m, v, *, lr, weight_decay, **hyper):
     w[...] = (1 - lr * weight_decay) * w
     nadam(w, g, m, v, lr=lr, **hyper)
 
 
-def radam(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: float = 1,
-) -> None:
+@rule
+def radam(w, g, m, v, *, lr, beta1, beta2, eps, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     step, r = lr / (1 - power(beta1, t)), rectification(beta2, t)
     w[...] = w - (step * r * m / (np.sqrt(v) + eps) if r > 0 else step * m)
 
 
-def radam_decoupled(
-    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 0.0, **hyper: float
-) -> None:
+@rule
+def radam_decoupled(w, g, m, v, *, lr, weight_decay, **hyper):
     w[...] = (1 - lr * weight_decay) * w
     radam(w, g, m, v, lr=lr, **hyper)
 
 
-def sign_sgd(w: Array, g: Array, *, lr: float = 1e-3, weight_decay: float = 0.0) -> None:
+@rule
+def sign_sgd(w, g, *, lr, weight_decay):
     w[...] = (1 - lr * weight_decay) * w - lr * np.sign(g)
 
 
-def noisy_sgd(
-    w: Array, g: Array, noise: Array, *, lr: float = 1e-2, eta: float = 0.01, gamma: float = 0.55, t: float = 1
-) -> None:
+@rule
+def noisy_sgd(w, g, noise, *, lr, eta, gamma, t):
     w[...] = w - lr * (g + math.sqrt(eta * power(t, -gamma)) * noise)
 
 
-def optimistic_gradient_descent(
-    w: Array, g: Array, prev: Array, *, lr: float = 1e-2, optimism: float = 1.0, t: float = 1
-) -> None:
+@rule
+def optimistic_gradient_descent(w, g, prev, *, lr, optimism, t):
     d = g - prev if t > 1 else np.zeros_like(g)
     w[...] = w - lr * (g + optimism * d)
     prev[...] = g
 
 
-def nesterov(w: Array, g: Array, m: Array, *, lr: float = 1e-2, beta: float = 0.9) -> None:
+@rule
+def nesterov(w, g, m, *, lr, beta):
     m[...] = beta * m + (1 - beta) * g
     w[...] = w - lr * (beta * m + (1 - beta) * g)
 
 
-def signum(w: Array, g: Array, m: Array, *, lr: float = 1e-3, beta: float = 0.9, weight_decay: float = 0.0) -> None:
+@rule
+def signum(w, g, m, *, lr, beta, weight_decay):
     m[...] = beta * m + (1 - beta) * g
     w[...] = (1 - lr * weight_decay) * w - lr * np.sign(m)
 
 
-def lion(
-    w: Array,
-    g: Array,
-    m: Array,
-    *,
-    lr: float = 1e-4,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def lion(w, g, m, *, lr, beta1, beta2, weight_decay):
     w[...] = (1 - lr * weight_decay) * w - lr * np.sign(beta1 * m + (1 - beta1) * g)
     m[...] = beta2 * m + (1 - beta2) * g
 
 
-def nadamw(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-    weight_decay: float = 1e-4,
-) -> None:
+@rule
+def nadamw(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     lr_m, lr_g = lr * beta1 / (1 - power(beta1, t + 1)), lr * (1 - beta1) / (1 - power(beta1, t))
@@ -580,96 +364,37 @@ def nadamw(
     w[...] = (1 - lr * weight_decay) * w - (lr_m * m + lr_g * g) / (np.sqrt(unbias * v + eps_root) + eps)
 
 
-def adamaxw(
-    w: Array,
-    g: Array,
-    m: Array,
-    u: Array,
-    *,
-    lr: float = 2e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: float = 1,
-    weight_decay: float = 1e-4,
-) -> None:
+@rule
+def adamaxw(w, g, m, u, *, lr, beta1, beta2, eps, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     u[...] = np.maximum(beta2 * u, np.abs(g) + eps)
     w[...] = (1 - lr * weight_decay) * w - lr / (1 - power(beta1, t)) * m / u
 
 
-def amsgrad(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    v_max: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-) -> None:
+@rule
+def amsgrad(w, g, m, v, v_max, *, lr, beta1, beta2, eps, eps_root, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     v_max[...] = np.maximum(v_max, 1 / (1 - power(beta2, t)) * v)
     w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(v_max + eps_root) + eps)
 
 
-def adabelief(
-    w: Array,
-    g: Array,
-    m: Array,
-    s: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-16,
-    eps_root: float = 1e-16,
-    t: float = 1,
-) -> None:
+@rule
+def adabelief(w, g, m, s, *, lr, beta1, beta2, eps, eps_root, t):
     m[...] = beta1 * m + (1 - beta1) * g
     s[...] = beta2 * s + (1 - beta2) * ((g - m) * (g - m)) + eps_root
     w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(1 / (1 - power(beta2, t)) * s) + eps)
 
 
-def yogi(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-2,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-3,
-    t: float = 1,
-) -> None:
+@rule
+def yogi(w, g, m, v, *, lr, beta1, beta2, eps, t):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = v - (1 - beta2) * (np.sign(v - g * g) * (g * g))
     w[...] = w - lr / (1 - power(beta1, t)) * m / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps)
 
 
-def adan(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    n: Array,
-    prev: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.98,
-    beta2: float = 0.92,
-    beta3: float = 0.99,
-    eps: float = 1e-8,
-    eps_root: float = 0.0,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def adan(w, g, m, v, n, prev, *, lr, beta1, beta2, beta3, eps, eps_root, t, weight_decay):
     d = g - prev if t > 1 else np.zeros_like(g)
     ahead = g + beta2 * d
     m[...] = beta1 * m + (1 - beta1) * g
@@ -680,80 +405,49 @@ def adan(
     prev[...] = g
 
 
-def cautious_lion(
-    w: Array,
-    g: Array,
-    m: Array,
-    *,
-    lr: float = 1e-4,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def cautious_lion(w, g, m, *, lr, beta1, beta2, weight_decay):
     u = np.sign(beta1 * m + (1 - beta1) * g)
     agree = (u * g > 0).astype(w.dtype)
     w[...] = (1 - lr * weight_decay) * w - lr * (caution(agree) * agree * u)
     m[...] = beta2 * m + (1 - beta2) * g
 
 
-def cautious_adam(w: Array, g: Array, m: Array, v: Array, **hyper: float) -> None:
+@rule
+def cautious_adam(w, g, m, v, **hyper):
     u = np.zeros_like(w)
     adam(u, g, m, v, **hyper)
     agree = (m * g > 0).astype(w.dtype)
     w[...] = w + caution(agree) * agree * u
 
 
-def cautious_adamw(
-    w: Array, g: Array, m: Array, v: Array, *, lr: float = 1e-3, weight_decay: float = 1e-2, **hyper: float
-) -> None:
+@rule
+def cautious_adamw(w, g, m, v, *, lr, weight_decay, **hyper):
     w[...] = (1 - lr * weight_decay) * w
     cautious_adam(w, g, m, v, lr=lr, **hyper)
 
 
-def schedule_free_sgd(
-    w: Array, g: Array, z: Array, *, lr: float = 1.0, momentum: float = 0.9, z_weight: float = 1.0
-) -> None:
+@rule
+def schedule_free_sgd(w, g, z, *, lr, momentum, z_weight):
     w[...] = (1 - z_weight) * w + z_weight * z - lr * (1 - momentum * (1 - z_weight)) * g
     z[...] = z - lr * g
 
 
-def schedule_free_adamw(
-    w: Array,
-    g: Array,
-    z: Array,
-    v: Array,
-    *,
-    lr: float = 2.5e-3,
-    beta1: float = 0.9,
-    z_weight: float = 1.0,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def schedule_free_adamw(w, g, z, v, *, lr, beta1, z_weight, beta2, eps, t, weight_decay):
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     u = g / (np.sqrt(1 / (1 - power(beta2, t)) * v) + eps) + weight_decay * w
     schedule_free_sgd(w, u, z, lr=lr, momentum=beta1, z_weight=z_weight)
 
 
-def rowwise_adagrad(w: Array, g: Array, v: Array, *, lr: float = 1e-2, eps: float = 1e-8) -> None:
+@rule
+def rowwise_adagrad(w, g, v, *, lr, eps):
     v[...] = in_double(v) + mean_square(g)
     w[...] = w - of_rows(lr / (np.sqrt(in_double(v)) + eps), w) * g
 
 
-def rowwise_adam(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    lr: float = 1e-3,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    t: float = 1,
-    weight_decay: float = 0.0,
-) -> None:
+@rule
+def rowwise_adam(w, g, m, v, *, lr, beta1, beta2, eps, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * in_double(v) + (1 - beta2) * mean_square(g)
     step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
