@@ -45,7 +45,7 @@ def test_same_update(peer: str) -> None:
         pytest.skip(f"{package} is not installed")
     if peer in ("torch-compiled", "deepspeed"):
         pytest.skip("its compiler takes minutes: bench/compare.py --check")
-    done = run("--check", "--models", "mlp", "--threads", "1", "--peers", peer)
+    done = run("--check", "--workloads", "mlp", "--threads", "1", "--peers", peer)
     assert done.returncode == 0, done.stderr
     for variant in models.VARIANTS:
         for name in (*peers.OURS, peer):
@@ -74,7 +74,7 @@ def test_another_update_is_refused(variant: str, other: dict[str, float]) -> Non
 def test_compare(tmp_path: Path) -> None:
     figures, picture = tmp_path / "compare.json", tmp_path / "compare.png"
     done = run(
-        *("--models", "2^4", "mlp", "--peers", "numpy-inplace", "--variants", "step", "full", "--threads", "1"),
+        *("--workloads", "2^4", "mlp", "--peers", "numpy-inplace", "--variants", "step", "full", "--threads", "1"),
         *("--repetitions", "2", "--json", str(figures), "--plot", str(picture)),
     )
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -
             assert peers.missing(name) == "no_such_package"
 
 
-@pytest.mark.parametrize("args", ["--models 2^3", "--models bert", "--peers mxnet", "--threads 0", "--json /"])
+@pytest.mark.parametrize("args", ["--workloads 2^3", "--workloads bert", "--peers mxnet", "--threads 0", "--json /"])
 def test_bad_arguments(args: str) -> None:
     done = run(*args.split())
     assert done.returncode == 2
