@@ -127,7 +127,7 @@ Axes state_shape(const std::string& name, const Axes& weight, std::size_t slots)
 Span span_of(const Buffer& w) {
   Span span = {{w.begin}, w.n, w.dtype, nullptr};
   const auto* proxy = array_proxy(w.array.ptr());
-  if (proxy->nd > 0 && proxy->dimensions[0] > 0) span.row = w.n / std::size_t(proxy->dimensions[0]);
+  if (proxy->nd > 0 && w.n > 0) span.row = w.n / std::size_t(proxy->dimensions[0]);
   return span;
 }
 
@@ -148,11 +148,12 @@ Indices indices(Name name, py::handle object) {
   return {array->data, std::size_t(array->dimensions[0]), is_int64};
 }
 
-double number(const char* name, py::handle value, Domain domain) {
+double number(const char* name, py::handle value, Domain domain, const char* besides) {
   const double x = PyFloat_AsDouble(value.ptr());
   const bool failed = x == -1 && PyErr_Occurred();
   if (failed) PyErr_Clear();
-  if (failed || !contains(domain, x)) refuse("bad_number", name, value, domains[int(domain)].words);
+  if (failed || !contains(domain, x))
+    refuse("bad_number", name, value, std::string(domains[int(domain)].words) + besides);
   return x;
 }
 

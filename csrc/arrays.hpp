@@ -66,8 +66,8 @@ Indices indices(Name name, py::handle object);
 
 constexpr Hyper l2_penalty = {"weight_decay", 0, Domain::non_negative};
 
-// Refuses what is not a number of the domain.
-double number(const char* name, py::handle value, Domain domain);
+// Refuses what is not a number of the domain; the message has the words for what may be given besides.
+double number(const char* name, py::handle value, Domain domain, const char* besides = "");
 inline double hyper_value(const Hyper& hyper, py::handle value) { return number(hyper.name, value, hyper.domain); }
 
 // Domains by their names, as in `Domain`, and in words.

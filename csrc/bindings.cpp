@@ -69,8 +69,8 @@ void check_hyper(const std::string& rule, const std::string& name, py::handle va
   hyper_value(l2_penalty, value);
 }
 
-double check_number(const std::string& name, py::handle value, const std::string& domain) {
-  return number(name.c_str(), value, domain_of(domain));
+double check_number(const std::string& name, py::handle value, const std::string& domain, const char* besides) {
+  return number(name.c_str(), value, domain_of(domain), besides);
 }
 
 void check_weight(py::handle weight, const std::string& path) {
@@ -94,7 +94,7 @@ void define_rules(py::module_& m) {
   m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"));
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
   m.attr("domain_words") = domain_words();
-  m.def("check_number", &check_number, py::arg("name"), py::arg("value"), py::arg("domain"));
+  m.def("check_number", &check_number, py::arg("name"), py::arg("value"), py::arg("domain"), py::arg("besides") = "");
   m.def("state_shape", &python_shape, py::arg("name"), py::arg("weight"), py::arg("slots") = 1);
 }
 
@@ -117,10 +117,10 @@ void define_plan(py::module_& m) {
              return Counters{t, skipped, accumulated, norm};
            }),
            py::arg("t") = 0, py::arg("skipped") = 0, py::arg("accumulated") = 0, py::arg("norm") = py::none())
-      .def_readonly("t", &Counters::t)
-      .def_readonly("skipped", &Counters::skipped)
+      .def_readwrite("t", &Counters::t)
+      .def_readwrite("skipped", &Counters::skipped)
       .def_readonly("accumulated", &Counters::accumulated)
-      .def_readonly("norm", &Counters::norm);
+      .def_readwrite("norm", &Counters::norm);
   py::class_<Plan>(m, "Plan")
       .def(py::init<const std::string&, std::size_t>(), py::arg("rule"), py::arg("n_groups"))
       .def("add", &Plan::add, py::arg("group"), py::arg("path"), py::arg("arrays"), py::arg("grad_sum"), py::arg("ema"))

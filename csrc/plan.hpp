@@ -56,9 +56,9 @@ class Plan {
   void bind(const py::list& grads);
 
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
-  // before anything has changed. `values` has a list for each group: the rule's hyper-parameters in order, where None
-  // stands for t, then the L2 penalty. If `values_at` is not None, it is called with the norm of the gradients, and
-  // returns other values to step with.
+  // before anything has changed (of a divided step: unless memory is lacking in its middle). `values` has a list for
+  // each group: the rule's hyper-parameters in order, where None stands for t, then the L2 penalty. If `values_at` is
+  // not None, it is called with the norm of the gradients, and returns other values to step with.
   void step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at);
 
   // The same for one tensor alone, once in a block of steps, which counts as one step when it ends.
@@ -98,7 +98,7 @@ class Plan {
     std::vector<Settings> settings;  // of each group
   };
 
-  using Interrupt = std::optional<py::error_already_set>;
+  using Interrupt = std::optional<py::error_already_set>;  // or another error that does not come twice
 
   const Rule& rule() const { return rule_at(rule_at_index); }
   Span& span_of(const Tensor& tensor) { return work.spans[tensor.place]; }

@@ -10,13 +10,14 @@ namespace fusedoptim {
 
 class Swap {
  public:
-  // Pairs of one dtype and size, kept alive.
+  // Pairs of one dtype and shape. The objects are kept alive; that their memory is the same is checked at each
+  // exchange.
   explicit Swap(const std::vector<std::pair<py::object, py::object>>& pairs);
   void there();
   void back();  // if they are there
 
  private:
-  void exchange();
+  void exchange(Access access);
 
   std::vector<std::pair<py::object, py::object>> arrays;
   std::vector<std::pair<Buffer, Buffer>> buffers;

@@ -2,12 +2,10 @@
 //
 // A rule is a struct, template over T, with
 //   signature       its entry in the table
-//   members         first the hyper-parameters in double, in the order of the signature; then what follows from them,
-//   in
-//                   double and rounded once
-//   operator()      the paper's equations for one element: (T& w, T g, state...); a state is T&, T if it is only read,
-//   or
-//                   Unused
+//   members         first the hyper-parameters in double, in the order of the signature; then what follows from
+//                   them, in double and rounded once
+//   operator()      the paper's equations for one element: (T& w, T g, state...); a state is T&, T if it is only
+//                   read, or Unused
 //
 // A rule that needs sums over a tensor first measures. Over a tensor these are two passes; over a row, one.
 //   measure()       of one element: (w, g, state...) as above; changes what it may, and returns the Terms whose squares
@@ -118,7 +116,7 @@ template <class R>
 constexpr bool is_by_row = own_state<R>() >= 0 && R::signature.state[own_state<R>() < 0 ? 0 : own_state<R>()].shape
                                                       == Shape::row;
 
-// Moves a piece on. (Of a state with one number it makes nothing that is used.)
+// Moves a piece on. (The pointer to a number of a tensor or row is moved too, and not used afterwards.)
 template <class T, int n_state>
 void advance(Piece& at, std::size_t n) {
   for (int k = 0; k < 2 + n_state; ++k) at.arrays[k] = static_cast<T*>(at.arrays[k]) + n;

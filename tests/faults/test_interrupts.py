@@ -84,7 +84,7 @@ def time_to_interrupt(arm: Callable[[float], object]) -> float:
 
 
 def counters(optimizer: fo.Optimizer) -> tuple[Any, ...]:
-    carried = [group.carried(optimizer.t) for group in optimizer.groups]
+    carried = [group._carried_by(optimizer.t) for group in optimizer.groups]
     return optimizer.t, optimizer._accumulated, optimizer.skipped, carried
 
 

@@ -144,7 +144,7 @@ def sign(header: Any, text: str) -> None:
 
 def everything(optimizer: fo.Optimizer) -> Any:
     rates = [rate(group.lr, t) for group in optimizer.groups for t in range(1, 20)]
-    return snapshot(optimizer), rates, [group.numbers(optimizer.t) for group in optimizer.groups]
+    return snapshot(optimizer), rates, [group._numbers(optimizer.t) for group in optimizer.groups]
 
 
 def rate(lr: Any, t: int) -> Any:

@@ -135,7 +135,7 @@ def test_a_run_interrupted_at_any_step_has_the_bits_of_one_that_was_not(
         for each in (whole, parts):
             step(each, call, grads)
     assert snapshot(parts) == snapshot(whole)
-    assert [group.numbers(parts.t) for group in parts.groups] == [group.numbers(whole.t) for group in whole.groups]
+    assert [group._numbers(parts.t) for group in parts.groups] == [group._numbers(whole.t) for group in whole.groups]
 
 
 def test_parameter_by_parameter(kind: Case, path: Path) -> None:

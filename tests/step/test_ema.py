@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fusedoptim as fo
+
 from ..cases import Case
 from ..nests import bits, gradients, normal, snapshot
 
@@ -56,3 +58,20 @@ def test_without_an_average(kind: Case) -> None:
 
 def test_of_no_parameters(kind: Case) -> None:
     assert kind.make({}, ema=0.5).ema_params == {}
+
+
+def test_a_weight_that_was_resized_meanwhile() -> None:
+    """Its memory is another: the averages are not put there, nor the weight anywhere."""
+    for optimizer in (fo.SGD(np.ones(1000), ema=0.5), fo.ScheduleFreeSGD(np.ones(1000))):
+        block = optimizer.using_ema if "ema" in optimizer.state else optimizer.averaged
+        optimizer.step(np.ones(1000))
+        with pytest.raises(ValueError, match="the memory of params was resized"), block():
+            optimizer.params.resize(4, refcheck=False)
+
+
+def test_a_weight_that_became_read_only_meanwhile_is_put_back() -> None:
+    optimizer = fo.SGD(np.ones(3), lr=1.0, ema=0.5)
+    optimizer.step(np.ones(3))
+    with optimizer.using_ema():
+        optimizer.params.flags.writeable = False
+    assert (optimizer.params == 0).all()

@@ -22,7 +22,7 @@ def two_groups(case: Case, **keywords: Any) -> fo.Optimizer:
 
 def hypers(case: Case) -> list[str]:
     """The keywords of a group."""
-    return [name for name in case.make(np.zeros(1)).groups[0].numbers(0) if name not in (case.optimizer.carried or ())]
+    return [name for name in case.make(np.zeros(1)).groups[0]._numbers(0) if name not in (case.optimizer.carried or ())]
 
 
 # Hyper-parameters of each group

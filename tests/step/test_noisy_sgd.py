@@ -1,5 +1,6 @@
 """The noise of NoisySGD: which numbers, and that they stay the same whatever happens between the steps."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -99,3 +100,13 @@ def test_a_step_that_is_not_taken_draws_nothing() -> None:
     with pytest.raises(ValueError, match="shape"):
         optimizer.step(np.ones(4))
     assert noise(optimizer) == before
+
+
+@pytest.mark.parametrize("grad", [np.ones(4), np.array([1, np.nan, 1])], ids=["refused", "skipped"])
+def test_the_noise_stays_where_no_step_is_taken(grad: np.ndarray) -> None:
+    """That of a state dict too, which another seed has drawn."""
+    other, optimizer = fo.NoisySGD(np.zeros(3), seed=7), fo.NoisySGD(np.zeros(3), seed=0, nonfinite="skip")
+    optimizer.load_state_dict(other.state_dict())
+    with contextlib.suppress(ValueError):
+        optimizer.step(grad)
+    assert np.array_equal(optimizer.state["noise"], other.state["noise"])

@@ -1,6 +1,7 @@
 """The optimizer: nests, state, accumulation, resuming, and what it shares with the program around it."""
 
 import copy
+import math
 import pickle
 import sys
 import threading
@@ -460,3 +461,30 @@ def test_what_is_left_out_of_the_registry_is_no_rule() -> None:
     w = np.ones(1)
     Slow(w).step(np.ones(1))
     assert w[0] == 1 - 1e-9
+
+
+def test_empty_tensors_between_others(each: Case) -> None:
+    """With rows and without, with columns and without."""
+    shapes = [(2, 2), (3, 0), (0, 3), (2, 2)]
+    optimizer, alone = (each.make([normal(k, *shape) for k, shape in enumerate(these)]) for these in (shapes, shapes))
+    optimizer.step(gradients(optimizer.params, 1))
+    grads = gradients(alone.params, 1)
+    few = each.make([alone.params[0], alone.params[3]])
+    few.step([grads[0], grads[3]])
+    assert_same_bits(optimizer.params[0], few.params[0])
+    assert_same_bits(optimizer.params[3], few.params[1])
+
+
+@pytest.mark.parametrize("make", [fo.NAdam, fo.ScheduleFreeSGD, fo.ASGD, fo.AdaBound])
+def test_t_can_be_set(make: type[fo.Optimizer]) -> None:
+    """Backwards and forwards; what is carried from step to step stays what it is."""
+    optimizer = make(np.ones(1), nonfinite="skip")
+    for g in (1.0, 1.0, math.nan):
+        optimizer.step(np.array([g]))
+    carried = optimizer.groups[0]._carried_by(2)
+    for t in (1, 0, 100):
+        optimizer.t = t
+        assert optimizer.groups[0]._carried_by(t) == carried
+        assert optimizer.t == t
+    optimizer.step(np.ones(1))
+    assert optimizer.t == 101

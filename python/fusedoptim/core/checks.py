@@ -4,6 +4,7 @@ First the validators, each for all arguments of its kind; then the refusals that
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -36,11 +37,15 @@ def whole(
 ) -> int:
     """A whole number that is large enough, and fits into so many bits; `otherwise` is raised where it is not whole."""
     words = f"{name} must be a whole number >= {least}{f' and < 2**{bits}' if bits else ''}, got {value!r}"
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        index = operator.index(value)
+    except TypeError:
+        raise otherwise(words) from None
+    if isinstance(value, bool):
         raise otherwise(words)
-    if value < least or (bits and value >= 1 << bits):
+    if index < least or (bits and index >= 1 << bits):
         raise ValueError(words)
-    return int(value)
+    return index
 
 
 def thread_count(name: str, value: Any) -> int:
@@ -55,19 +60,20 @@ def number_or_nan(value: Any) -> float:
         return math.nan
 
 
-def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = TypeError) -> float:
+def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = TypeError, besides: str = "") -> float:
     """A number of one of the domains of the rules, by its name in `Domain` of table.hpp.
 
-    `otherwise` is raised where it is none at all.
+    `otherwise` is raised where it is none at all. The words have what may be given besides, as in ", or None".
     """
     if not isinstance(value, int | float | np.integer | np.floating):
-        raise otherwise(f"{name} must be {_core.domain_words[domain]}, got {value!r}")
-    return _core.check_number(name, value, domain)
+        kind = ValueError if isinstance(value, np.number) else otherwise
+        raise kind(f"{name} must be {_core.domain_words[domain]}{besides}, got {value!r}")
+    return _core.check_number(name, value, domain, besides)
 
 
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
     """`n` of something, which the words describe."""
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or len(value) != n:
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or np.shape(value)[:1] != (n,):
         raise otherwise(f"{name} must be {words}, got {value!r}")
     return value
 

@@ -69,7 +69,7 @@ class Group:
     _hyper: Hyper  # what the arguments mean to the class
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
     _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
-    _carried: dict[int, dict[str, float]]  # the numbers that so many steps have left for the next; of the last and this
+    _carried: dict[int, dict[str, float]]  # {t: what t steps have left for the next}: of those done, and of one more
     _moves: bool  # whether the values change from step to step, besides t
 
     def __init__(
@@ -97,12 +97,12 @@ class Group:
     def __repr__(self) -> str:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
-    def numbers(self, t: int) -> dict[str, Any]:
+    def _numbers(self, t: int) -> dict[str, Any]:
         """The hyper-parameters, without a learning rate that is a schedule, and what is carried on after t steps."""
-        return {name: value for name, value in self._arguments.items() if not callable(value)} | self.carried(t)
+        return {name: value for name, value in self._arguments.items() if not callable(value)} | self._carried_by(t)
 
-    def carried(self, t: int) -> dict[str, float]:
-        """What t steps have left for the next."""
+    def _carried_by(self, t: int) -> dict[str, float]:
+        """What t steps have left for the next; of those that are done, or of one more."""
         return self._carried[max(step for step in self._carried if step <= t)]
 
     def replaced(self, numbers: dict[str, Any]) -> "Group":
@@ -124,7 +124,7 @@ class Group:
             _core.check_hyper(self._rule, "lr", hyper["lr"])
             # In double, whatever numbers they are.
             numbers = {name: float(value) for name, value in hyper.items() if name in names}
-            before = self.carried(t - 1)
+            before = self._carried_by(t - 1)
             given, after = self._optimizer.carry(t, self._arguments | numbers, before)
             for name, value in given.items():
                 self._values[names.index(name)] = value

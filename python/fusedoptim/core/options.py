@@ -60,10 +60,10 @@ def make_options(
     options.accumulate = whole("accumulate", accumulate)
     for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
         if limit is not None:
-            setattr(options, name, number(name, limit, "limit", otherwise=ValueError))
+            setattr(options, name, number(name, limit, "limit", otherwise=ValueError, besides=", or None"))
     if ema is not None:
         options.keeps_ema = True
-        options.ema = number("ema", ema, "unit", otherwise=ValueError)
+        options.ema = number("ema", ema, "unit", otherwise=ValueError, besides=", or None")
     options.require_finite = one_of("nonfinite", nonfinite, ("propagate", "skip", "raise")) != "propagate"
     options.raise_nonfinite = nonfinite == "raise"
     options.maximize = flag("maximize", maximize)

@@ -83,8 +83,9 @@ class NoisySGD(Optimizer):
         super()._extend(specs, grouped)
         self._draw()
 
-    def _follow(self) -> None:
-        self._draw()
+    def _follow(self, t: int) -> None:
+        if self.t != t:
+            self._draw()
 
     def _draw(self) -> None:
         """Fills the noise of the next step; that of frozen parameters too, so that the others' stays the same."""

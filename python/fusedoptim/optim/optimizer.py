@@ -337,11 +337,12 @@ class Optimizer(Stateful):
             if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
                 self._plan.accumulate(leaves, self._options)
             elif self._follows:
+                t = self.t
                 try:
                     self._plan.step(leaves, self._values_now(), self._options, values_at)
-                    self._follow()
+                    self._follow(t)
                 except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
-                    self._follow()
+                    self._follow(t)
                     raise
             else:
                 self._plan.step(leaves, self._values_now(), self._options, values_at)
@@ -353,8 +354,8 @@ class Optimizer(Stateful):
                 group.at(self.t + 1)
         return self._values
 
-    def _follow(self) -> None:
-        """What a class has to do after a step, and may do twice."""
+    def _follow(self, t: int) -> None:
+        """What a class has to do once the number of steps is another than t; it may do it twice."""
 
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
@@ -420,13 +421,14 @@ class Optimizer(Stateful):
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
         with self._inside("stepping", "begin a step"):
+            t = self.t
             try:
                 yield
             finally:
                 try:
                     self._plan.end_block()
                 finally:  # also after an interrupt
-                    self._follow()
+                    self._follow(t)
 
     def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.

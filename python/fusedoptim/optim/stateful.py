@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group
-from fusedoptim.core.lock import Turn
+from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
@@ -38,18 +38,32 @@ class Stateful:
 
     @t.setter
     def t(self, t: int) -> None:
-        now = self._plan.counters
-        self._plan.counters = _core.Counters(count("t", t), now.skipped, now.accumulated, now.norm)
+        t, carried = count("t", t), [group._carried_by(self.t) for group in self.groups]
+
+        def commit() -> None:
+            for group, numbers in zip(self.groups, carried, strict=True):
+                vars(group).update(_carried={t: numbers})
+            self._plan.counters.t = t
+
+        wholly(commit)
 
     @property
     def skipped(self) -> int:
         """Number of steps not taken for a gradient that was not finite."""
         return self._plan.counters.skipped
 
+    @skipped.setter
+    def skipped(self, skipped: int) -> None:
+        self._plan.counters.skipped = count("skipped", skipped)
+
     @property
     def last_grad_norm(self) -> float | None:
         """Norm of the gradients of the last step, if it was asked for."""
         return self._plan.counters.norm
+
+    @last_grad_norm.setter
+    def last_grad_norm(self, norm: float | None) -> None:
+        self._plan.counters.norm = norm
 
     @property
     def _accumulated(self) -> int:

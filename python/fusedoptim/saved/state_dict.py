@@ -28,7 +28,7 @@ def view(opt: "Stateful") -> Saved:
         "accumulated": opt._accumulated,
         "grad_scale": opt._grad_scale,
         "skipped": opt.skipped,
-        "groups": [group.numbers(opt.t) for group in opt.groups],
+        "groups": [group._numbers(opt.t) for group in opt.groups],
         "state": dict(opt.state),
     }
 
@@ -47,7 +47,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
         raise ValueError(f'the state dict\'s "groups" must be a list of {len(opt.groups)}, got {saved["groups"]!r}')
     groups = []
     for group, numbers in zip(opt.groups, saved["groups"], strict=True):
-        same_keys('the state dict\'s "groups"', numbers, group.numbers(opt.t), optional={"lr"})
+        same_keys('the state dict\'s "groups"', numbers, group._numbers(opt.t), optional={"lr"})
         groups.append(group.replaced(numbers))
     same_keys('the state dict\'s "state"', saved["state"], opt.state)
     copies = []

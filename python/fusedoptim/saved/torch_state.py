@@ -126,7 +126,7 @@ def save(opt: "Stateful") -> dict[str, Any]:
         groups.append({name: value for name, value in theirs.items() if name != "params"} | {"params": members})
     states: dict[int, dict[str, Any]] = {}
     for k, tensor in enumerate(opt._tensors if opt.t > 0 or other.begun else []):
-        given, carried = groups[tensor.group], opt.groups[tensor.group].carried(opt.t)
+        given, carried = groups[tensor.group], opt.groups[tensor.group]._carried_by(opt.t)
         arrays = {theirs: tensor.states[ours].copy() for ours, theirs in other.states_of(tensor).items()}
         numbers = {"step": float(opt.t)} if other.counts else {}
         numbers |= {theirs: float(carried[ours]) for ours, theirs in other.carried.items()}
