@@ -71,9 +71,10 @@ class Object:
 @pytest.fixture(scope="module")
 def objects(tree: Path) -> list[Object]:
     """Those that the tree builds now: files of other sources, since gone, may lie beside them."""
-    commands = json.loads((tree / "compile_commands.json").read_text())
-    found = [(OBJECT.search(entry["output"]), entry) for entry in commands]
-    objects = [Object(match[1], tree / e["output"], shlex.split(e["command"])) for match, e in found if match]
+    commands = [shlex.split(entry["command"]) for entry in json.loads((tree / "compile_commands.json").read_text())]
+    outputs = [flags[flags.index("-o") + 1] for flags in commands]
+    found = [(OBJECT.search(output), output, flags) for output, flags in zip(outputs, commands, strict=True)]
+    objects = [Object(match[1], tree / output, flags) for match, output, flags in found if match]
     assert {each.isa for each in objects} >= set(fo.available_isas()), f"{tree} lacks objects"
     return objects
 
