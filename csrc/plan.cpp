@@ -5,6 +5,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "no_gil.hpp"
+
 namespace fusedoptim {
 
 namespace {
@@ -203,7 +205,7 @@ void Plan::step(const py::object& grads, const py::list& values, const Options& 
   const bool needs_norm = asks_norm || !values_at.is_none();
   double norm = 0, clip = 1;
   {
-    const py::gil_scoped_release release;
+    const NoGil no_gil;
     Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm);
     if (needs_norm) norm = std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
     if (options.require_finite && !std::isfinite(norm)) {
@@ -270,7 +272,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   else
     add_rows(one, span_of(tensor), rule(), touched[0].grad);
   {
-    const py::gil_scoped_release release;
+    const NoGil no_gil;
     Run(one, rule(), options.num_threads).update();
   }
   const Interrupt interrupt = second ? write_second({&tensor}, options) : std::nullopt;
@@ -291,7 +293,7 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
   Work sums;
   for (const Span& span : work.spans) sums.add({{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings});
   {
-    const py::gil_scoped_release release;
+    const NoGil no_gil;
     Run(sums, rule_at(rule_index("accumulate")), options.num_threads).update();
   }
   ++counters.accumulated;
@@ -333,7 +335,7 @@ Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, const Op
       writes.add(span);
     }
   {
-    const py::gil_scoped_release release;
+    const NoGil no_gil;
     Run(writes, rule_at(second->rule), options.num_threads).update();
   }
   return interrupt;

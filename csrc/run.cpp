@@ -4,10 +4,6 @@
 
 #include "flush.hpp"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 namespace fusedoptim {
 
 namespace {
@@ -24,18 +20,7 @@ std::size_t chunks_of(const Work& work, bool needed) { return needed ? work.chun
 // A phase: calls each(k) for all shares, and returns when all are done.
 template <class Each>
 void Run::in_shares(const Each& each) const {
-  if (team.threads == 1) {
-    const FlushSubnormals flush;
-    return each(0);
-  }
-#ifdef _OPENMP
-#pragma omp parallel num_threads(team.threads)
-  {
-    const FlushSubnormals flush;
-    const auto first = std::size_t(omp_get_thread_num()), threads = std::size_t(omp_get_num_threads());
-    for (std::size_t k = first; k < team.shares; k += threads) each(k);
-  }
-#endif
+  fusedoptim::run(phase_of(team.shares, each), team);
 }
 
 Run::Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm)

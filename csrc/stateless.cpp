@@ -4,6 +4,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "no_gil.hpp"
 #include "run.hpp"
 #include "touched.hpp"
 
@@ -88,7 +89,7 @@ void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
     add_rows(work, span, rule, row_grad({"rows"}, given.arrays[1], buffers[1], buffers[0]));
   else
     work.add(span);
-  const py::gil_scoped_release release;
+  const NoGil no_gil;
   Run(work, rule, 0).update();
 }
 

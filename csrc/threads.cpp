@@ -3,37 +3,44 @@
 #ifndef _WIN32
 #include <pthread.h>
 #endif
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include <algorithm>
-#include <atomic>
 #include <initializer_list>
-#include <vector>
+#include <thread>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "flush.hpp"
+#include "pool.hpp"
 
 namespace fusedoptim {
 
 namespace {
 
-std::atomic<int> default_threads{0};  // both are set while steps of other threads may run
+// Set while steps of other threads may run.
+std::atomic<int> default_threads{0};
 std::atomic<int> cpu_quota{0};
+std::atomic<int> omp_num_threads{0};
+std::atomic<int> omp_thread_limit{0};
+std::atomic<const OpenMp*> openmp{nullptr};
 
-}  // namespace
+std::atomic<bool> is_taken{false};  // the threads are, by a step
 
-void set_default_threads(int n) { default_threads = n; }
-void set_cpu_quota(int n) { cpu_quota = n; }
-
-#ifdef _OPENMP
-
-namespace {
-
-// GNU OpenMP's worker threads do not survive a fork: a region in the child would wait for them for ever.
-bool forked_child = false;
+// The pool begins anew in a forked child. GNU OpenMP's threads do not survive it, and a region would wait for them for
+// ever.
+std::atomic<bool> forked_child{false};
 #ifndef _WIN32
-const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked_child = true; });
+const int at_fork = pthread_atfork(nullptr, nullptr, [] {
+  pool::forget();
+  is_taken = false;
+  forked_child = true;
+});
 #endif
+
+constexpr std::size_t shares_for_a_thread = 8;
+constexpr std::size_t least_for_a_share = 1 << 13;
+constexpr std::size_t least_to_wake = 1 << 18;
 
 struct Limit {
   int n;
@@ -41,70 +48,93 @@ struct Limit {
 };
 
 Limit wanted(int requested) {
-  constexpr int most = 1024;  // each of them is a share of the work
-  if (requested > 0) return {std::min(most, requested), "requested"};
-  if (const int n = default_threads; n > 0) return {std::min(most, n), "default"};
-  return {std::min(most, omp_get_max_threads()), "openmp"};
+  const auto at_most = [](int n) { return std::min(n, most_threads); };
+  if (requested > 0) return {at_most(requested), "requested"};
+  if (const int n = default_threads; n > 0) return {at_most(n), "default"};
+  if (const OpenMp* layer = openmp) return {at_most(layer->max_threads()), "openmp"};
+  if (const int n = omp_num_threads; n > 0) return {at_most(n), "OMP_NUM_THREADS"};
+  return {at_most(num_cpus()), "cpus"};
 }
 
-Limit granted(int requested) {
-  if (forked_child) return {1, "fork"};
-  if (omp_in_parallel()) return {1, "nested"};
+Limit allowed(int requested) {
+  const OpenMp* const layer = openmp;
+  if (layer && forked_child) return {1, "fork"};
+  if (layer && layer->is_in_region()) return {1, "nested"};
   Limit least = wanted(requested);
   for (const Limit& limit : {Limit{num_cpus(), "affinity"}, Limit{cpu_quota, "cgroup_quota"},
-                             Limit{omp_get_thread_limit(), "OMP_THREAD_LIMIT"}})
+                             Limit{layer ? layer->thread_limit() : omp_thread_limit.load(), "OMP_THREAD_LIMIT"}})
     if (limit.n > 0 && limit.n < least.n) least = limit;
   return least;
 }
 
-// Whether so many threads can run beside this one. OpenMP would end the process where it cannot start one, for want of
-// memory or by a limit on processes; so they are tried before its first region of so many.
-bool can_start(int n) {
-  std::vector<pthread_t> started;
-  started.reserve(std::size_t(n));
-  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;  // holds them, so that all are there at once
-  const auto wait = [](void* gate) -> void* {
-    pthread_mutex_lock(static_cast<pthread_mutex_t*>(gate));
-    pthread_mutex_unlock(static_cast<pthread_mutex_t*>(gate));
-    return nullptr;
-  };
-  pthread_mutex_lock(&gate);
-  for (pthread_t thread; int(started.size()) < n && pthread_create(&thread, nullptr, wait, &gate) == 0;)
-    started.push_back(thread);
-  pthread_mutex_unlock(&gate);
-  for (const pthread_t thread : started) pthread_join(thread, nullptr);
-  return int(started.size()) == n;
+// What is allowed, as far as threads could be started.
+Limit granted(int requested) {
+  const Limit most = allowed(requested);
+  return openmp || pool::startable() >= most.n ? most : Limit{pool::startable(), "startable"};
 }
 
-// All that is granted, or this thread alone. OpenMP keeps a team for each thread that begins regions.
-int startable(int requested) {
-  thread_local int last = 1;
-  const int n = granted(requested).n;
-  if (n > last && !can_start(n - 1)) return 1;
-  return n == 1 ? 1 : last = n;
+void run_alone(const Phase& phase) {
+  const FlushSubnormals flush;
+  for (std::size_t k = 0; k < phase.shares; ++k) phase.each(phase.what, k);
 }
+
+void run_in_region(const OpenMp& layer, const Phase& phase, int threads) {
+  static Shares& shares = *new Shares;  // never destroyed, like the pool
+  struct Work {
+    std::uint32_t number;
+  } const work = {shares.begin(phase, threads)};
+  layer.region(threads, &work, [](const void* what, int thread) {
+    shares.work(static_cast<const Work*>(what)->number, thread);
+  });
+}
+
+// Holds the threads for a step's phase, if no other step does.
+class Lease {
+ public:
+  Lease() : holds(!is_taken.exchange(true, std::memory_order_acquire)) {}
+  ~Lease() {
+    if (holds) is_taken.store(false, std::memory_order_release);
+  }
+  const bool holds;
+};
 
 }  // namespace
 
-bool has_openmp() { return true; }
+void set_default_threads(int n) { default_threads = n; }
+void set_cpu_quota(int n) { cpu_quota = n; }
+void set_openmp_variables(int num_threads, int thread_limit) {
+  omp_num_threads = num_threads, omp_thread_limit = thread_limit;
+}
+void use_openmp(const OpenMp* layer) { openmp = layer; }
+const char* threading_layer() { return openmp ? "openmp" : "pool"; }
 int num_threads(int requested) { return granted(requested).n; }
 const char* threads_set_by() { return granted(0).name; }
-int num_cpus() { return omp_get_num_procs(); }
 
-Team team_of(std::size_t n, int requested) {
-  const int threads = n < parallel_threshold ? 1 : startable(requested);
-  if (threads == 1) return {1, 1};
-  return {threads, std::size_t((wanted(requested).n + threads - 1) / threads * threads)};
+int num_cpus() {
+  if (const OpenMp* layer = openmp) return layer->num_procs();
+#ifdef __linux__
+  cpu_set_t cpus;
+  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) return CPU_COUNT(&cpus);
+#endif
+  return std::max(1, int(std::thread::hardware_concurrency()));
 }
 
-#else
+Team team_of(std::size_t n, int requested) {
+  const std::size_t useful = n / least_for_a_thread;
+  if (useful < 2) return {1, 1, false};
+  const int threads = int(std::min(useful, std::size_t(allowed(requested).n)));
+  if (threads == 1) return {1, 1, false};
+  const std::size_t shares = std::min(n / least_for_a_share, shares_for_a_thread * std::size_t(wanted(requested).n));
+  return {threads, std::max(shares, std::size_t(threads)), n >= least_to_wake};
+}
 
-bool has_openmp() { return false; }
-int num_threads(int) { return 1; }
-const char* threads_set_by() { return "no openmp"; }
-int num_cpus() { return 1; }
-Team team_of(std::size_t, int) { return {1, 1}; }
-
-#endif
+void run(const Phase& phase, const Team& team) {
+  if (team.threads == 1) return run_alone(phase);
+  const Lease lease;
+  const OpenMp* const layer = openmp;
+  const int threads = !lease.holds ? 1 : layer ? layer->startable(team.threads) : pool::prepare(team.threads);
+  if (threads == 1) return run_alone(phase);
+  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.wakes);
+}
 
 }  // namespace fusedoptim

@@ -6,9 +6,11 @@ from fusedoptim.core.groups import Group
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.machine import isa as _isa
+from fusedoptim.machine import layers as _layers
 from fusedoptim.machine import threads as _threads
 from fusedoptim.machine.info import info
 from fusedoptim.machine.isa import available_isas, isa, use_isa
+from fusedoptim.machine.layers import threading_layer
 from fusedoptim.machine.threads import get_num_threads, set_num_threads
 from fusedoptim.optim import *
 
@@ -27,6 +29,7 @@ __all__ = [
     "reference",
     "schedules",
     "set_num_threads",
+    "threading_layer",
     "use_isa",
 ]
 __all__ += optim.__all__
@@ -38,5 +41,6 @@ def __dir__() -> list[str]:
 
 
 _isa.configure()
+_layers.configure()
 _threads.configure()
 _moved.redirect()

@@ -7,9 +7,9 @@ from typing import TypedDict
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.machine import isa, threads
+from fusedoptim.machine import isa, layers, threads
 
-VARIABLES = (isa.VARIABLE, threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", *threads.BINDERS)
+VARIABLES = (isa.VARIABLE, layers.VARIABLE, threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", *threads.BINDERS)
 
 
 class Info(TypedDict):
@@ -21,6 +21,7 @@ class Info(TypedDict):
     machine: str
     isa: str
     available_isas: tuple[str, ...]
+    threading_layer: str
     openmp: bool
     openmp_runtimes: list[str]
     num_threads: int
@@ -28,7 +29,6 @@ class Info(TypedDict):
     cpus: int | None
     affinity: int
     cgroup_quota: int | None
-    forked_child: bool
     parallel_threshold: int
     environment: dict[str, str | None]
     warnings: list[str]
@@ -41,9 +41,9 @@ def info() -> Info:
     -------
     dict
         ``"num_threads"`` is what a large step would use now, in this thread, and ``"threads_set_by"`` tells which of
-        the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs
-        that OpenMP sees), the control group
-        (``"cgroup_quota"``, in CPUs; None without one), a fork, or another. ``"openmp_runtimes"`` has the paths of the
+        the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs), the control group
+        (``"cgroup_quota"``, in CPUs; None without one), or another. ``"openmp"`` tells whether this build has that
+        layer of threads, ``"openmp_runtimes"`` has the paths of the
         OpenMP libraries in the process; ``"warnings"`` a sentence for each thing that has lowered the number of threads.
 
     Examples
@@ -59,14 +59,14 @@ def info() -> Info:
         "machine": f"{platform.system()} {platform.machine()}",
         "isa": isa.isa(),
         "available_isas": isa.available_isas(),
-        "openmp": _core.has_openmp(),
+        "threading_layer": layers.threading_layer(),
+        "openmp": layers.has_openmp(),
         "openmp_runtimes": threads.openmp_runtimes(),
         "num_threads": threads.get_num_threads(),
         "threads_set_by": threads.set_by(),
         "cpus": os.cpu_count(),
         "affinity": _core.num_cpus(),
         "cgroup_quota": threads.cgroup_quota(),
-        "forked_child": _core.threads_set_by() == "fork",
         "parallel_threshold": _core.parallel_threshold,
         "environment": {name: os.environ.get(name) for name in VARIABLES},
         "warnings": threads.warnings(),

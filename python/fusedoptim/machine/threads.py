@@ -1,8 +1,9 @@
 """How many threads a large step uses.
 
-The ``num_threads`` of an optimizer, else :func:`set_num_threads`, else ``FUSEDOPTIM_NUM_THREADS``, else OpenMP's default
-(``OMP_NUM_THREADS``, ``threadpool_limits``); then at most as many as the affinity mask and the control group grant. One
-inside another OpenMP region and in a forked child, where GNU OpenMP cannot start threads.
+The ``num_threads`` of an optimizer, else :func:`set_num_threads`, else ``FUSEDOPTIM_NUM_THREADS``, else
+``OMP_NUM_THREADS``, else all CPUs; then at most as many as the affinity mask and the control group grant, and as could be
+started. The layer of OpenMP also heeds ``threadpool_limits``, and has one inside another OpenMP region and in a forked
+child, where GNU OpenMP cannot start threads.
 """
 
 import math
@@ -22,7 +23,7 @@ BINDERS = (
 
 
 def set_num_threads(n: int | None) -> None:
-    """Sets the number of threads of all steps that are not told one; None goes back to OpenMP's default."""
+    """Sets the number of threads of all steps that are not told one; None goes back to the default."""
     _core.set_default_threads(0 if n is None else thread_count("n", n))
 
 
@@ -35,28 +36,35 @@ def set_by() -> str:
     """Which limit made the number of threads what it is, in words."""
     return {
         "default": f"set_num_threads() or {VARIABLE}",
+        "cpus": "all CPUs of the affinity mask",
         "openmp": _openmp_default(),
+        "OMP_NUM_THREADS": "OMP_NUM_THREADS",
         "affinity": "the affinity mask",
         "cgroup_quota": "the quota of the control group",
         "OMP_THREAD_LIMIT": "OMP_THREAD_LIMIT",
+        "startable": "the system, which could not start more: a limit on memory or on processes",
         "fork": "fork: OpenMP cannot start threads in a forked child",
         "nested": "the OpenMP region that this is inside of",
-        "no openmp": "the build, which has no OpenMP",
     }[_core.threads_set_by()]
 
 
 def openmp_is_set() -> bool:
-    """Whether OpenMP's default is that of OMP_NUM_THREADS, whose first number is that of the outermost region."""
-    return os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip() == str(get_num_threads())
+    """Whether OpenMP's default is that of OMP_NUM_THREADS."""
+    return _first_number("OMP_NUM_THREADS") == get_num_threads()
+
+
+def _first_number(variable: str) -> int:
+    """Of a list, that of the outermost region; 0 where there is none."""
+    first = os.environ.get(variable, "").split(",")[0].strip()
+    return min(int(first), 2**31 - 1) if first.isascii() and first.isdecimal() else 0
 
 
 def _openmp_default() -> str:
-    n = str(get_num_threads())
     if openmp_is_set():
         return "OMP_NUM_THREADS"
     return (
         "all CPUs of the affinity mask"
-        if n == str(_core.num_cpus())
+        if get_num_threads() == _core.num_cpus()
         else "OpenMP's default: threadpool_limits or the like"
     )
 
@@ -74,7 +82,7 @@ def warnings() -> list[str]:
     mask, cpus = _core.num_cpus(), os.cpu_count() or 1
     found = []
     if _core.threads_set_by() == "fork":
-        found.append("this is a forked child: its steps run on one thread; start workers by spawn or forkserver")
+        found.append("this is a forked child, in which OpenMP has one thread; leave the layer to the pool, which starts anew")
     if mask < cpus:
         binder = next((name for name in BINDERS if os.environ.get(name, "false").lower() != "false"), None)
         by = (
@@ -88,8 +96,11 @@ def warnings() -> list[str]:
         )
     if _core.threads_set_by() == "OMP_THREAD_LIMIT":
         found.append(f"OMP_THREAD_LIMIT lowers the threads of a step to {get_num_threads()}; unset it")
-    if _core.threads_set_by() == "openmp" and get_num_threads() < min(mask, cgroup_quota() or mask):
-        found.append(f"{_openmp_default()} gives {get_num_threads()} of {mask} CPUs; set_num_threads() overrides it")
+    by_default = _core.threads_set_by() in ("openmp", "OMP_NUM_THREADS")
+    if by_default and get_num_threads() < min(mask, cgroup_quota() or mask):
+        found.append(f"{set_by()} gives {get_num_threads()} of {mask} CPUs; set_num_threads() overrides it")
+    if _core.threads_set_by() == "startable":
+        found.append(f"no more than {get_num_threads()} threads could be started; raise `ulimit -u` or the memory")
     return found
 
 
@@ -108,6 +119,7 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def configure() -> None:
     """Reads the environment and the control group."""
     _core.set_cpu_quota(cgroup_quota() or 0)
+    _core.set_openmp_variables(_first_number("OMP_NUM_THREADS"), _first_number("OMP_THREAD_LIMIT"))
     if value := os.environ.get(VARIABLE):
         if not value.isdecimal() or int(value) < 1:
             raise ValueError(f"the environment variable {VARIABLE} must be a whole number >= 1, got {value!r}")

@@ -7,11 +7,11 @@ import sys
 
 from fusedoptim import _core
 from fusedoptim.cli.doctor.finding import REINSTALL, Finding, failed, ok, warning
-from fusedoptim.machine import threads
+from fusedoptim.machine import layers, threads
 
 PATIENCE = 20  # seconds, for a program that takes one
 
-# A parallel step, then one in a child: GNU OpenMP's threads do not survive a fork, and waiting for them would not end.
+# A parallel step, then one in a child, which no thread but the caller's survives.
 FORK = """
 import os
 import numpy as np
@@ -33,25 +33,28 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def number_of_threads() -> Finding:
     """As many as there are CPUs, or why not."""
     n, cpus = threads.get_num_threads(), os.cpu_count() or 1
-    if not _core.has_openmp():
-        return warning("1, for this build has no OpenMP", "build it with GCC, or with Clang and libomp")
+    layer = layers.threading_layer()
     if n >= cpus:
-        return ok(f"{n}, as many as CPUs")
-    return warning(f"{n} on {cpus} CPUs, by {threads.set_by()}", f"{raised(cpus)}, unless it is meant")
+        return ok(f"{n} of the {layer}, as many as CPUs")
+    return warning(f"{n} of the {layer} on {cpus} CPUs, by {threads.set_by()}", f"{raised(cpus)}, unless it is meant")
 
 
 def raised(cpus: int) -> str:
     """How to have as many threads as CPUs."""
     source = _core.threads_set_by()
     if source == "openmp" and _core.num_cpus() < cpus and not threads.openmp_is_set():
-        source = "affinity"  # OpenMP took all that the mask has
+        source = "cpus"  # OpenMP took all that the mask has
+    affinity = f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND"
     return {
+        "startable": "raise the limit on processes (`ulimit -u`) or on memory",
         "default": f"call set_num_threads({cpus}), or set {threads.VARIABLE}={cpus}",
         "openmp": f"set OMP_NUM_THREADS={cpus}, or lift what threadpool_limits or the like has set",
-        "affinity": f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND",
+        "cpus": affinity,
+        "affinity": affinity,
+        "OMP_NUM_THREADS": f"set OMP_NUM_THREADS={cpus}, or unset it",
         "cgroup_quota": "raise the container's limit on CPUs",
         "OMP_THREAD_LIMIT": "unset OMP_THREAD_LIMIT",
-        "fork": "start worker processes by spawn or forkserver",
+        "fork": f"start worker processes by spawn or forkserver, or unset {layers.VARIABLE}",
         "nested": "take the step outside of the parallel region",
     }[source]
 
