@@ -1,5 +1,9 @@
 """Optimizers for NumPy arrays: the whole update in one pass over memory, with the bits of a NumPy reference."""
 
+from fusedoptim import _main_interpreter as _main_interpreter  # first of all
+
+# isort: split
+
 from fusedoptim import _core, _moved, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group

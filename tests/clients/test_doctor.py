@@ -169,6 +169,9 @@ def test_checkpoints_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -
 SOURCES = {
     "default": ("set_num_threads()", "set_num_threads(8)"),
     "openmp": ("OpenMP's default", "OMP_NUM_THREADS=8"),
+    "cpus": ("all CPUs of the affinity mask", "taskset -c 0-7"),
+    "OMP_NUM_THREADS": ("OMP_NUM_THREADS", "unset it"),
+    "startable": ("could not start more", "ulimit -u"),
     "affinity": ("the affinity mask", "taskset -c 0-7"),
     "cgroup_quota": ("the quota", "container's limit"),
     "OMP_THREAD_LIMIT": ("OMP_THREAD_LIMIT", "unset OMP_THREAD_LIMIT"),
@@ -186,18 +189,13 @@ def test_number_of_threads(source: str, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(fo._core, "threads_set_by", lambda: source)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     why, remedy = SOURCES[source]
-    assert_told(machine.number_of_threads(), Verdict.WARNING, "1 on 8 CPUs", why, remedy)
-
-
-def test_no_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fo._core, "has_openmp", lambda: False)
-    assert_told(machine.number_of_threads(), Verdict.WARNING, "no OpenMP", "GCC")
+    assert_told(machine.number_of_threads(), Verdict.WARNING, "on 8 CPUs", why, remedy)
 
 
 def test_as_many_threads_as_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     fo.set_num_threads(1)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert_told(machine.number_of_threads(), Verdict.OK, "1, as many as CPUs")
+    assert_told(machine.number_of_threads(), Verdict.OK, "1, as many as CPUs", fo.threading_layer())
 
 
 @pytest.fixture

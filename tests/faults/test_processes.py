@@ -17,7 +17,10 @@ import fusedoptim as fo
 from ..nightly import NIGHTLY
 from .test_threads import PARALLEL, printed, several_cpus
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
+    pytest.mark.usefixtures("layer"),
+]
 
 STEPS = f"""
 import multiprocessing, os, sys, threading
@@ -31,9 +34,11 @@ def steps(threads=2):
     return w.tobytes()
 
 def forked():
+    before = fo.get_num_threads()
     child = os.fork()
     if child == 0:
-        os._exit(0 if fo.get_num_threads() == 1 and steps() == expected else 3)
+        threads = 1 if fo.threading_layer() == "openmp" else before
+        os._exit(0 if fo.get_num_threads() == threads and steps() == expected else 3)
     return child
 
 def joined(child):
@@ -100,7 +105,7 @@ def test_a_new_process_has_its_threads(tmp_path: Path, method: str) -> None:
     """Also where it is started after a parallel step."""
     script = """
     def child(queue):
-        queue.put((fo.get_num_threads(), steps() == expected, fo.info()["forked_child"]))
+        queue.put((fo.get_num_threads(), steps() == expected, fo.info()["warnings"]))
 
     if __name__ == "__main__":
         context = multiprocessing.get_context(sys.argv[1])
@@ -108,9 +113,9 @@ def test_a_new_process_has_its_threads(tmp_path: Path, method: str) -> None:
         queue = context.Queue()
         process = context.Process(target=child, args=(queue,))
         process.start()
-        threads, same, forked_child = queue.get(timeout=50)
+        threads, same, warned = queue.get(timeout=50)
         process.join()
-        assert same and process.exitcode == 0 and not forked_child
+        assert same and process.exitcode == 0 and warned == fo.info()["warnings"]
         assert threads == fo.get_num_threads(), (threads, fo.get_num_threads())
     """
     path = tmp_path / "main.py"
@@ -139,6 +144,89 @@ def test_many_python_threads_with_optimizers_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert got == [[expected] * 3] * 8
+    """
+    ran(code)
+
+
+@several_cpus
+def test_more_threads_step_than_there_is_a_pool_for() -> None:
+    """Who finds it busy steps alone, with the same bits."""
+    code = """
+    w, g = np.random.default_rng(0).normal(size=(2, 1 << 20))
+    optimizers = [fo.Adam(w.copy(), clip_norm=1.0, num_threads=k % 3 + 1) for k in range(6)]
+
+    def train(optimizer):
+        for _ in range(20):
+            optimizer.step(g)
+
+    threads = [threading.Thread(target=train, args=(optimizer,)) for optimizer in optimizers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({optimizer.params.tobytes() for optimizer in optimizers}) == 1
+    """
+    ran(code)
+
+
+def test_the_process_ends_while_a_daemon_steps() -> None:
+    """No hang, no crash, whichever thread holds the interpreter's lock at its end."""
+    code = """
+    import time
+    optimizers = [fo.Adam(np.ones(n), clip_norm=1.0) for n in (10, 1000, 1 << 20)]
+
+    def train(optimizer):
+        while True:
+            optimizer.step(optimizer.params)
+
+    for optimizer in optimizers:
+        threading.Thread(target=train, args=(optimizer,), daemon=True).start()
+    time.sleep(0.1)
+    """
+    for _ in range(20 if NIGHTLY else 5):
+        ran(code)
+
+
+def test_a_subinterpreter() -> None:
+    """It is refused there, and that is all that happens."""
+    code = """
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+    steps()
+    program = '''
+    try:
+        import fusedoptim
+    except ImportError as error:
+        assert "import it in the main interpreter" in str(error)
+    else:
+        raise AssertionError
+    '''
+    interpreter = interpreters.create()
+    interpreters.run_string(interpreter, program)
+    interpreters.destroy(interpreter)
+    assert steps() == expected
+    """
+    ran(code)
+
+
+@several_cpus
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="no users on this system")
+def test_a_limit_on_processes() -> None:
+    """A thread that cannot be started is a thread fewer; once it can, it is there."""
+    code = """
+    import resource
+    if os.getuid() == 0:
+        os.setuid(54321)  # whom limits concern
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+    before, alone = fo.get_num_threads(), len(os.listdir("/proc/self/task"))
+    assert steps() == expected and len(os.listdir("/proc/self/task")) == alone
+    if fo.threading_layer() == "pool":
+        assert fo.get_num_threads() == 1 and "could be started" in fo.info()["warnings"][-1]
+    resource.setrlimit(resource.RLIMIT_NPROC, (resource.getrlimit(resource.RLIMIT_NPROC)[1],) * 2)
+    assert all(steps() == expected for _ in range(20)) and len(os.listdir("/proc/self/task")) == alone + 1
+    assert fo.get_num_threads() == before
     """
     ran(code)
 
@@ -180,7 +268,7 @@ def test_environment(environment: dict[str, str], count: int | None, by: str | N
 
 
 @several_cpus
-def test_nested_in_another_region(tmp_path: Path) -> None:
+def test_nested_in_another_region(layer: str, tmp_path: Path) -> None:
     """A region of the same runtime, which calls back into Python: a step in it has one thread."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -205,7 +293,7 @@ def test_nested_in_another_region(tmp_path: Path) -> None:
     """
     threads, set_by, same, runtimes = ran(code).split(";")
     assert same == "True"
-    if runtimes == "1":  # one that is not ours cannot be seen into
+    if layer == "openmp" and runtimes == "1":  # one that is not ours cannot be seen into
         assert (threads, set_by) == ("1", "the OpenMP region that this is inside of")
 
 

@@ -17,11 +17,12 @@ from ..cases import Case
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 several_cpus = pytest.mark.skipif(
-    min(CPUS, fo.machine.threads.cgroup_quota() or CPUS) < 2 or not fo._core.has_openmp(),
+    min(CPUS, fo.machine.threads.cgroup_quota() or CPUS) < 2,
     reason="one thread is all that this machine grants",
 )
 VARIABLES = ("FUSEDOPTIM_ISA", "FUSEDOPTIM_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
 PARALLEL = fo._core.parallel_threshold
+OPENMP = {"FUSEDOPTIM_THREADING_LAYER": "openmp"}
 
 
 def python(code: str, **environment: str) -> tuple[int, str, str]:
@@ -87,7 +88,7 @@ def test_set_num_threads_refuses(n: object) -> None:
 
 
 @several_cpus
-def test_precedence() -> None:
+def test_precedence(layer: str) -> None:
     """Setter over FUSEDOPTIM_NUM_THREADS over OMP_NUM_THREADS over the number of CPUs."""
     most = str(min(CPUS, fo.machine.threads.cgroup_quota() or CPUS))
     assert printed(GET) == most
@@ -102,8 +103,8 @@ def test_precedence() -> None:
 
 @several_cpus
 @pytest.mark.parametrize(("argument", "setter", "threads"), [(None, 1, 1), (None, 2, 2), (1, 2, 1), (2, 1, 2)])
-def test_the_argument_comes_first(argument: int | None, setter: int, threads: int) -> None:
-    """Seen in the number of threads of the process: OpenMP starts its workers with the first parallel region."""
+def test_the_argument_comes_first(layer: str, argument: int | None, setter: int, threads: int) -> None:
+    """Seen in the number of threads of the process: others are started with the first step that needs them."""
     code = f"""
         import os, numpy as np, fusedoptim as fo
         w = np.zeros({PARALLEL})
@@ -117,7 +118,7 @@ def test_the_argument_comes_first(argument: int | None, setter: int, threads: in
 
 
 @several_cpus
-def test_little_work_starts_no_threads() -> None:
+def test_little_work_starts_no_threads(layer: str) -> None:
     code = f"""
         import os, numpy as np, fusedoptim as fo
         before = os.listdir("/proc/self/task")
@@ -136,7 +137,7 @@ def test_more_threads_than_anyone_has(kind: Case) -> None:
     assert_same_bits(w, wanted)
 
 
-def test_absurd_environment_does_not_hang() -> None:
+def test_absurd_environment_does_not_hang(layer: str) -> None:
     code = f"import numpy as np, fusedoptim as fo; w = np.zeros({PARALLEL}); fo.SGD(w).step(w.copy()); print('done')"
     assert printed(code, FUSEDOPTIM_NUM_THREADS=str(10**30)) == "done"
     assert printed(code, OMP_NUM_THREADS=str(2**31 - 1)) == "done"
@@ -153,16 +154,24 @@ def test_a_bad_number_of_threads_in_the_environment(value: str) -> None:
 
 @several_cpus
 def test_threadpool_limits() -> None:
-    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
-    before = fo.get_num_threads()
-    with threadpoolctl.threadpool_limits(1):
-        assert fo.get_num_threads() == 1
-    assert fo.get_num_threads() == before
+    """They are OpenMP's, whose threads are not the pool's."""
+    pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    code = """
+        import threadpoolctl, fusedoptim as fo
+        before = fo.get_num_threads()
+        with threadpoolctl.threadpool_limits(1):
+            print(fo.get_num_threads(), fo.info()["threads_set_by"], *fo.info()["warnings"], sep=";")
+        assert fo.get_num_threads() == before
+    """
+    threads, by, *warnings = printed(code, **OPENMP).split(";")
+    assert (threads, by) == ("1", "OpenMP's default: threadpool_limits or the like")
+    assert "set_num_threads() overrides it" in warnings[-1]
+    assert printed(code).split(";")[0] == str(fo.get_num_threads())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks on this system")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_affinity_mask(when: str) -> None:
+def test_affinity_mask(layer: str, when: str) -> None:
     mask = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
     lines = [mask, "import fusedoptim as fo"] if when == "before" else ["import fusedoptim as fo", mask]
     assert printed("\n".join(["import os", *lines, "fo.set_num_threads(8); print(fo.get_num_threads())"])) == "1"
@@ -198,6 +207,35 @@ def test_the_quota_is_a_limit() -> None:
     fo.machine.threads.configure()
     fo.set_num_threads(2)
     assert fo.get_num_threads() == 2
+
+
+# Layers
+
+
+def test_the_threading_layer(layer: str) -> None:
+    assert (
+        printed("import fusedoptim as fo; print(fo.threading_layer(), fo.info()['threading_layer'])")
+        == f"{layer} {layer}"
+    )
+
+
+def test_the_default_layer_loads_no_openmp() -> None:
+    code = "import fusedoptim as fo; print(fo.threading_layer(), *fo.info()['openmp_runtimes'])"
+    assert printed(code, FUSEDOPTIM_THREADING_LAYER="") == "pool"
+
+
+def test_a_bad_layer_in_the_environment() -> None:
+    said = complaint(FUSEDOPTIM_THREADING_LAYER="tbb")
+    variable = "the environment variable FUSEDOPTIM_THREADING_LAYER"
+    assert said == f"ValueError: {variable} must be one of pool, openmp, got 'tbb'"
+
+
+def test_a_layer_that_is_not_there() -> None:
+    code = "import sys; sys.modules['fusedoptim._openmp'] = None; import fusedoptim"
+    exit_code, _, errors = python(code, **OPENMP)
+    said = errors.strip().splitlines()[-1]
+    assert exit_code == 1 and said.startswith("ImportError: FUSEDOPTIM_THREADING_LAYER=openmp needs an OpenMP runtime")
+    assert said.endswith("or leave the variable unset for the pool")
 
 
 # Instruction sets
@@ -257,7 +295,9 @@ def steps():
     return w.tobytes()
 
 def in_child():
-    os._exit(0 if fo.get_num_threads() == 1 and steps() == expected else 3)
+    threads = 1 if fo.threading_layer() == "openmp" else before
+    same = fo.get_num_threads() == threads and steps() == expected
+    os._exit(0 if same and len(os.listdir("/proc/self/task")) == threads else 3)
 
 fo.set_num_threads(2)
 before, expected = fo.get_num_threads(), steps()
@@ -284,6 +324,6 @@ assert [child.exitcode for child in children] == [0] * 4
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("way", FORKS)
-def test_fork_after_a_parallel_step(way: str) -> None:
-    """The child neither hangs nor computes anything else, and runs on one thread; the parent goes on as before."""
+def test_fork_after_a_parallel_step(layer: str, way: str) -> None:
+    """The child neither hangs nor computes anything else, and has threads of its own, but for OpenMP's; the parent goes on."""
     printed(STEPS + FORKS[way] + "assert fo.get_num_threads() == before and steps() == expected")

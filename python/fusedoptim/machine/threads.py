@@ -82,7 +82,9 @@ def warnings() -> list[str]:
     mask, cpus = _core.num_cpus(), os.cpu_count() or 1
     found = []
     if _core.threads_set_by() == "fork":
-        found.append("this is a forked child, in which OpenMP has one thread; leave the layer to the pool, which starts anew")
+        found.append(
+            "this is a forked child, in which OpenMP has one thread; leave the layer to the pool, which starts anew"
+        )
     if mask < cpus:
         binder = next((name for name in BINDERS if os.environ.get(name, "false").lower() != "false"), None)
         by = (

@@ -33,10 +33,10 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def number_of_threads() -> Finding:
     """As many as there are CPUs, or why not."""
     n, cpus = threads.get_num_threads(), os.cpu_count() or 1
-    layer = layers.threading_layer()
+    layer = f"the layer is {layers.threading_layer()}"
     if n >= cpus:
-        return ok(f"{n} of the {layer}, as many as CPUs")
-    return warning(f"{n} of the {layer} on {cpus} CPUs, by {threads.set_by()}", f"{raised(cpus)}, unless it is meant")
+        return ok(f"{n}, as many as CPUs; {layer}")
+    return warning(f"{n} on {cpus} CPUs, by {threads.set_by()}; {layer}", f"{raised(cpus)}, unless it is meant")
 
 
 def raised(cpus: int) -> str:
@@ -44,7 +44,9 @@ def raised(cpus: int) -> str:
     source = _core.threads_set_by()
     if source == "openmp" and _core.num_cpus() < cpus and not threads.openmp_is_set():
         source = "cpus"  # OpenMP took all that the mask has
-    affinity = f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND"
+    affinity = (
+        f"start it with `taskset -c 0-{cpus - 1}`, or with a wider cpuset of the container, and unset OMP_PROC_BIND"
+    )
     return {
         "startable": "raise the limit on processes (`ulimit -u`) or on memory",
         "default": f"call set_num_threads({cpus}), or set {threads.VARIABLE}={cpus}",
