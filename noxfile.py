@@ -306,26 +306,23 @@ def asan(session: nox.Session) -> None:
 
 THREADED = [
     *("tests/faults/test_concurrency.py", "tests/faults/test_threads.py", "tests/faults/test_processes.py"),
-    *("tests/kernels/test_matrices.py", "tests/step/test_step.py"),
+    *("tests/kernels/test_late_threads.py", "tests/kernels/test_matrices.py", "tests/step/test_step.py"),
 ]
 
 
 @nox.session(default=False)
 def tsan(session: nox.Session) -> None:
-    """The threaded tests under ThreadSanitizer; needs clang and libomp-dev. Arguments after -- go to pytest."""
-    # GCC's OpenMP is not instrumented, and its barriers would be taken for races. Clang's tells the sanitizer of them
-    # through archer, which comes with libomp. The sanitizer is GCC's, which has the same interface: Clang 14's as a library
-    # does not start. It needs addresses that are not drawn at random from all there are (setarch).
-    instrumented(session, "-fsanitize=thread", CC="clang", CXX="clang++")
+    """The threaded tests under ThreadSanitizer. Arguments after -- go to pytest."""
+    # It needs addresses that are not drawn at random from all there are (setarch).
+    instrumented(session, "-fsanitize=thread")
     env = {
-        "OMP_TOOL_LIBRARIES": str(Path(library(session, "clang", "")).parents[1] / "libarcher.so"),
         # Of what is not instrumented, CPython and NumPy, neither accesses nor locks are seen.
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1 report_signal_unsafe=0",
-        "OMP_NUM_THREADS": "4",
+        "FUSEDOPTIM_NUM_THREADS": "4",
     }
-    # A forked child of a process with threads has no working sanitizer, and libomp gives up where OMP_NUM_THREADS is absurd.
+    # A forked child of a process with threads has no working sanitizer, and GNU's OpenMP hides from it what it waits for.
     preload = f"LD_PRELOAD={library(session, 'g++', 'libtsan.so')}"
-    tests = ["pytest", "-k", "not fork and not absurd", *(session.posargs or THREADED)]
+    tests = ["pytest", "-k", "not fork and not openmp", *(session.posargs or THREADED)]
     session.run("setarch", "-R", "env", preload, *tests, external=True, env=env)
 
 

@@ -1,5 +1,4 @@
-// Included before each source of the program `late`: threads that come late, and stay in the middle of their shares.
-// What they compute must be what `digests` prints.
+// Included before run.cpp by test_late_threads.py: threads that come late to some shares, and stay in the middle of others.
 #pragma once
 #include <chrono>
 #include <thread>

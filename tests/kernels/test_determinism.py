@@ -2,16 +2,12 @@
 
 import hashlib
 import math
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fusedoptim as fo
 
-from .. import ROOT
 from ..cases import DTYPES
 from ..digests import (
     FILE,
@@ -105,24 +101,3 @@ def test_schedules() -> None:
     ]
     found = np.array([[rate(t) for t in range(1, STEPS + 1)] for rate in rates], "<f8")
     assert hashlib.sha256(found).hexdigest() == "880ea4fffe6a817675d7a34a15120c028a2eb460c63a8729a56358f47adbd69a"
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
-    """Where CMake can build programs of the source tree."""
-    if not shutil.which("cmake") or not shutil.which("g++") or not (ROOT / "csrc").exists():
-        pytest.skip("cmake or g++ is not installed, or the source tree is not here")
-    options = ("-DFUSEDOPTIM_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Release")
-    subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path, *options], check=True, capture_output=True)
-    return tmp_path
-
-
-def test_threads_that_come_late(programs: Path) -> None:
-    """Who does which share, and when, changes no bit: chosen threads sleep before their shares, and in their middle."""
-    build = ["cmake", "--build", programs, "--parallel", "2", "--target", "digests", "late"]
-    subprocess.run(build, check=True, capture_output=True)
-    digests = subprocess.run([programs / "digests", "baseline", "1"], check=True, capture_output=True).stdout
-    assert digests.count(b"\n") > 400
-    for threads in ("2", "3"):
-        late = subprocess.run([programs / "late", "baseline", threads], check=True, capture_output=True).stdout
-        assert late == digests
