@@ -14,9 +14,9 @@ struct Late {
   void operator()(std::size_t k) const {
     static const auto caller = std::this_thread::get_id();
     const bool is_caller = std::this_thread::get_id() == caller;
-    if (is_caller ? k % 3 == 0 : k % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    if (is_caller ? k % 3 == 0 : k % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
     each(k);
-    if (!is_caller) std::this_thread::sleep_for(std::chrono::microseconds(50 * (k % 5)));
+    if (!is_caller) std::this_thread::sleep_for(std::chrono::microseconds(20 * (k % 4)));
   }
 };
 
