@@ -90,7 +90,10 @@ class Optimizer(Stateful):
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean."""
+        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean.
+
+        A learning rate means itself, and nothing else depends on it here: it may be a schedule, and is set without asking.
+        """
         return to_hyper(rule, arguments)
 
     @classmethod
@@ -224,7 +227,7 @@ class Optimizer(Stateful):
                 takes = ", ".join(self._arguments)
                 raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
-            self._check_schedule(group.lr)
+            self._check_lr(group.lr)
             skeleton = tree.skeleton(group.params)
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
@@ -267,14 +270,13 @@ class Optimizer(Stateful):
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
-        self._check_schedule(lr)
+        self._check_lr(lr)
         for group in self.groups:
-            group.lr = lr
+            group._set_lr(lr)
 
-    def _check_schedule(self, lr: float | Schedule) -> None:
-        """Refuses at once a schedule that cannot give the next step its rate."""
-        if callable(lr):
-            _core.check_hyper(self.rule, "lr", lr(self.t + 1))
+    def _check_lr(self, lr: float | Schedule) -> None:
+        """Refuses what is no rate, and at once a schedule that cannot give the next step its own."""
+        _core.check_hyper(self.rule, "lr", lr(self.t + 1) if callable(lr) else lr)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
