@@ -286,6 +286,19 @@ def test_what_needs_all_gradients_at_once(kind: Case, options: dict[str, Any]) -
     optimizer.step(gradients(nest(), 1))
 
 
+def test_a_bad_rate_of_any_group_is_refused_at_the_first_update(kind: Case) -> None:
+    rates = {1: 0.5, 2: -1.0}
+    optimizer = kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), "lr": lambda t: rates[t]}])
+    optimizer.step([normal(2, 3), normal(3, 3)])
+    before = snapshot(optimizer)
+    with optimizer.stepping(), pytest.raises(ValueError, match=r"^lr must be a finite number >= 0, got -1"):
+        optimizer.update(0, normal(4, 3))
+    assert snapshot(optimizer) == before
+    with optimizer.stepping(lr=0.5):
+        optimizer.update(0, normal(4, 3))
+    assert optimizer.t == 2
+
+
 def test_a_bad_gradient_changes_nothing_and_can_be_given_again(kind: Case) -> None:
     optimizer, whole = kind.make(nest()), kind.make(nest())
     grads = gradients(nest(), 1)

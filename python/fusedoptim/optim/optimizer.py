@@ -312,7 +312,7 @@ class Optimizer(Stateful):
         ------
         TypeError, ValueError
             where a gradient is not a C-contiguous array of its weight's shape and dtype, or overlaps a weight or a
-            state, or `lr` is none; nothing has changed then.
+            state, or `lr` is refused; nothing has changed then.
         FloatingPointError
             where a gradient is not finite and ``nonfinite="raise"``.
         RuntimeError
@@ -511,7 +511,10 @@ class Optimizer(Stateful):
         """The hyper-parameters of a group: those of all are found once a block, its own again where one was set since."""
         values = self._block_values
         if values is None:
-            values = self._block_values = self._values_now(self._block_lr)
+            values = self._values_now(self._block_lr)
+            for group, own in zip(self.groups, values, strict=True):  # a schedule's, before anything has changed
+                _core.check_hyper(self.rule, "lr", own[group._lr_at])
+            self._block_values = values
         elif self.groups[k]._stale:
             values[k] = self.groups[k].at(self.t + 1, self._block_lr)
         return values[k]
