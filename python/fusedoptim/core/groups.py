@@ -131,7 +131,8 @@ class Group:
             names = list(_core.rule_hypers[self._rule])
             _core.check_hyper(self._rule, "lr", rate)
             # In double, whatever numbers they are.
-            numbers = {name: float(value) for name, value in (self._hyper | {"lr": rate}).items() if name in names}
+            hyper = self._hyper if rate is self._hyper["lr"] else self._hyper | {"lr": rate}
+            numbers = {name: float(value) for name, value in hyper.items() if name in names}
             before = self._carried_by(t - 1)
             given, after = self._optimizer.carry(t, self._arguments | numbers, before)
             for name, value in given.items():
