@@ -174,27 +174,30 @@ void Plan::bind(const py::list& grads) {
 
 void Plan::set_values(const py::list& values, const Options& options) {
   if (values.size() != settings.size()) throw std::invalid_argument("as many values as groups");
+  for (std::size_t group = 0; group < settings.size(); ++group)
+    set_group(group, PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)), options);
+}
+
+void Plan::set_group(std::size_t group, py::handle values, const Options& options) {
   const Rule& rule = this->rule();
+  const auto of_group = py::reinterpret_borrow<py::list>(values);
   const std::size_t n = n_values(rule);
-  for (std::size_t group = 0; group < settings.size(); ++group) {
-    const auto of_group = py::reinterpret_borrow<py::list>(PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)));
-    if (of_group.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
-    Settings next;
-    int k = 0;
-    for (; k < int(n) - 1; ++k) {
-      const Hyper& hyper = rule.signature->hyper[k];
-      const py::handle value = PyList_GET_ITEM(of_group.ptr(), k);
-      next.hyper[k] = is_t(hyper) && value.is_none() ? double(counters.t + 1) : hyper_value(hyper, value);
-    }
-    next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(of_group.ptr(), k));
-    if (k < rule.n_hyper) next.hyper[k] = slots;
-    next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
-    next.count = options.accumulate;
-    next.clip_value = options.clip_value;
-    next.ema_decay = options.ema;
-    next.zero_grads = options.zero_grads;
-    settings[group] = next;
+  if (of_group.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
+  Settings next;
+  int k = 0;
+  for (; k < int(n) - 1; ++k) {
+    const Hyper& hyper = rule.signature->hyper[k];
+    const py::handle value = PyList_GET_ITEM(of_group.ptr(), k);
+    next.hyper[k] = is_t(hyper) && value.is_none() ? double(counters.t + 1) : hyper_value(hyper, value);
   }
+  next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(of_group.ptr(), k));
+  if (k < rule.n_hyper) next.hyper[k] = slots;
+  next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
+  next.count = options.accumulate;
+  next.clip_value = options.clip_value;
+  next.ema_decay = options.ema;
+  next.zero_grads = options.zero_grads;
+  settings[group] = next;
 }
 
 void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
@@ -214,7 +217,7 @@ void Plan::step(const py::object& grads, const py::list& values, const Options& 
     }
     if (!values_at.is_none()) {
       const py::gil_scoped_acquire acquire;
-      set_values(values_at(norm), options);
+      set_values(values_at(norm, values), options);
     }
     if (norm > options.clip_norm) clip = options.clip_norm / norm;
     run.update(clip);
@@ -223,7 +226,7 @@ void Plan::step(const py::object& grads, const py::list& values, const Options& 
   if (second) {
     std::vector<Tensor*> all;
     for (Tensor& tensor : tensors) all.push_back(&tensor);
-    interrupt = write_second(all, options);
+    interrupt = write_second(all, options.num_threads);
   }
   ++counters.t;
   counters.accumulated = 0;
@@ -263,7 +266,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   Tensor& tensor = tensors.at(i);
   if (tensor.updated) refuse("updated_already", "params" + tensor.path);
   bound = py::none();
-  set_values(values, options);
+  set_group(tensor.group, values, options);
   std::vector<Touched> touched;
   accept_grad(tensor, grad, options.zero_grads, touched);
   Work one;
@@ -275,7 +278,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
     const NoGil no_gil;
     Run(one, rule(), options.num_threads).update();
   }
-  const Interrupt interrupt = second ? write_second({&tensor}, options) : std::nullopt;
+  const Interrupt interrupt = second ? write_second({&tensor}, options.num_threads) : std::nullopt;
   tensor.updated = true;
   if (interrupt) throw *interrupt;
 }
@@ -300,21 +303,21 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
 }
 
 // The settings of the second rule: hyper-parameters of the first, and of what surrounds a rule the average alone.
-void Plan::set_second(const Options& options) {
+void Plan::set_second(std::size_t group) {
   const Hyper *ours = rule().signature->hyper, *theirs = rule_at(second->rule).signature->hyper;
-  for (std::size_t group = 0; group < settings.size(); ++group)
-    for (int k = 0; theirs[k].name != nullptr; ++k)
-      for (int i = 0; ours[i].name != nullptr; ++i)
-        if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[group].hyper[k] = settings[group].hyper[i];
-  for (Settings& each : second->settings) each.ema_decay = options.ema;
+  const Settings& first = settings[group];
+  for (int k = 0; theirs[k].name != nullptr; ++k)
+    for (int i = 0; ours[i].name != nullptr; ++i)
+      if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[group].hyper[k] = first.hyper[i];
+  second->settings[group].ema_decay = first.ema_decay;
 }
 
 // The states have changed by now, so the step must be ended: an interrupt that comes is raised afterwards.
-Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, const Options& options) {
+Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, int num_threads) {
   Interrupt interrupt;
   std::vector<py::object> directions;
   Work writes;
-  set_second(options);
+  for (const Tensor* tensor : tensors) set_second(tensor->group);
   const auto n_states = std::size_t(rule().n_state);
   for (int dtype = 0; dtype < n_dtypes; ++dtype)
     for (Tensor* tensor : tensors) {
@@ -336,7 +339,7 @@ Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, const Op
     }
   {
     const NoGil no_gil;
-    Run(writes, rule_at(second->rule), options.num_threads).update();
+    Run(writes, rule_at(second->rule), num_threads).update();
   }
   return interrupt;
 }

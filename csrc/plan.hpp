@@ -58,10 +58,11 @@ class Plan {
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
   // before anything has changed (of a divided step: unless memory is lacking in its middle). `values` has a list for
   // each group: the rule's hyper-parameters in order, where None stands for t, then the L2 penalty. If `values_at` is
-  // not None, it is called with the norm of the gradients, and returns other values to step with.
+  // not None, it is called with the norm of the gradients and `values`, and returns others to step with.
   void step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at);
 
-  // The same for one tensor alone, once in a block of steps, which counts as one step when it ends.
+  // The same for one tensor alone, with the values of its group, once in a block of steps, which counts as one step
+  // when it ends.
   void step_one(std::size_t tensor, const py::object& grad, const py::list& values, const Options& options);
   void end_block();
 
@@ -110,10 +111,11 @@ class Plan {
   std::vector<Touched> accept_grads(const py::object& grads, bool zeroed);
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
-  void set_second(const Options& options);
+  void set_group(std::size_t group, py::handle values, const Options& options);
+  void set_second(std::size_t group);
   void skip(const std::vector<Touched>& touched, double norm, const Options& options);
   const Tensor* not_finite(const std::vector<Touched>& touched);
-  Interrupt write_second(const std::vector<Tensor*>& tensors, const Options& options);
+  Interrupt write_second(const std::vector<Tensor*>& tensors, int num_threads);
 
   const std::size_t rule_at_index;
   std::vector<Settings> settings;  // of each group

@@ -35,15 +35,15 @@ def make(row: Case, params: Any, **options: Any) -> fo.Optimizer:
     return row.optimizer(params, **keywords)
 
 
-def step(optimizer: fo.Optimizer, call: int, grads: Any = None) -> None:
+def step(optimizer: fo.Optimizer, call: int, grads: Any = None, **keywords: Any) -> None:
     """A call of `step`, different for each number; `grads` are those of the call unless given."""
     grads = gradients(optimizer.params, call) if grads is None else grads
     if isinstance(optimizer, fo.PolyakSGD):
-        optimizer.step(grads, value=1.0 + call)
+        optimizer.step(grads, value=1.0 + call, **keywords)
     elif isinstance(optimizer, fo.SparseAdam):
-        optimizer.step(fo.core.tree.map_leaves(as_rows, grads))
+        optimizer.step(fo.core.tree.map_leaves(as_rows, grads), **keywords)
     else:
-        optimizer.step(grads)
+        optimizer.step(grads, **keywords)
 
 
 def as_rows(grad: np.ndarray) -> fo.RowGrad:

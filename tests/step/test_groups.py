@@ -1,6 +1,7 @@
 """Groups: hyper-parameters of their own, added later, frozen and thawed, saved and loaded."""
 
 import copy
+import math
 import pickle
 from typing import Any
 
@@ -91,6 +92,27 @@ def test_attributes_of_a_group(kind: Case) -> None:
     assert "lr=0.25" in repr(optimizer.groups[1])
     optimizer.lr = 0.125
     assert [group.lr for group in optimizer.groups] == [0.125, 0.125]
+
+
+def test_a_rate_that_is_set_is_one_that_was_given(case: Case) -> None:
+    """Numbers and schedules, one after the other, by the group or by the optimizer: nothing of the one before stays."""
+    later = [case.make([{"params": np.ones((2, 2))}]) for _ in range(2)]
+    for lr in (0.25, fo.schedules.exponential(0.5, 0.5), np.float32(0.125), 1, schedule := fo.schedules.Plateau(0.5)):
+        later[0].lr = later[1].groups[0].lr = lr
+        (given,) = case.make([{"params": np.ones((2, 2))}], lr=lr).groups
+        for (group,) in (each.groups for each in later):
+            assert group.at(1) == given.at(1) and group._numbers(0) == given._numbers(0)
+            assert (group.lr, group._moves, group._hyper) == (given.lr, given._moves, given._hyper)
+    assert later[0].lr is schedule
+
+
+def test_a_bad_rate_is_refused_for_all_groups(kind: Case) -> None:
+    optimizer = two_groups(kind)
+    before = [dict(vars(group)) | {"_values": list(group._values)} for group in optimizer.groups]
+    for value in (-1, math.nan, math.inf, None, "1", 1j, [0.1], lambda t: -1):
+        with pytest.raises((TypeError, ValueError), match=r"^lr must be a finite number >= 0, got"):
+            optimizer.lr = value
+        assert [vars(group) for group in optimizer.groups] == before
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "params", "numbers", "_rule", "_arguments", "momentun"])

@@ -75,8 +75,8 @@ class Machine(RuleBasedStateMachine):
 
     # The model
 
-    def update(self, which: list[int], minibatches: list[list[np.ndarray]]) -> None:
-        """One step of these parameters with the mean of the minibatches."""
+    def update(self, which: list[int], minibatches: list[list[np.ndarray]], lr: float | None = None) -> None:
+        """One step of these parameters with the mean of the minibatches, maybe at a rate of its own."""
         self.t += 1
         of_each = list(zip(*minibatches, strict=True))
         scale, limit = 1.0, self.options["clip_norm"]
@@ -86,14 +86,14 @@ class Machine(RuleBasedStateMachine):
         for k in which:
             p = self.model[k]
             g = fo.reference.gradient(of_each[k], p.w, scale=scale, clip_value=math.inf, weight_decay=0.0)
-            self.case.reference(p.w, g, *p.state, **self.case.hyper_at(self.t, p.lr))
+            self.case.reference(p.w, g, *p.state, **self.case.hyper_at(self.t, p.lr if lr is None else lr))
             if self.options["ema"] is not None:
                 fo.reference.average(p.ema, p.w, decay=self.options["ema"])
 
-    def model_step(self, grads: list[np.ndarray]) -> None:
+    def model_step(self, grads: list[np.ndarray], lr: float | None = None) -> None:
         self.minibatches.append(grads)
         if len(self.minibatches) == self.options["accumulate"]:
-            self.update(list(range(len(self.model))), self.minibatches)
+            self.update(list(range(len(self.model))), self.minibatches, lr)
             self.minibatches = []
 
     @invariant()
@@ -116,6 +116,11 @@ class Machine(RuleBasedStateMachine):
         self.optimizer.step(self.grads(seed))
         self.model_step(self.grads(seed))
 
+    @rule(seed=seeds, lr=rates)
+    def step_at_a_rate(self, seed: int, lr: float) -> None:
+        self.optimizer.step(self.grads(seed), lr=lr)
+        self.model_step(self.grads(seed), lr)
+
     @rule(seed=seeds)
     def bound(self, seed: int) -> None:
         grads = self.grads(seed)
@@ -125,15 +130,15 @@ class Machine(RuleBasedStateMachine):
         self.model_step(self.grads(seed))
 
     @precondition(lambda self: self.options["accumulate"] == 1 and self.options["clip_norm"] is None)
-    @rule(seed=seeds, data=st.data())
-    def one_by_one(self, seed: int, data: Any) -> None:
+    @rule(seed=seeds, lr=st.none() | rates, data=st.data())
+    def one_by_one(self, seed: int, lr: float | None, data: Any) -> None:
         which = data.draw(st.lists(st.integers(0, len(self.model) - 1), unique=True))
         grads = self.grads(seed)
-        with self.optimizer.stepping():
+        with self.optimizer.stepping(lr=lr):
             for k in which:
                 self.optimizer.update(k, grads[k])
         if which:
-            self.update(which, [grads])
+            self.update(which, [grads], lr)
 
     @rule(seed=seeds)
     def refused(self, seed: int) -> None:

@@ -1,6 +1,7 @@
 """PolyakSGD is SGD whose learning rate follows from the loss."""
 
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -126,10 +127,10 @@ NOT_NUMBERS = ["1", None, 1j, [1.0]]
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, *NOT_NUMBERS], ids=lambda x: str(x)[:9])
 def test_a_loss_that_is_no_number(value: Any) -> None:
     optimizer = fo.PolyakSGD(nest())
-    before = bits(optimizer.params)
+    before = bits(optimizer.params), pickle.dumps(optimizer.state_dict())
     with pytest.raises(ValueError if isinstance(value, int | float) else TypeError, match=r"^value must be"):
-        optimizer.step(gradients(nest(), 1), value=value)
-    assert bits(optimizer.params) == before and optimizer.t == 0
+        optimizer.step(gradients(nest(), 1), value=value, grad_scale=8.0)
+    assert (bits(optimizer.params), pickle.dumps(optimizer.state_dict())) == before and optimizer.t == 0
 
 
 @pytest.mark.parametrize("name", ["max_learning_rate", "f_min", "eps", "lr"])

@@ -1,5 +1,7 @@
 """One step, parameter by parameter, as the gradients come."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -131,6 +133,80 @@ def test_an_exception_inside_the_block(kind: Case) -> None:
     assert optimizer.t == 3
 
 
+def test_a_parameter_is_found_after_changes(kind: Case) -> None:
+    """Whatever was frozen, thawed, added or copied before."""
+
+    def changed() -> fo.Optimizer:
+        optimizer = kind.make(nest())
+        optimizer.freeze("none", ("layers", 0))
+        optimizer.add_group({"params": {"late": normal(7, 5)}})
+        optimizer = copy.deepcopy(optimizer)
+        optimizer.freeze((0, "w"))
+        optimizer.thaw((0, "layers", 0))
+        return pickle.loads(pickle.dumps(optimizer))
+
+    optimizer, whole = changed(), changed()
+    grads = gradients(whole.params, 1)
+    with optimizer.stepping():
+        for key in ((1, "late"), (0, "layers", 1, "b"), (0, "layers", 0)):
+            optimizer.update(key, at(grads, key))
+        with pytest.raises(KeyError, match="no parameter has the key"):
+            optimizer.update(("layers", 0), grads[0]["layers"][0])
+    whole.step(grads)
+    assert snapshot(optimizer) == snapshot(whole)
+
+
+def test_a_schedule_is_asked_once_a_block(kind: Case) -> None:
+    asked: list[int] = []
+
+    def schedule(t: int) -> float:
+        asked.append(t)
+        return 0.5 / t
+
+    optimizer, whole = kind.make(nest(), lr=schedule), kind.make(nest(), lr=lambda t: 0.5 / t)
+    for t in (1, 2):
+        grads = gradients(nest(), t)
+        whole.step(grads)
+        asked.clear()
+        with optimizer.stepping():
+            assert asked == []
+            for key in KEYS:
+                optimizer.update(key, at(grads, key))
+        assert asked == [t]
+        assert snapshot(optimizer) == snapshot(whole)
+
+
+@pytest.mark.parametrize("rate", [0.25, fo.schedules.constant(0.25)], ids=["number", "schedule"])
+@pytest.mark.parametrize("optimizer", [fo.SGD, fo.Adam, fo.AdaBound, fo.ScheduleFreeSGD, fo.NAdam, fo.ASGD])
+def test_what_is_set_inside_holds_from_the_next_update(optimizer: type[fo.Optimizer], rate: Any) -> None:
+    """A rate of the block's own stays, but not what else is set."""
+    keywords = {"lr": fo.schedules.constant(0.5), "weight_decay": 0.0}
+    wanted = [
+        optimizer(normal(0, 5), **(keywords | own)) for own in ({}, {"lr": rate}, {"lr": rate, "weight_decay": 0.5})
+    ]
+    inside = optimizer([normal(0, 5) for _ in range(3)], **keywords)
+    for t in (1, 2):
+        inside.lr, inside.groups[0].weight_decay = keywords["lr"], 0.0
+        with inside.stepping():
+            inside.update(0, normal(t, 5))
+            inside.lr = rate
+            inside.update(1, normal(t, 5))
+            inside.groups[0].weight_decay = 0.5
+            inside.update(2, normal(t, 5))
+        for each in wanted:
+            each.step(normal(t, 5))
+        if t == 1 or optimizer in (fo.SGD, fo.Adam, fo.NAdam):  # others carry rates from step to step
+            assert bits(inside.params) == bits(*(each.params for each in wanted))
+
+    own, twin = (optimizer([normal(0, 5) for _ in range(2)], **keywords) for _ in range(2))
+    with own.stepping(lr=0.125):
+        own.update(0, normal(1, 5))
+        own.lr = rate
+        own.update(1, normal(1, 5))
+    twin.step([normal(1, 5)] * 2, lr=0.125)
+    assert bits(own.params) == bits(twin.params)
+
+
 # What is refused
 
 
@@ -165,8 +241,9 @@ def test_frozen_and_unknown_parameters(kind: Case) -> None:
     with optimizer.stepping():
         with pytest.raises(ValueError, match=r'^params\["w"\] is frozen; thaw\(\'w\'\)'):
             optimizer.update("w", grads["w"])
-        with pytest.raises(KeyError, match="no parameter has the key 'z'"):
-            optimizer.update("z", grads["w"])
+        for unknown in ("z", ("layers", 5), ["layers", 0], ("layers", [0])):
+            with pytest.raises(KeyError, match="no parameter has the key"):
+                optimizer.update(unknown, grads["w"])
         for key in KEYS[1:]:
             optimizer.update(key, at(grads, key))
     assert snapshot(optimizer) == snapshot(whole)
@@ -179,6 +256,7 @@ REFUSED_INSIDE: dict[str, Callable[[fo.Optimizer, dict[str, Any]], Any]] = {
     "freeze or thaw": lambda optimizer, saved: optimizer.freeze("w"),
     "add a group": lambda optimizer, saved: optimizer.add_group({"params": normal(9, 2)}),
     "begin a step": lambda optimizer, saved: optimizer.stepping().__enter__(),
+    "set t": lambda optimizer, saved: setattr(optimizer, "t", 9),
     "use the averaged weights": lambda optimizer, saved: optimizer.using_ema().__enter__(),
 }
 
@@ -208,6 +286,19 @@ def test_what_needs_all_gradients_at_once(kind: Case, options: dict[str, Any]) -
     optimizer.step(gradients(nest(), 1))
 
 
+def test_a_bad_rate_of_any_group_is_refused_at_the_first_update(kind: Case) -> None:
+    rates = {1: 0.5, 2: -1.0}
+    optimizer = kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), "lr": lambda t: rates[t]}])
+    optimizer.step([normal(2, 3), normal(3, 3)])
+    before = snapshot(optimizer)
+    with optimizer.stepping(), pytest.raises(ValueError, match=r"^lr must be a finite number >= 0, got -1"):
+        optimizer.update(0, normal(4, 3))
+    assert snapshot(optimizer) == before
+    with optimizer.stepping(lr=0.5):
+        optimizer.update(0, normal(4, 3))
+    assert optimizer.t == 2
+
+
 def test_a_bad_gradient_changes_nothing_and_can_be_given_again(kind: Case) -> None:
     optimizer, whole = kind.make(nest()), kind.make(nest())
     grads = gradients(nest(), 1)
@@ -222,6 +313,7 @@ def test_a_bad_gradient_changes_nothing_and_can_be_given_again(kind: Case) -> No
         (read_only, {"zero_grads": True}, r'grads\["w"\] is read-only'),
         (grads["w"], {"grad_scale": 0}, "grad_scale must be"),
     ]
+    bad.append((None, {"grad_scale": 8.0}, r'grads\["w"\] must be a numpy.ndarray'))
     with optimizer.stepping():
         for g, keywords, said in bad:
             with pytest.raises((TypeError, ValueError), match=f"^{said}"):

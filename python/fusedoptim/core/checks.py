@@ -71,6 +71,13 @@ def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = T
     return _core.check_number(name, value, domain, besides)
 
 
+def rate(rule: str, lr: Any) -> None:
+    """A learning rate of one step."""
+    if callable(lr):
+        raise TypeError(f"lr of one step must be a number, got {lr!r}; a schedule is set: opt.lr = …")
+    _core.check_hyper(rule, "lr", lr)
+
+
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
     """`n` of something, which the words describe."""
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or np.shape(value)[:1] != (n,):

@@ -68,9 +68,10 @@ class Group:
     _arguments: dict[str, Any]
     _hyper: Hyper  # what the arguments mean to the class
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
-    _lr_at: int | None  # where in the values the learning rate is, if it is a schedule
+    _lr_at: int  # where in the values the learning rate is
     _carried: dict[int, dict[str, float]]  # {t: what t steps have left for the next}: of those done, and of one more
     _moves: bool  # whether the values change from step to step, besides t
+    _stale: bool  # whether something was set since the values were those of a step
 
     def __init__(
         self,
@@ -92,7 +93,12 @@ class Group:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__getattr__(name)  # refuses what is no hyper-parameter
-        self._set(self._arguments | {name: value})
+        if name == "lr":
+            if not callable(value):
+                _core.check_hyper(self._rule, "lr", value)
+            self._set_lr(value)
+        else:
+            self._set(self._arguments | {name: value})
 
     def __repr__(self) -> str:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
@@ -113,35 +119,47 @@ class Group:
         arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
         return Group(self._optimizer, self._rule, self.params, arguments, carried)
 
-    def at(self, t: int) -> None:
-        """Sets the values of step t: the learning rate of a schedule, and numbers that follow from those before."""
-        hyper = self._hyper
-        if self._lr_at is not None:
-            lr = self._values[self._lr_at] = self._arguments["lr"](t)
-            hyper = hyper | {"lr": lr}
+    def at(self, t: int, lr: float | None = None) -> list[Any]:
+        """The values of step t: the learning rate of a schedule, and numbers that follow from those before.
+
+        They are the group's own, or where that step has a rate to itself, a copy with it.
+        """
+        values = self._values if lr is None else list(self._values)
+        rate = self._arguments["lr"] if lr is None else lr
+        rate = values[self._lr_at] = rate(t) if callable(rate) else rate
         if self._optimizer.carried is not None:
             names = list(_core.rule_hypers[self._rule])
-            _core.check_hyper(self._rule, "lr", hyper["lr"])
+            _core.check_hyper(self._rule, "lr", rate)
             # In double, whatever numbers they are.
+            hyper = self._hyper if rate is self._hyper["lr"] else self._hyper | {"lr": rate}
             numbers = {name: float(value) for name, value in hyper.items() if name in names}
             before = self._carried_by(t - 1)
             given, after = self._optimizer.carry(t, self._arguments | numbers, before)
             for name, value in given.items():
-                self._values[names.index(name)] = value
+                values[names.index(name)] = value
             vars(self).update(_carried={t - 1: before, t: after})
+        vars(self)["_stale"] = False
+        return values
+
+    def _set_lr(self, lr: Any) -> None:
+        """Makes this the learning rate, a schedule or a number that was checked: no other value depends on it."""
+        scheduled, own = callable(lr), vars(self)
+        self._values[self._lr_at] = 0.0 if scheduled else lr
+        self._arguments["lr"] = self._hyper["lr"] = lr
+        own["_moves"] = scheduled or self._optimizer.carried is not None
+        own["_stale"] = True
 
     def _set(self, arguments: dict[str, Any]) -> None:
         """Makes these the arguments, or raises where the rule does not take them."""
         hyper = self._optimizer.hyper(self._rule, arguments)
         names = [*_core.rule_hypers[self._rule], "l2"]
-        lr_at = names.index("lr") if callable(hyper["lr"]) else None  # a schedule is checked as it goes
         values: list[Any] = [0.0] * len(names)
         for k, name in enumerate(names):
-            if name in hyper and k != lr_at:
+            if name in hyper and not (name == "lr" and callable(hyper["lr"])):  # a schedule is checked as it goes
                 _core.check_hyper(self._rule, name, hyper[name])
                 values[k] = hyper[name]
         if "t" in names and "t" not in hyper:
             values[names.index("t")] = None
         self._values[:] = values
-        moves = lr_at is not None or self._optimizer.carried is not None
-        vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=lr_at, _moves=moves)
+        vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=names.index("lr"))
+        self._set_lr(hyper["lr"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,11 @@ def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor]) -> _core.Plan:
             plan.add(tensor.group, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
     plan.finish()
     return plan
+
+
+def places_of(tensors: list[Tensor]) -> list[int]:
+    """The place of each tensor in the plan, where it is not frozen."""
+    return list(accumulate((not tensor.frozen for tensor in tensors), initial=0))
 
 
 def drop_sums(tensors: Iterable[Tensor]) -> None:

@@ -14,11 +14,12 @@ from fusedoptim.core.groups import Group, Hyper, to_hyper
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout
+from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, places_of, state_layout
 from fusedoptim.optim.stateful import Stateful
 from fusedoptim.schedules import Schedule
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
+Values = list[list[Any]]  # the hyper-parameters of each group, as its rule has them
 
 
 class Optimizer(Stateful):
@@ -80,7 +81,7 @@ class Optimizer(Stateful):
         self._layout = state_layout(self.rule, self._options)
         self._plan = _core.Plan(self.rule, 0)
         self._turn = Turn()
-        self._block = None
+        self._block = self._block_lr = self._block_values = None
         self._any_frozen = self._grouped = False
         self.groups, self._tensors = [], []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
@@ -90,7 +91,10 @@ class Optimizer(Stateful):
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean."""
+        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean.
+
+        A learning rate means itself, and nothing else depends on it here: it may be a schedule, and is set without asking.
+        """
         return to_hyper(rule, arguments)
 
     @classmethod
@@ -202,11 +206,12 @@ class Optimizer(Stateful):
             found = {self._find(key) for key in keys}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
             plan = self._make_plan(len(self.groups), tensors)
+            places = places_of(tensors)
             thawed = [was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen]
 
             def commit() -> None:
                 drop_sums(thawed)
-                self._plan, self._tensors = plan, tensors
+                self._plan, self._tensors, self._places = plan, tensors, places
                 self._any_frozen = any(tensor.frozen for tensor in tensors)
 
             wholly(commit)
@@ -224,7 +229,7 @@ class Optimizer(Stateful):
                 takes = ", ".join(self._arguments)
                 raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
-            self._check_schedule(group.lr)
+            self._check_lr(group.lr)
             skeleton = tree.skeleton(group.params)
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
@@ -237,10 +242,12 @@ class Optimizer(Stateful):
         skeleton = tree.skeleton(params)
         state = self._nests_of_states(skeleton, tensors)
         values = [group._values for group in groups]
+        index, places = {tensor.key: k for k, tensor in enumerate(tensors)}, places_of(tensors)
 
         def commit() -> None:
             self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
             self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
+            self._index, self._places = index, places
 
         wholly(commit)
 
@@ -267,18 +274,24 @@ class Optimizer(Stateful):
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
-        self._check_schedule(lr)
+        self._check_lr(lr)
         for group in self.groups:
-            group.lr = lr
+            group._set_lr(lr)
 
-    def _check_schedule(self, lr: float | Schedule) -> None:
-        """Refuses at once a schedule that cannot give the next step its rate."""
-        if callable(lr):
-            _core.check_hyper(self.rule, "lr", lr(self.t + 1))
+    def _check_lr(self, lr: float | Schedule) -> None:
+        """Refuses what is no rate, and at once a schedule that cannot give the next step its own."""
+        _core.check_hyper(self.rule, "lr", lr(self.t + 1) if callable(lr) else lr)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def step(self, grads: Nest | RowGrad | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+    def step(
+        self,
+        grads: Nest | RowGrad | None = None,
+        *,
+        lr: float | None = None,
+        grad_scale: float = 1.0,
+        zero_grads: bool = False,
+    ) -> None:
         """Updates the parameters with their gradients.
 
         Parameters
@@ -286,6 +299,9 @@ class Optimizer(Stateful):
         grads : nest as `params`, or None for the gradients given to :meth:`bind`
             They are only read, unless `zero_grads`. A :class:`~fusedoptim.RowGrad` in place of an array touches some rows
             alone.
+        lr : float, optional
+            Learning rate of this step alone, in all groups. `lr` stays what it is, and so does that of each group. Of the
+            minibatches of one update (`accumulate`) that of the last call counts.
         grad_scale : float, default 1
             Divides the gradients: the factor by which the loss was scaled. It must stay the same for all minibatches of
             one update (`accumulate`).
@@ -296,7 +312,7 @@ class Optimizer(Stateful):
         ------
         TypeError, ValueError
             where a gradient is not a C-contiguous array of its weight's shape and dtype, or overlaps a weight or a
-            state; no weight and no state has changed then.
+            state, or `lr` is refused; nothing has changed then.
         FloatingPointError
             where a gradient is not finite and ``nonfinite="raise"``.
         RuntimeError
@@ -312,19 +328,22 @@ class Optimizer(Stateful):
         >>> w, g
         (array([0.5, 2.5]), array([0., 0.]))
         """
-        self._step(grads, grad_scale, zero_grads)
+        self._step(grads, lr, grad_scale, zero_grads)
 
     def _step(
         self,
         grads: Nest | RowGrad | None,
+        lr: float | None,
         grad_scale: float,
         zero_grads: bool,
-        values_at: Callable[[float], list[list[Any]]] | None = None,
+        values_at: Callable[[float, Values], Values] | None = None,
     ) -> None:
-        """A step, whose hyper-parameters a class may compute from the norm of the gradients.
+        """A step, whose hyper-parameters a class may compute from the norm of the gradients and what they are without.
 
         Every statement counts: a small model takes a microsecond to update.
         """
+        if lr is not None:
+            checks.rate(self.rule, lr)
         lock = self._turn.lock  # as `with self._turn()`, without a call
         if lock.locked():
             checks.busy()
@@ -336,19 +355,27 @@ class Optimizer(Stateful):
             leaves = None if grads is None else self._unfrozen(grads)
             if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
                 self._plan.accumulate(leaves, self._options)
-            elif self._follows:
+                return
+            values = self._values
+            for group in self.groups:
+                if group._moves or lr is not None:
+                    values = self._values_now(lr)
+                    break
+            if self._follows:
                 t = self.t
                 try:
-                    self._plan.step(leaves, self._values_now(), self._options, values_at)
+                    self._plan.step(leaves, values, self._options, values_at)
                     self._follow(t)
                 except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
                     self._follow(t)
                     raise
             else:
-                self._plan.step(leaves, self._values_now(), self._options, values_at)
+                self._plan.step(leaves, values, self._options, values_at)
 
-    def _values_now(self) -> list[list[Any]]:
-        """The hyper-parameters of each group, at the step to come."""
+    def _values_now(self, lr: float | None) -> Values:
+        """The hyper-parameters of each group, at the step to come, which may have a rate to itself."""
+        if lr is not None:
+            return [group.at(self.t + 1, lr) for group in self.groups]
         for group in self.groups:
             if group._moves:
                 group.at(self.t + 1)
@@ -391,17 +418,25 @@ class Optimizer(Stateful):
             self._plan.bind(self._unfrozen(grads))
 
     @contextmanager
-    def stepping(self) -> Iterator[None]:
+    def stepping(self, *, lr: float | None = None) -> Iterator[None]:
         """One step, in which :meth:`update` takes each parameter as soon as its gradient exists.
 
         A parameter left out keeps its weight and its state. What needs all gradients at once cannot be had here:
         `clip_norm`, `nonfinite` and `accumulate`. `t` counts one step at the end of the block, unless no parameter was
         updated in it, and also where the block ends in an exception: what was updated stays so.
 
+        A schedule is asked once, at the first update. Other hyper-parameters can be set inside, and hold from the next
+        update on; `t` cannot.
+
+        Parameters
+        ----------
+        lr : float, optional
+            Learning rate of this step alone, as for :meth:`step`.
+
         Raises
         ------
-        ValueError
-            where one of those keywords was given.
+        TypeError, ValueError
+            where one of those keywords was given, or `lr` is refused.
         RuntimeError
             within another such block.
 
@@ -420,7 +455,9 @@ class Optimizer(Stateful):
         options = self._options
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
-        with self._inside("stepping", "begin a step"):
+        if lr is not None:
+            checks.rate(self.rule, lr)
+        with self._inside("stepping", "begin a step", lr):
             t = self.t
             try:
                 yield
@@ -453,7 +490,10 @@ class Optimizer(Stateful):
         RuntimeError
             outside :meth:`stepping`.
         """
-        with self._turn():
+        lock = self._turn.lock
+        if lock.locked():
+            checks.busy()
+        with lock:
             self._update(key, grad, grad_scale, zero_grads)
 
     def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:
@@ -463,9 +503,21 @@ class Optimizer(Stateful):
         tensor = self._tensors[index]
         if tensor.frozen:
             raise ValueError(f"params{tensor.path} is frozen; thaw({key!r}) takes it in again")
-        self._set_call(grad_scale, zero_grads)
-        unfrozen = sum(not t.frozen for t in self._tensors[:index])
-        self._plan.step_one(unfrozen, grad, self._values_now(), self._options)
+        if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
+            self._set_call(grad_scale, zero_grads)
+        self._plan.step_one(self._places[index], grad, self._values_amid(tensor.group), self._options)
+
+    def _values_amid(self, k: int) -> list[Any]:
+        """The hyper-parameters of a group: those of all are found once a block, its own again where one was set since."""
+        values = self._block_values
+        if values is None:
+            values = self._values_now(self._block_lr)
+            for group, own in zip(self.groups, values, strict=True):  # a schedule's, before anything has changed
+                _core.check_hyper(self.rule, "lr", own[group._lr_at])
+            self._block_values = values
+        elif self.groups[k]._stale:
+            values[k] = self.groups[k].at(self.t + 1, self._block_lr)
+        return values[k]
 
     def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
         leaves = tree.leaves(self._skeleton, grads, "grads")
@@ -487,11 +539,11 @@ class Optimizer(Stateful):
             self._zero_grads = self._options.zero_grads = zero_grads
 
     def _find(self, key: Any) -> int:
-        wanted = key if isinstance(key, tuple) else (key,)
-        for index, tensor in enumerate(self._tensors):
-            if tensor.key == wanted:
-                return index
-        raise KeyError(f"no parameter has the key {key!r}; there are {[t.key for t in self._tensors[:9]]}")
+        try:
+            return self._index[key if isinstance(key, tuple) else (key,)]
+        except (KeyError, TypeError):  # what cannot be hashed is no key
+            keys = list(self._index)[:9]
+            raise KeyError(f"no parameter has the key {key!r}; there are {keys}") from None
 
     # For copy.deepcopy and pickle: all but what is compiled.
 

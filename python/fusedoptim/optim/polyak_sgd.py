@@ -1,13 +1,13 @@
 import math
 from functools import partial
-from typing import Any, NoReturn, Unpack
+from typing import NoReturn, Unpack
 
 import numpy as np
 
 from fusedoptim.core.checks import number
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Nest, Optimizer, Values
 from fusedoptim.schedules import Schedule
 
 
@@ -89,6 +89,7 @@ class PolyakSGD(Optimizer):
         grads: Nest | RowGrad | None = None,
         *,
         value: float | None = None,
+        lr: float | None = None,
         grad_scale: float = 1.0,
         zero_grads: bool = False,
     ) -> None:
@@ -98,6 +99,8 @@ class PolyakSGD(Optimizer):
         ----------
         grads, grad_scale, zero_grads
             As there.
+        lr : float, optional
+            As there: what scales this step alone.
         value : float
             The loss, not scaled by `grad_scale`; with `maximize`, minus what is maximized. With `accumulate` the last
             call needs it, for all M minibatches: their mean.
@@ -109,9 +112,9 @@ class PolyakSGD(Optimizer):
         FloatingPointError, RuntimeError
             as there.
         """
-        self._step(grads, grad_scale, zero_grads, partial(self._values_at, value))
+        self._step(grads, lr, grad_scale, zero_grads, partial(self._values_at, value))
 
-    def stepping(self) -> NoReturn:
+    def stepping(self, *, lr: float | None = None) -> NoReturn:
         """Refused: the size of the step needs all gradients at once.
 
         Raises
@@ -120,9 +123,9 @@ class PolyakSGD(Optimizer):
         """
         raise ValueError("PolyakSGD needs all gradients at once; call step() instead")
 
-    def _values_at(self, value: float | None, norm: float) -> list[list[Any]]:
+    def _values_at(self, value: float | None, norm: float, values: Values) -> Values:
         size = self._size(value, norm)
-        return [[lr * size, *others] for lr, *others in self._values]
+        return [[lr * size, *others] for lr, *others in values]
 
     def _size(self, value: float | None, norm: float) -> float:
         if not math.isfinite(norm):

@@ -29,7 +29,9 @@ class Stateful:
     _skeleton: Any  # of `params`
     _tensors: list[Tensor]
     _turn: Turn
-    _block: str | None  # the `with` block that the program is in
+    _block: str | None  # the `with` block that the program is in,
+    _block_lr: float | None  # the learning rate that it was given,
+    _block_values: list[list[Any]] | None  # and the hyper-parameters of each group, once a step has begun in it
 
     @property
     def t(self) -> int:
@@ -38,14 +40,17 @@ class Stateful:
 
     @t.setter
     def t(self, t: int) -> None:
-        t, carried = count("t", t), [group._carried_by(self.t) for group in self.groups]
+        t = count("t", t)
+        with self._turn():
+            self._refuse_amid("set t")
+            carried = [group._carried_by(self.t) for group in self.groups]
 
-        def commit() -> None:
-            for group, numbers in zip(self.groups, carried, strict=True):
-                vars(group).update(_carried={t: numbers})
-            self._plan.counters.t = t
+            def commit() -> None:
+                for group, numbers in zip(self.groups, carried, strict=True):
+                    vars(group).update(_carried={t: numbers})
+                self._plan.counters.t = t
 
-        wholly(commit)
+            wholly(commit)
 
     @property
     def skipped(self) -> int:
@@ -74,16 +79,16 @@ class Stateful:
             raise RuntimeError(f"cannot {what} inside `with opt.{self._block}():`")
 
     @contextmanager
-    def _inside(self, block: str, what: str) -> Iterator[None]:
+    def _inside(self, block: str, what: str, lr: float | None = None) -> Iterator[None]:
         entered = False
         try:  # around all of it, for an interrupt may come as soon as the lock is given back
             with self._turn():
                 self._refuse_amid(what)
-                entered, self._block = True, block
+                entered, self._block, self._block_lr = True, block, lr
             yield
         finally:
             if entered:
-                self._block = None
+                self._block = self._block_lr = self._block_values = None
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def view(opt: "Stateful") -> Saved:
         "rule": opt.rule,
         "t": opt.t,
         "accumulated": opt._accumulated,
-        "grad_scale": opt._grad_scale,
+        "grad_scale": opt._grad_scale if opt._accumulated else 1.0,  # that of the sums
         "skipped": opt.skipped,
         "groups": [group._numbers(opt.t) for group in opt.groups],
         "state": dict(opt.state),
