@@ -93,7 +93,7 @@ def start(n: int = 1000) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("row", "other"),
-    [(case, other) for case in [*CASES, *ELSEWHERE] for other in case.like],
+    [(case, other) for case in [*CASES, *ELSEWHERE] for other in case.others],
     ids=lambda x: getattr(x, "__name__", str(x)),
 )
 def test_same_as_elsewhere(row: Case, other: Elsewhere) -> None:
