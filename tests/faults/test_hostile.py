@@ -20,6 +20,7 @@ import fusedoptim as fo
 
 from ..bits import assert_same_bits
 from ..cases import DEFAULTS, Case, outside
+from ..changes import setting, without
 from ..failures import Failures
 
 SHAPE = (4, 3)
@@ -415,58 +416,34 @@ def test_setting_lr(kind: Case, name: str, value: Any) -> None:
         assert watched.optimizer.lr is lr
 
 
-def change(*path: Any, to: Any) -> Callable[[Any], Any]:
-    """Sets an entry of nested dicts and lists, by its path."""
-
-    def changed(saved: Any) -> Any:
-        *way, last = path
-        inner = saved
-        for key in way:
-            inner = inner[key]
-        inner[last] = to
-        return saved
-
-    return changed
-
-
-def without(*path: Any) -> Callable[[Any], Any]:
-    def changed(saved: Any) -> Any:
-        *way, last = path
-        inner = saved
-        for key in way:
-            inner = inner[key]
-        del inner[last]
-        return saved
-
-    return changed
-
-
 BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no dict": (lambda saved: [saved], "the state dict must be a dict"),
-    "extra key": (change("extra", to=1), "the state dict must have the keys.*extra"),
+    "extra key": (setting("extra", to=1), "the state dict must have the keys.*extra"),
     **{
         f"no {key}": (without(key), "the state dict must have the keys")
         for key in ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state")
     },
-    **{f"t={t!r}": (change("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
-    **{f"accumulated={n!r}": (change("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
-    **{f"grad_scale={s!r}": (change("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)},
-    "another rule": (change("rule", to="adamu"), "rule 'adamu'"),
-    "groups is no list": (change("groups", to=1), '"groups" must be a list of 1'),
-    "another number of groups": (change("groups", to=[]), '"groups" must be a list of 1'),
-    "a group is no dict": (change("groups", 0, to=1), '"groups" must be a dict'),
-    "extra hyper": (change("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
-    "lr": (change("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
-    "state is no dict": (change("state", to=1), '"state" must be a dict'),
+    **{f"t={t!r}": (setting("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
+    **{f"accumulated={n!r}": (setting("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
+    **{
+        f"grad_scale={s!r}": (setting("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)
+    },
+    "another rule": (setting("rule", to="adamu"), "rule 'adamu'"),
+    "groups is no list": (setting("groups", to=1), '"groups" must be a list of 1'),
+    "another number of groups": (setting("groups", to=[]), '"groups" must be a list of 1'),
+    "a group is no dict": (setting("groups", 0, to=1), '"groups" must be a dict'),
+    "extra hyper": (setting("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
+    "lr": (setting("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
+    "state is no dict": (setting("state", to=1), '"state" must be a dict'),
     "no grad_sum": (without("state", "grad_sum"), '"state" must have the keys.*grad_sum'),
-    "extra state": (change("state", "extra", to={}), '"state" must have the keys.*extra'),
-    "structure": (change("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
+    "extra state": (setting("state", "extra", to={}), '"state" must have the keys.*extra'),
+    "structure": (setting("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
     "shape": (
-        change("state", "grad_sum", "z", to=normal(3, 4)),
+        setting("state", "grad_sum", "z", to=normal(3, 4)),
         r'grad_sum\["z"\] must be an array of float32.*\(4, 3\)',
     ),
-    "dtype": (change("state", "grad_sum", "z", to=normal(*SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
-    "no array": (change("state", "grad_sum", "z", to=None), r'grad_sum\["z"\] must be.*None'),
+    "dtype": (setting("state", "grad_sum", "z", to=normal(*SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
+    "no array": (setting("state", "grad_sum", "z", to=None), r'grad_sum\["z"\] must be.*None'),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 import fusedoptim as fo
 
 from ..cases import CASES, ELSEWHERE, Case
-from ..elsewhere import Elsewhere
+from ..elsewhere import Elsewhere, assert_same_path, package, run_of
 
 # rule, hyper-parameters, and for each step: the gradient, then (w, *state) after it. One weight, all state zero at first.
 BY_HAND: list[tuple[str, dict[str, float], float, list[tuple[float, tuple]]]] = [
@@ -98,22 +98,12 @@ def start(n: int = 1000) -> np.ndarray:
 )
 def test_same_as_elsewhere(row: Case, other: Elsewhere) -> None:
     """Two tensors, a hundred steps, in float64."""
-    rng = np.random.default_rng(1)
-    shapes = [(20, 30), (40,)]
-    start = [rng.uniform(5, 6, shape) for shape in shapes]  # away from zero, where a relative error means something
-    steps = [[rng.normal(size=shape) for shape in shapes] for _ in range(STEPS)]
-    wanted = other(start, steps)
-    weights = [w.copy() for w in start]
-    optimizer = row.make(weights)
-    for grads in steps:
-        optimizer.step(grads)
-    for w, want in zip(weights, wanted, strict=True):
-        np.testing.assert_allclose(w, want, rtol=1e-10)
+    assert_same_path(row.make, other, *run_of([(20, 30), (40,)], STEPS))
 
 
 def test_torch_momentum_from_its_own_first_step() -> None:
     """torch starts at m = g; here that is a first gradient 1 / (1 - beta) times as large."""
-    torch = pytest.importorskip("torch", reason="torch, with which to compare, is not installed")
+    torch = package("torch")
     grads, beta = gradients(1), 0.75
     w = torch.tensor(start(), requires_grad=True)
     optimizer = torch.optim.SGD([w], lr=1e-2, momentum=beta, dampening=beta)
