@@ -167,6 +167,7 @@ torch = partial(same, like_torch)
 pytorch_optimizer = partial(same, partial(like_torch, module="pytorch_optimizer"))
 contrib = partial(optax, module="optax.contrib")
 schedule_free = partial(same, partial(like_torch, module="schedulefree", before=lambda optimizer: optimizer.train()))
+sm3 = same(like_sm3, names={"lr": "learning_rate", "momentum": "b1", "eps_root": "eps"})
 timm = partial(same, like_timm, names={"cautious": "caution"})
 uncorrected = partial(optax, bias_correction_mu=False, bias_correction_nu=False)
 uncorrected_amsgrad = uncorrected("amsgrad", names={"bias_correction": None, "amsgrad": None}, learning_rate=1e-3)
@@ -198,6 +199,7 @@ LION: dict[str, Any] = {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3}
 ADAM: dict[str, Any] = {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4}
 ADAMW = ADAM | {"weight_decay": 0.3}
 DECOUPLED = ADAMW | {"decoupled_weight_decay": True}
+DECOUPLED_DIGEST = {"weight_decay": 0.01, "decoupled_weight_decay": True}
 ROOT = ADAM | {"eps_root": 1e-6}
 ROOT_DECAY = ROOT | {"weight_decay": 0.3}
 RMS: dict[str, Any] = {"lr": 0.003, "beta": 0.7, "eps": 1e-4}
@@ -295,20 +297,10 @@ CASES = [
         {"mu_decay": 0.0},
         like=[torch("NAdam"), optax("nadam", names={"momentum_decay": None}, learning_rate=2e-3)],
     ),
-    Case(
-        fo.NAdam,
-        DECOUPLED,
-        like=[torch("NAdam")],
-        digest={"weight_decay": 0.01, "decoupled_weight_decay": True},
-    ),
+    Case(fo.NAdam, DECOUPLED, like=[torch("NAdam")], digest=DECOUPLED_DIGEST),
     Case(fo.RAdam, like=[torch("RAdam")]),
     Case(fo.RAdam, ADAM, like=[torch("RAdam")]),
-    Case(
-        fo.RAdam,
-        DECOUPLED,
-        like=[torch("RAdam")],
-        digest={"weight_decay": 0.01, "decoupled_weight_decay": True},
-    ),
+    Case(fo.RAdam, DECOUPLED, like=[torch("RAdam")], digest=DECOUPLED_DIGEST),
     Case(fo.LAMB, like=[optax("lamb", learning_rate=1e-3)]),
     Case(fo.LAMB, ROOT_DECAY, like=[optax("lamb")]),
     Case(fo.LAMB, ROOT_DECAY | {"lr": decay}),
@@ -436,11 +428,7 @@ CASES = [
     Case(fo.NovoGrad, like=[optax("novograd", learning_rate=1e-3)]),
     Case(fo.NovoGrad, ROOT_DECAY, like=[optax("novograd")]),
     Case(fo.SM3, like=[optax("sm3", learning_rate=0.1)]),
-    Case(
-        fo.SM3,
-        {"lr": 0.03, "momentum": 0.7, "eps_root": 0.5},
-        like=[same(like_sm3, names={"lr": "learning_rate", "momentum": "b1", "eps_root": "eps"})],
-    ),
+    Case(fo.SM3, {"lr": 0.03, "momentum": 0.7, "eps_root": 0.5}, like=[sm3]),
     Case(fo.SM3, {"lr": decay, "momentum": 0.0}),
     Case(fo.Adafactor, like=[torch("Adafactor")], least_eps=None),
     Case(

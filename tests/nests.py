@@ -18,6 +18,28 @@ def mixed() -> dict[str, Any]:
     return {"w": normal(0, 3, 4), "layers": [normal(1), normal(2, 5000, dtype=np.float64)], "none": normal(3, 0)}
 
 
+def nests(dtype: Any = np.float32) -> dict[str, Any]:
+    """Of all kinds."""
+
+    def a(*shape: int, other: Any = dtype) -> np.ndarray:
+        return normal(len(shape), *shape, dtype=other)
+
+    each = {"a": a(5), "b": a(6, other=np.float64), "c": a(7, other=np.float32), "d": a(2), "e": a(other=np.float64)}
+    return {
+        "one array": a(3, 4),
+        "0-d": a(),
+        "zero-size": a(0, 5),
+        "dict": {"w": a(3, 4), "b": a(4)},
+        "list": [a(3), a(2, 2)],
+        "tuple": (a(3), a(2, 2)),
+        "nested": {"layers": [{"w": a(3, 4), "b": a(4)}, {"w": a(4, 2), "b": a(2)}], "scale": a(), 7: (a(0), a(1))},
+        "empty dict": {},
+        "empty list": [],
+        "empty inside": {"w": a(3), "none": {}, "nor": ([], ())},
+        "mixed dtypes": each,
+    }
+
+
 def arrays(nest: Any) -> list[np.ndarray]:
     return fo.core.tree.leaves(fo.core.tree.skeleton(nest), nest, "nest")
 

@@ -9,9 +9,9 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import Flushing, assert_same_bits, flushed
-from ..cases import CASES, Case, like_sm3
+from ..cases import CASES, Case, sm3, torch
 from ..draws import draw, moderate, wild
-from ..elsewhere import Elsewhere, assert_same_path, like_torch, run_of
+from ..elsewhere import assert_same_path, run_of
 from ..expected import EACH_ALONE_AND_ALL, Expected
 from ..nests import gradients, normal
 
@@ -93,22 +93,16 @@ def test_the_whole_step_is_the_reference(row: Case, name: str, threads: int) -> 
         expected.check(optimizer, minibatches, f"at t={t}")
 
 
-LIKE: list[tuple[type[fo.Optimizer], dict[str, Any], list[tuple[int, ...]], Elsewhere]] = [
-    (fo.Adafactor, {}, [(4, 5, 6), (3, 2, 3, 7), (5, 1), ()], like_torch("Adafactor")),
-    (fo.SM3, {"lr": 0.3}, [(4, 5, 6), (3, 2, 3, 7), (5, 1)], like_sm3(learning_rate=0.3)),
-    (
-        fo.SM3,
-        {"lr": 0.3, "momentum": 0.0, "eps_root": 0.0},
-        [(4, 6), (4, 5, 6), (7,)],
-        like_sm3(learning_rate=0.3, b1=0.0, eps=0.0),
-    ),
+DEEP = [(4, 5, 6), (3, 2, 3, 7), (5, 1)]
+LIKE: list[tuple[Case, list[tuple[int, ...]]]] = [
+    (Case(fo.Adafactor, like=[torch("Adafactor")]), [*DEEP, ()]),
+    (Case(fo.SM3, {"lr": 0.3}, like=[sm3]), DEEP),
+    (Case(fo.SM3, {"lr": 0.3, "momentum": 0.0, "eps_root": 0.0}, like=[sm3]), [(4, 6), (4, 5, 6), (7,)]),
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "keywords", "shapes", "other"), LIKE)
-def test_same_as_elsewhere(
-    optimizer: type[fo.Optimizer], keywords: dict[str, Any], shapes: list[tuple[int, ...]], other: Elsewhere
-) -> None:
+@pytest.mark.parametrize(("row", "shapes"), LIKE)
+def test_same_as_elsewhere(row: Case, shapes: list[tuple[int, ...]]) -> None:
     """With gradients that begin as zeros, in places for ever."""
     start, steps = run_of(shapes)
     for t, grads in enumerate(steps):
@@ -116,7 +110,7 @@ def test_same_as_elsewhere(
             if g.ndim > 0:
                 g[..., : 1 if t < 50 else 0] = 0
                 g[(0,) * g.ndim] = 0
-    assert_same_path(optimizer, other, start, steps, **keywords)
+    assert_same_path(row.make, *row.others, start, steps)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4)], ids=str)

@@ -61,6 +61,11 @@ def run(optimizer: fo.Optimizer, steps: list[list[np.ndarray]]) -> None:
         optimizer.step(grads)
 
 
+def assert_same_weights(weights: list[np.ndarray], params: list[Any]) -> None:
+    for w, param in zip(weights, params, strict=True):
+        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+
+
 def representable(case: Case) -> bool:
     """Whether torch can have these hyper-parameters."""
     if case.rule not in COUNTERPARTS or any(map(callable, case.keywords.values())):
@@ -87,8 +92,7 @@ def test_training_goes_on_in_torch(row: Case, done: int) -> None:
     theirs.load_state_dict(ours.to_torch_state_dict())
     run_torch(params, theirs, after)
     run(ours, after)
-    for w, param in zip(weights, params, strict=True):
-        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+    assert_same_weights(weights, params)
 
 
 @pytest.mark.parametrize("done", [0, 1, 5])
@@ -103,8 +107,7 @@ def test_training_goes_on_here(row: Case, done: int) -> None:
     ours.from_torch_state_dict(theirs.state_dict())
     run(ours, after)
     run_torch(params, theirs, after)
-    for w, param in zip(weights, params, strict=True):
-        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+    assert_same_weights(weights, params)
 
 
 def test_sparse_adam_goes_to_torch_and_comes_back() -> None:
@@ -125,14 +128,14 @@ def test_sparse_adam_goes_to_torch_and_comes_back() -> None:
     for rows, g in steps[10:20]:
         ours.step([fo.RowGrad(rows, g)])
         there(rows, g)
-    np.testing.assert_allclose(w, params[0].detach().numpy(), rtol=1e-10)
+    assert_same_weights([w], params)
     back = fo.SparseAdam([again], lr=0.5)
     again[...] = params[0].detach().numpy()
     back.from_torch_state_dict(theirs.state_dict())
     for rows, g in steps[20:]:
         back.step([fo.RowGrad(rows, g)])
         there(rows, g)
-    np.testing.assert_allclose(again, params[0].detach().numpy(), rtol=1e-10)
+    assert_same_weights([again], params)
 
 
 def test_a_dict_of_no_steps_begins_anew() -> None:

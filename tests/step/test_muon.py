@@ -8,9 +8,9 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import assert_same_bits
-from ..cases import MATRIX_CASES, Case, outside
+from ..cases import MATRIX_CASES, Case, contrib, outside, torch
 from ..draws import moderate
-from ..elsewhere import Elsewhere, assert_same_path, like_optax, like_torch, package, run_of
+from ..elsewhere import assert_same_path, package, run_of
 from ..expected import EACH_ALONE_AND_ALL, Expected
 from ..kernels.test_matrices import check_kernel
 from ..nests import arrays, copied, gradients, normal, snapshot, unchanged
@@ -48,39 +48,26 @@ def test_the_whole_step_is_the_reference(row: Case, name: str) -> None:
         expected.check(optimizer, minibatches, f"at t={t}")
 
 
-LIKE: list[tuple[dict[str, Any], Elsewhere]] = [
-    ({}, like_torch("Muon")),
-    *(
-        (keywords, like_torch("Muon", **keywords))
-        for keywords in (
-            {"lr": 0.03, "momentum": 0.7, "nesterov": False, "weight_decay": 0.3, "adjust_lr_fn": "match_rms_adamw"},
-            {"lr": 0.03, "ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 7, "eps": 1e3, "adjust_lr_fn": "original"},
-        )
-    ),
-    (
-        {"lr": 0.03, "momentum": 0.7, "nesterov": False, "eps": 0.0, "adjust_lr_fn": "match_rms_adamw"},
-        like_optax(
-            "muon",
-            "optax.contrib",
-            learning_rate=0.03,
-            beta=0.7,
-            nesterov=False,
-            eps=0.0,
-            consistent_rms=0.2,
-            weight_decay=0.1,
-        ),
-    ),
+SMALL = {"lr": 0.03, "momentum": 0.7, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"}
+COEFFICIENTS = {"ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 7, "eps": 1e3}
+optax_muon = contrib("muon", names={"momentum": "beta", "adjust_lr_fn": None}, consistent_rms=0.2, weight_decay=0.1)
+LIKE = [
+    Case(fo.Muon, like=[torch("Muon")]),
+    Case(fo.Muon, SMALL | {"weight_decay": 0.3}, like=[torch("Muon")]),
+    Case(fo.Muon, COEFFICIENTS | {"lr": 0.03, "adjust_lr_fn": "original"}, like=[torch("Muon")]),
+    Case(fo.Muon, SMALL | {"eps": 0.0}, like=[optax_muon]),
 ]
 
 
-@pytest.mark.parametrize(("keywords", "other"), LIKE, ids=lambda x: getattr(x, "__name__", ""))
-def test_same_as_elsewhere(monkeypatch: pytest.MonkeyPatch, keywords: dict[str, Any], other: Elsewhere) -> None:
+@pytest.mark.parametrize("row", LIKE, ids=str)
+def test_same_as_elsewhere(monkeypatch: pytest.MonkeyPatch, row: Case) -> None:
     """torch is made to compute in float64 what it computes in bfloat16."""
+    (other,) = row.others
     if other.__name__.startswith("torch"):
-        torch = package("torch")
-        monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+        tensor = package("torch").Tensor
+        monkeypatch.setattr(tensor, "bfloat16", tensor.clone)
     start, steps = run_of([(20, 30), (30, 20), (8, 8)])
-    assert_same_path(fo.Muon, other, start, steps, **keywords)
+    assert_same_path(row.make, other, start, steps)
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (9, 9)])

@@ -16,26 +16,7 @@ import fusedoptim as fo
 from ..bits import assert_same_bits
 from ..cases import Case
 from ..elsewhere import package
-from ..nests import arrays, bits, gradients, normal, snapshot
-
-
-def nests(dtype: type) -> dict[str, Any]:
-    def a(*shape: int, other: type = dtype) -> np.ndarray:
-        return normal(len(shape), *shape, dtype=other)
-
-    return {
-        "one array": a(3, 4),
-        "0-d": a(),
-        "zero-size": a(0, 5),
-        "dict": {"w": a(3, 4), "b": a(4)},
-        "list": [a(3), a(2, 2)],
-        "tuple": (a(3), a(2, 2)),
-        "nested": {"layers": [{"w": a(3, 4), "b": a(4)}, {"w": a(4, 2), "b": a(2)}], "scale": a(), 7: (a(0), a(1))},
-        "empty dict": {},
-        "empty list": [],
-        "empty inside": {"w": a(3), "none": {}, "nor": ([], ())},
-        "mixed dtypes": {"a": a(5), "b": a(6, other=np.float64), "c": a(7, other=np.float32), "d": a(2)},
-    }
+from ..nests import arrays, bits, gradients, nests, normal, snapshot
 
 
 @pytest.mark.parametrize("nest", nests(np.float32))
