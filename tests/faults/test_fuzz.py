@@ -72,15 +72,10 @@ def hostile_step(rng: random.Random, case: Case) -> bool:
     return False
 
 
-def fuzz(calls: int) -> None:
-    rng = random.Random(0)
-    refused = 0
+def test_hostile_calls() -> None:
+    rng, calls, refused = random.Random(0), 10_000 if NIGHTLY else 1000, 0
     with np.errstate(all="ignore"):
         for call in range(calls):
             case = rng.choice(DEFAULTS)
             refused += (hostile_kernel_call, hostile_step)[call % 2](rng, case)
     assert calls / 4 < refused < calls, "most were good, or all were bad"
-
-
-def test_hostile_calls() -> None:
-    fuzz(10_000 if NIGHTLY else 1000)

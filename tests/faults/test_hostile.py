@@ -22,7 +22,7 @@ from ..bits import assert_same_bits
 from ..cases import DEFAULTS, Case, outside
 from ..changes import setting, without
 from ..failures import Failures
-from ..nests import arrays
+from ..nests import arrays, gradients, normal
 
 SHAPE = (4, 3)
 
@@ -99,17 +99,13 @@ def refused_array(role: str, bad: str, name: str) -> Any:
     return refused(f"^{re.escape(name)}", came, fix, error=error)
 
 
-def normal(*shape: int, seed: int = 0, dtype: Any = np.float32) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
 # Kernels
 
 
 def kernel_arrays(case: Case, dtype: Any = np.float32) -> dict[str, np.ndarray]:
     names = ["w", "g", *(name for name, _ in fo._core.rule_states[case.rule])]
     shapes = [SHAPE, SHAPE, *case.state_shapes(SHAPE)]
-    return {name: np.array(abs(normal(*shape, dtype=dtype))) for name, shape in zip(names, shapes, strict=True)}
+    return {name: np.array(abs(normal(0, *shape, dtype=dtype))) for name, shape in zip(names, shapes, strict=True)}
 
 
 def roles(case: Case) -> Iterator[tuple[str, str]]:
@@ -214,8 +210,8 @@ def test_window_sgd_has_no_step_at_infinity() -> None:
 
 @hostile("w")
 def test_params(kind: Case, bad: str) -> None:
-    good = [normal(*SHAPE), normal(*SHAPE)]
-    params = {"a": good[0], "deep": [{"b": good[1]}, {"z": ROLES["w"][bad][0](normal(*SHAPE))}]}
+    good = [normal(0, *SHAPE), normal(0, *SHAPE)]
+    params = {"a": good[0], "deep": [{"b": good[1]}, {"z": ROLES["w"][bad][0](normal(0, *SHAPE))}]}
     with unchanged(good), refused_array("w", bad, 'params["deep"][1]["z"]'):
         kind.make(params)
 
@@ -227,10 +223,10 @@ def test_params_that_are_no_nest(kind: Case, params: Any) -> None:
 
 
 def test_weights_that_share_memory(kind: Case) -> None:
-    memory = normal(10)
+    memory = normal(0, 10)
     for one, two in ((memory, memory), (memory, memory[:]), (memory[:6], memory[5:]), (memory[2:3], memory)):
         with unchanged([memory]), refused(r'params\["a"\]', r'params\["b"\]', "share memory.*copy", error=ValueError):
-            kind.make({"a": one, "x": normal(3), "b": two})
+            kind.make({"a": one, "x": normal(0, 3), "b": two})
     kind.make({"a": memory[:5], "b": memory[5:]})
 
 
@@ -240,21 +236,21 @@ def test_constructor_hyper_parameter(each: Case) -> None:
     for name, value in outside(names):
         argument = r"^beta(s|\d) must be" if name == "betas" else f"^{name} must be"
         with failures.of(name, value), refused(argument, "got"):
-            each.make(normal(*SHAPE), **{name: value})
+            each.make(normal(0, *SHAPE), **{name: value})
     failures.show()
 
 
 def test_betas_of_another_count(kind: Case) -> None:
-    betas = getattr(kind.make(normal(*SHAPE)).groups[0], "betas", ())
+    betas = getattr(kind.make(normal(0, *SHAPE)).groups[0], "betas", ())
     for other in (betas[:-1], (*betas, 0.9)) if betas else ():
         with refused("^betas must be", re.escape(f"got {other!r}"), error=TypeError):
-            kind.make(normal(*SHAPE), betas=other)
+            kind.make(normal(0, *SHAPE), betas=other)
 
 
 @pytest.mark.parametrize("keyword", ["learning_rate", "t", "params2"])
 def test_unknown_keyword(kind: Case, keyword: str) -> None:
     with refused(f"unknown keyword '{keyword}'", kind.optimizer.__name__, "lr", error=TypeError):
-        kind.make(normal(*SHAPE), **{keyword: 1})
+        kind.make(normal(0, *SHAPE), **{keyword: 1})
 
 
 # Steps
@@ -264,7 +260,7 @@ class Watched:
     """An optimizer in the middle of its run, and a twin that never sees anything bad."""
 
     def __init__(self, case: Case, accumulate: int = 1, **keywords: Any) -> None:
-        self.params = {"a": normal(2), "b": [normal(5), normal(0)], "z": normal(*SHAPE)}
+        self.params = {"a": normal(0, 2), "b": [normal(0, 5), normal(0, 0)], "z": normal(0, *SHAPE)}
         twin_params = copy.deepcopy(self.params)
         self.optimizer, self.twin = (
             case.make(params, accumulate=accumulate, **keywords) for params in (self.params, twin_params)
@@ -272,7 +268,7 @@ class Watched:
         self.good_step(seed=1)
 
     def grads(self, seed: int = 2) -> Any:
-        return fo.core.tree.map_leaves(lambda w: normal(*w.shape, seed=seed, dtype=w.dtype), self.params)
+        return gradients(self.params, seed)
 
     def good_step(self, seed: int) -> None:
         self.optimizer.step(self.grads(seed))
@@ -331,10 +327,10 @@ def test_grads_of_another_structure(kind: Case, bad: str) -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_grads_that_are_weights_or_state(kind: Case, accumulate: int) -> None:
-    memory = normal(30)
+    memory = normal(0, 30)
     params = {"a": memory[:12].reshape(SHAPE), "b": memory[12:24].reshape(SHAPE)}
     optimizer = kind.make(params, accumulate=accumulate)
-    g = normal(*SHAPE, seed=1)
+    g = normal(1, *SHAPE)
     optimizer.step({"a": g, "b": g})  # gradients may share memory
     overlapping = {
         'params["b"]': [params["b"], memory[13:25].reshape(SHAPE), memory[18:].reshape(SHAPE)],
@@ -435,10 +431,10 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extra state": (setting("state", "extra", to={}), '"state" must have the keys.*extra'),
     "structure": (setting("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
     "shape": (
-        setting("state", "grad_sum", "z", to=normal(3, 4)),
+        setting("state", "grad_sum", "z", to=normal(0, 3, 4)),
         r'grad_sum\["z"\] must be an array of float32.*\(4, 3\)',
     ),
-    "dtype": (setting("state", "grad_sum", "z", to=normal(*SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
+    "dtype": (setting("state", "grad_sum", "z", to=normal(0, *SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
     "no array": (setting("state", "grad_sum", "z", to=None), r'grad_sum\["z"\] must be.*None'),
 }
 

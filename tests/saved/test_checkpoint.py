@@ -363,6 +363,15 @@ def refused(optimizer: fo.Optimizer, path: Path, said: str) -> None:
         optimizer.load(path)
 
 
+def saved_and_stepped(path: Path, optimizer: fo.Optimizer, calls: int = 1) -> fo.Optimizer:
+    """That was saved after so many calls, and has gone on since."""
+    for call in range(calls):
+        step(optimizer, call)
+    optimizer.save(path)
+    step(optimizer, 20)
+    return optimizer
+
+
 def as_text(thing: Any) -> str:
     return thing if isinstance(thing, str) else json.dumps(thing)
 
@@ -421,11 +430,7 @@ MANIFESTS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize("bad", MANIFESTS)
 def test_a_manifest_that_nobody_wrote(path: Path, bad: str) -> None:
-    optimizer = make(ADAM, nest(ADAM), accumulate=3)
-    for call in range(13):
-        step(optimizer, call)
-    optimizer.save(path)
-    step(optimizer, 20)
+    optimizer = saved_and_stepped(path, make(ADAM, nest(ADAM), accumulate=3), calls=13)
     change, said = MANIFESTS[bad]
     refused(optimizer, with_manifest(path, change), said)
 
@@ -476,18 +481,14 @@ HEADERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize("bad", HEADERS)
 def test_a_header_that_nobody_wrote(path: Path, bad: str) -> None:
-    optimizer = make(ADAM, nest(ADAM))
-    step(optimizer, 1)
-    optimizer.save(path)
-    step(optimizer, 2)
+    optimizer = saved_and_stepped(path, make(ADAM, nest(ADAM)))
     change, said = HEADERS[bad]
     refused(optimizer, with_header(path, change), said)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, 100_000_001, 2**63 - 1, 2**64 - 1])
 def test_the_length_of_the_header(path: Path, size: int) -> None:
-    optimizer = make(ADAM, nest(ADAM))
-    optimizer.save(path)
+    optimizer = saved_and_stepped(path, make(ADAM, nest(ADAM)))
     path.write_bytes(struct.pack("<Q", size) + path.read_bytes()[8:])
     refused(optimizer, path, "(not a whole safetensors file|header of [0-9]+ bytes is too long)")
 
@@ -519,10 +520,8 @@ def test_every_bit_counts(path: Path) -> None:
 
 
 def test_every_length_but_the_right_one_is_refused(path: Path) -> None:
-    optimizer = fo.Momentum(normal(0, 3))
-    optimizer.save(path)
+    optimizer = saved_and_stepped(path, fo.Momentum(normal(0, 3)))
     raw = path.read_bytes()
-    step(optimizer, 2)
     for size in range(len(raw)):
         path.write_bytes(raw[:size])
         refused(optimizer, path, ".")
@@ -556,9 +555,7 @@ def test_a_ring_of_another_length(path: Path) -> None:
 
 
 def test_weights_that_became_read_only(path: Path) -> None:
-    optimizer = fo.Adam({"a": normal(0, 3), "b": normal(1, 3)})
-    optimizer.save(path)
-    step(optimizer, 1)
+    optimizer = saved_and_stepped(path, fo.Adam({"a": normal(0, 3), "b": normal(1, 3)}))
     optimizer.params["b"].flags.writeable = False
     refused(optimizer, path, r'params\["b"\] is read-only')
 
@@ -577,9 +574,7 @@ def test_what_is_no_file(path: Path, what: str) -> None:
 
 def test_an_array_that_cannot_be_read_to_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file was cut off after it was opened."""
-    optimizer = fo.Adam(normal(0, 1 << 16))
-    optimizer.save(path)
-    step(optimizer, 1)
+    optimizer = saved_and_stepped(path, fo.Adam(normal(0, 1 << 16)))
     check = checkpoint._check_manifest
 
     def check_and_cut(*arguments: Any) -> Any:
