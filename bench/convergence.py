@@ -10,7 +10,7 @@ import numpy as np
 import fusedoptim as fo
 from fusedoptim.cli.demo import mlp
 from fusedoptim.cli.demo.training import SIZES, digits, gradients, loss
-from problems import PROBLEMS, trial
+from problems import PROBLEMS, RATES, TRIALS
 
 TABLE = Path(__file__).parents[1] / "docs" / "convergence.csv"
 EPOCHS = 10
@@ -20,7 +20,7 @@ def digits_loss(kind: type[fo.Optimizer], lr: float) -> float:
     """The training loss of the demo's network at the end of a run with this rate."""
     data, rng = digits(seed=0), np.random.default_rng(0)
     params = mlp.init(SIZES, rng)
-    optimizer = kind(params, lr=lr, **trial(kind).keywords)
+    optimizer = kind(params, lr=lr, **TRIALS.get(kind, {}))
     with np.errstate(over="ignore", invalid="ignore"):  # at too large a rate
         for _ in range(EPOCHS):
             for grads in gradients(params, data, rng):
@@ -37,9 +37,9 @@ def best(losses: Iterable[tuple[float, float]]) -> str:
 
 
 def line(kind: type[fo.Optimizer]) -> list[str]:
-    keywords = ", ".join(f"{name}={value:g}" for name, value in trial(kind).keywords.items())
+    keywords = ", ".join(f"{name}={value:g}" for name, value in TRIALS.get(kind, {}).items())
     small = [best(PROBLEMS[name].losses(kind)) for name in ("parabola", "ravine")]
-    digits = best((lr, digits_loss(kind, lr)) for lr in trial(kind).rates)
+    digits = best((lr, digits_loss(kind, lr)) for lr in RATES)
     return [f"{kind.__name__}({keywords})" if keywords else kind.__name__, *small, digits]
 
 

@@ -1,7 +1,7 @@
 """Small problems with known minima, on which every optimizer has to prove itself."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -14,23 +14,11 @@ import fusedoptim as fo
 RATES = (1e-2, 1e-1, 1e-3, 1.0, 1e-4, 10.0, 3e-3)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What an optimizer is tried with."""
-
-    keywords: dict[str, Any] = field(default_factory=dict)
-    rates: tuple[float, ...] = RATES
-
-
-# Where these are not the defaults: "Name": Trial({"keyword": 0.5}, rates=(1e-2, 1e-3)), or only one of the two.
-TRIALS = {
+# The keywords of optimizers that are not tried with their defaults.
+TRIALS: dict[type[fo.Optimizer], dict[str, Any]] = {
     # Its authors' final_lr, 0.1, is too long in the ravine, whatever the rate that it begins with.
-    "AdaBound": Trial({"final_lr": 0.01}),
+    fo.AdaBound: {"final_lr": 0.01},
 }
-
-
-def trial(optimizer: type[fo.Optimizer]) -> Trial:
-    return TRIALS.get(optimizer.__name__, Trial())
 
 
 @dataclass(frozen=True)
@@ -42,11 +30,11 @@ class Problem:
     steps: int
 
     def losses(self, kind: type[fo.Optimizer], **keywords: Any) -> Iterator[tuple[float, float]]:
-        """Each rate of the optimizer's trial, and the loss at the end of a run with it."""
-        keywords = trial(kind).keywords | keywords
+        """Each rate, and the loss at the end of a run with it."""
+        keywords = TRIALS.get(kind, {}) | keywords
         if "weight_decay" in signature(kind).parameters:
             keywords["weight_decay"] = 0.0  # which would move the minimum
-        return ((lr, self.loss(kind, lr, keywords)) for lr in trial(kind).rates)
+        return ((lr, self.loss(kind, lr, keywords)) for lr in RATES)
 
     def loss(self, kind: type[fo.Optimizer], lr: float, keywords: dict[str, Any]) -> float:
         """At the end of a run, in which the rate falls to zero along half a cosine wave."""

@@ -15,8 +15,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fusedoptim as fo
+
 Arrays = list[np.ndarray]
 Elsewhere = Callable[[Arrays, list[Arrays]], Arrays]
+
+
+def run_of(shapes: list[tuple[int, ...]], steps: int = 100) -> tuple[Arrays, list[Arrays]]:
+    """Weights, away from zero, where a relative error means something, and the gradients of each step."""
+    rng = np.random.default_rng(1)
+    start = [rng.uniform(5, 6, shape) for shape in shapes]
+    return start, [[np.asarray(rng.normal(size=shape)) for shape in shapes] for _ in range(steps)]
+
+
+def assert_same_path(
+    make: Callable[..., fo.Optimizer], other: Elsewhere, start: Arrays, steps: list[Arrays], **keywords: Any
+) -> None:
+    weights = [w.copy() for w in start]
+    optimizer = make(weights, **keywords)
+    for grads in steps:
+        optimizer.step(grads)
+    for w, want in zip(weights, other(start, steps), strict=True):
+        np.testing.assert_allclose(w, want, rtol=1e-10)
 
 
 def package(name: str) -> Any:

@@ -8,7 +8,9 @@ import numpy as np
 
 import fusedoptim as fo
 
+from .bits import assert_same_bits
 from .cases import Case
+from .nests import arrays, copied
 
 
 @dataclass
@@ -37,12 +39,12 @@ class Expected:
         self.tensors = [(case, l2, w.copy(), case.new_state(w)) for case, l2, group in groups for w in group]
         self.ema = [w.copy() for _, _, w, _ in self.tensors]
 
-    def step(self, minibatches: list[list[np.ndarray]]) -> float:
-        """One update with the gradients of all minibatches; their norm."""
+    def step(self, minibatches: list[Any]) -> None:
+        """One update with the gradients of all minibatches."""
         self.t += 1
         o = self.options
-        of_tensor = list(zip(*minibatches, strict=True))
-        norm = fo.reference.norm([fo.reference.gradient(gs, gs[0]) for gs in of_tensor]) / o.grad_scale
+        of_tensor = list(zip(*map(arrays, minibatches), strict=True))
+        self.norm = norm = fo.reference.norm([fo.reference.gradient(gs, gs[0]) for gs in of_tensor]) / o.grad_scale
         scale = (-1 if o.maximize else 1) / o.grad_scale
         if o.clip_norm is not None and norm > o.clip_norm:
             scale *= o.clip_norm / norm
@@ -52,7 +54,27 @@ class Expected:
             case.reference(w, g, *state, **case.hyper_at(self.t))
             if o.ema is not None:
                 fo.reference.average(ema, w, decay=o.ema)
-        return norm
+
+    def check(self, optimizer: fo.Optimizer, minibatches: list[Any], what: str) -> None:
+        """The same update of an optimizer comes to the same: gradients, norm, weights, states, and averages."""
+        o = self.options
+        for grads in minibatches:
+            given = copied(grads)
+            optimizer.step(given, grad_scale=o.grad_scale, zero_grads=o.zero_grads)
+            for g, was in zip(arrays(given), arrays(grads), strict=True):
+                assert_same_bits(g, np.zeros_like(was) if o.zero_grads else was, f"the gradient {what}")
+        assert optimizer.last_grad_norm == (None if o.clip_norm is None else self.norm), what
+        states = [(name, arrays(optimizer.state[name])) for name, _ in fo._core.rule_states[optimizer.rule]]
+        weights = arrays(optimizer.params)
+        averages = None if o.ema is None else arrays(optimizer.ema_params)
+        for k, (_, _, w, state) in enumerate(self.tensors):
+            assert_same_bits(weights[k], w, f"w of {k} {what}")
+            for (name, got), want in zip(states, state, strict=True):
+                assert_same_bits(got[k], want, f"{name} of {k} {what}")
+            if averages is not None:
+                assert_same_bits(averages[k], self.ema[k], f"ema of {k} {what}")
+        if o.accumulate > 1:
+            assert not any(s.any() for s in arrays(optimizer.state["grad_sum"])), what
 
 
 EACH_ALONE_AND_ALL = {

@@ -17,23 +17,8 @@ from ..nightly import NIGHTLY
 from .test_hostile import ROLES, SHAPE, kernel_arrays
 
 VALUES: list[Any] = [
-    0,
-    1,
-    -1,
-    0.5,
-    1e300,
-    10**400,
-    math.nan,
-    math.inf,
-    -math.inf,
-    "1",
-    None,
-    True,
-    1j,
-    [0.1],
-    (),
-    b"",
-    object(),
+    *[0, 1, -1, 0.5, 1e300, 10**400, math.nan, math.inf, -math.inf],
+    *["1", None, True, 1j, [0.1], (), b"", object()],
 ]
 KEYWORDS = ["lr", "beta", "t", "eps", "w", "g", "m", "nonsense", "grad_scale", "zero_grads", "\ud800"]
 SPOILS = [make for role in ROLES.values() for make, *_ in role.values()]
@@ -69,11 +54,9 @@ def hostile_step(rng: random.Random, case: Case) -> bool:
     good = gradients(params, 3)
     grads: Any = copied(good)
     for _ in range(rng.randint(0, 2)):
-        place = (
-            rng.choice([grads, grads["b"]]) if isinstance(grads, dict) and isinstance(grads.get("b"), list) else None
-        )
-        if place is None:
+        if not isinstance(grads["b"], list):
             break
+        place = rng.choice([grads, grads["b"]])
         key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
         leaf = place[key]
         bad = [rng.choice(VALUES), params["a"], fo.RowGrad(np.array([9]), normal(0, 1, 3))]
@@ -89,15 +72,10 @@ def hostile_step(rng: random.Random, case: Case) -> bool:
     return False
 
 
-def fuzz(calls: int) -> None:
-    rng = random.Random(0)
-    refused = 0
+def test_hostile_calls() -> None:
+    rng, calls, refused = random.Random(0), 10_000 if NIGHTLY else 1000, 0
     with np.errstate(all="ignore"):
         for call in range(calls):
             case = rng.choice(DEFAULTS)
             refused += (hostile_kernel_call, hostile_step)[call % 2](rng, case)
     assert calls / 4 < refused < calls, "most were good, or all were bad"
-
-
-def test_hostile_calls() -> None:
-    fuzz(10_000 if NIGHTLY else 1000)

@@ -20,7 +20,9 @@ import fusedoptim as fo
 
 from ..bits import assert_same_bits
 from ..cases import DEFAULTS, Case, outside
+from ..changes import setting, without
 from ..failures import Failures
+from ..nests import arrays, gradients, normal
 
 SHAPE = (4, 3)
 
@@ -72,15 +74,12 @@ ROLES = {
     "g": BAD_ARRAYS | BAD_LISTS | BAD_BESIDE_W,
     "state": BAD_ARRAYS | BAD_LISTS | BAD_WRITTEN | BAD_BESIDE_W,
 }
-NEED_TWO_AXES = {"Fortran order", "fewer rows", "transposed", "flat"}  # to be bad
-ROLES["state of rows"] = {bad: made for bad, made in ROLES["state"].items() if bad not in NEED_TWO_AXES} | {
-    "a row less": (lambda a: a[:-1].copy(), ValueError, "got", "shape")
-}
-
-
 # How many axes an array must have to be spoiled in this way; others take none.
 AXES = {"strided": 1, "inner axis strided": 1, "negative strides": 1, "broadcast": 1, "empty": 1}
 AXES |= {"Fortran order": 2, "fewer rows": 2, "transposed": 2, "flat": 2}
+ROLES["state of rows"] = {bad: made for bad, made in ROLES["state"].items() if AXES.get(bad) != 2} | {
+    "a row less": (lambda a: a[:-1].copy(), ValueError, "got", "shape")
+}
 
 
 def hostile(role: str) -> Any:
@@ -100,17 +99,13 @@ def refused_array(role: str, bad: str, name: str) -> Any:
     return refused(f"^{re.escape(name)}", came, fix, error=error)
 
 
-def normal(*shape: int, seed: int = 0, dtype: Any = np.float32) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
 # Kernels
 
 
 def kernel_arrays(case: Case, dtype: Any = np.float32) -> dict[str, np.ndarray]:
     names = ["w", "g", *(name for name, _ in fo._core.rule_states[case.rule])]
     shapes = [SHAPE, SHAPE, *case.state_shapes(SHAPE)]
-    return {name: np.array(abs(normal(*shape, dtype=dtype))) for name, shape in zip(names, shapes, strict=True)}
+    return {name: np.array(abs(normal(0, *shape, dtype=dtype))) for name, shape in zip(names, shapes, strict=True)}
 
 
 def roles(case: Case) -> Iterator[tuple[str, str]]:
@@ -215,8 +210,8 @@ def test_window_sgd_has_no_step_at_infinity() -> None:
 
 @hostile("w")
 def test_params(kind: Case, bad: str) -> None:
-    good = [normal(*SHAPE), normal(*SHAPE)]
-    params = {"a": good[0], "deep": [{"b": good[1]}, {"z": ROLES["w"][bad][0](normal(*SHAPE))}]}
+    good = [normal(0, *SHAPE), normal(0, *SHAPE)]
+    params = {"a": good[0], "deep": [{"b": good[1]}, {"z": ROLES["w"][bad][0](normal(0, *SHAPE))}]}
     with unchanged(good), refused_array("w", bad, 'params["deep"][1]["z"]'):
         kind.make(params)
 
@@ -228,10 +223,10 @@ def test_params_that_are_no_nest(kind: Case, params: Any) -> None:
 
 
 def test_weights_that_share_memory(kind: Case) -> None:
-    memory = normal(10)
+    memory = normal(0, 10)
     for one, two in ((memory, memory), (memory, memory[:]), (memory[:6], memory[5:]), (memory[2:3], memory)):
         with unchanged([memory]), refused(r'params\["a"\]', r'params\["b"\]', "share memory.*copy", error=ValueError):
-            kind.make({"a": one, "x": normal(3), "b": two})
+            kind.make({"a": one, "x": normal(0, 3), "b": two})
     kind.make({"a": memory[:5], "b": memory[5:]})
 
 
@@ -241,21 +236,21 @@ def test_constructor_hyper_parameter(each: Case) -> None:
     for name, value in outside(names):
         argument = r"^beta(s|\d) must be" if name == "betas" else f"^{name} must be"
         with failures.of(name, value), refused(argument, "got"):
-            each.make(normal(*SHAPE), **{name: value})
+            each.make(normal(0, *SHAPE), **{name: value})
     failures.show()
 
 
 def test_betas_of_another_count(kind: Case) -> None:
-    betas = getattr(kind.make(normal(*SHAPE)).groups[0], "betas", ())
+    betas = getattr(kind.make(normal(0, *SHAPE)).groups[0], "betas", ())
     for other in (betas[:-1], (*betas, 0.9)) if betas else ():
         with refused("^betas must be", re.escape(f"got {other!r}"), error=TypeError):
-            kind.make(normal(*SHAPE), betas=other)
+            kind.make(normal(0, *SHAPE), betas=other)
 
 
 @pytest.mark.parametrize("keyword", ["learning_rate", "t", "params2"])
 def test_unknown_keyword(kind: Case, keyword: str) -> None:
     with refused(f"unknown keyword '{keyword}'", kind.optimizer.__name__, "lr", error=TypeError):
-        kind.make(normal(*SHAPE), **{keyword: 1})
+        kind.make(normal(0, *SHAPE), **{keyword: 1})
 
 
 # Steps
@@ -265,7 +260,7 @@ class Watched:
     """An optimizer in the middle of its run, and a twin that never sees anything bad."""
 
     def __init__(self, case: Case, accumulate: int = 1, **keywords: Any) -> None:
-        self.params = {"a": normal(2), "b": [normal(5), normal(0)], "z": normal(*SHAPE)}
+        self.params = {"a": normal(0, 2), "b": [normal(0, 5), normal(0, 0)], "z": normal(0, *SHAPE)}
         twin_params = copy.deepcopy(self.params)
         self.optimizer, self.twin = (
             case.make(params, accumulate=accumulate, **keywords) for params in (self.params, twin_params)
@@ -273,7 +268,7 @@ class Watched:
         self.good_step(seed=1)
 
     def grads(self, seed: int = 2) -> Any:
-        return fo.core.tree.map_leaves(lambda w: normal(*w.shape, seed=seed, dtype=w.dtype), self.params)
+        return gradients(self.params, seed)
 
     def good_step(self, seed: int) -> None:
         self.optimizer.step(self.grads(seed))
@@ -290,12 +285,10 @@ class Watched:
         assert self.snapshot() == before
         for seed in (3, 4):
             self.good_step(seed)
-        for path, got, wanted in zip(*(leaves(x) for x in (None, self.params, self.twin.params)), strict=True):
-            assert_same_bits(got, wanted, path)
-
-
-def leaves(nest: Any) -> list[Any]:
-    return ["a", "b[0]", "b[1]", "z"] if nest is None else [nest["a"], *nest["b"], nest["z"]]
+        for name, got, wanted in zip(
+            ("a", "b[0]", "b[1]", "z"), *map(arrays, (self.params, self.twin.params)), strict=True
+        ):
+            assert_same_bits(got, wanted, name)
 
 
 @hostile("g")
@@ -334,10 +327,10 @@ def test_grads_of_another_structure(kind: Case, bad: str) -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_grads_that_are_weights_or_state(kind: Case, accumulate: int) -> None:
-    memory = normal(30)
+    memory = normal(0, 30)
     params = {"a": memory[:12].reshape(SHAPE), "b": memory[12:24].reshape(SHAPE)}
     optimizer = kind.make(params, accumulate=accumulate)
-    g = normal(*SHAPE, seed=1)
+    g = normal(1, *SHAPE)
     optimizer.step({"a": g, "b": g})  # gradients may share memory
     overlapping = {
         'params["b"]': [params["b"], memory[13:25].reshape(SHAPE), memory[18:].reshape(SHAPE)],
@@ -349,8 +342,8 @@ def test_grads_that_are_weights_or_state(kind: Case, accumulate: int) -> None:
         if s.size >= 12  # a gradient does not fit into less
     }
     before = memory.tobytes(), pickle.dumps(optimizer.state_dict())
-    for what, arrays in overlapping.items():
-        for bad in arrays:
+    for what, bads in overlapping.items():
+        for bad in bads:
             with refused(r'^grads\["b"\]', re.escape(what), "share memory.*copy", error=ValueError):
                 optimizer.step({"a": g, "b": bad})
     assert (memory.tobytes(), pickle.dumps(optimizer.state_dict())) == before
@@ -415,58 +408,34 @@ def test_setting_lr(kind: Case, name: str, value: Any) -> None:
         assert watched.optimizer.lr is lr
 
 
-def change(*path: Any, to: Any) -> Callable[[Any], Any]:
-    """Sets an entry of nested dicts and lists, by its path."""
-
-    def changed(saved: Any) -> Any:
-        *way, last = path
-        inner = saved
-        for key in way:
-            inner = inner[key]
-        inner[last] = to
-        return saved
-
-    return changed
-
-
-def without(*path: Any) -> Callable[[Any], Any]:
-    def changed(saved: Any) -> Any:
-        *way, last = path
-        inner = saved
-        for key in way:
-            inner = inner[key]
-        del inner[last]
-        return saved
-
-    return changed
-
-
 BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no dict": (lambda saved: [saved], "the state dict must be a dict"),
-    "extra key": (change("extra", to=1), "the state dict must have the keys.*extra"),
+    "extra key": (setting("extra", to=1), "the state dict must have the keys.*extra"),
     **{
         f"no {key}": (without(key), "the state dict must have the keys")
         for key in ("rule", "t", "accumulated", "grad_scale", "skipped", "groups", "state")
     },
-    **{f"t={t!r}": (change("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
-    **{f"accumulated={n!r}": (change("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
-    **{f"grad_scale={s!r}": (change("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)},
-    "another rule": (change("rule", to="adamu"), "rule 'adamu'"),
-    "groups is no list": (change("groups", to=1), '"groups" must be a list of 1'),
-    "another number of groups": (change("groups", to=[]), '"groups" must be a list of 1'),
-    "a group is no dict": (change("groups", 0, to=1), '"groups" must be a dict'),
-    "extra hyper": (change("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
-    "lr": (change("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
-    "state is no dict": (change("state", to=1), '"state" must be a dict'),
+    **{f"t={t!r}": (setting("t", to=t), '"t" must be.*got') for t in (-1, 1.5, math.nan, "1", None)},
+    **{f"accumulated={n!r}": (setting("accumulated", to=n), "gradients summed") for n in (-1, 3, 0.5, None)},
+    **{
+        f"grad_scale={s!r}": (setting("grad_scale", to=s), '"grad_scale" must be') for s in (0, -1, math.inf, "1", None)
+    },
+    "another rule": (setting("rule", to="adamu"), "rule 'adamu'"),
+    "groups is no list": (setting("groups", to=1), '"groups" must be a list of 1'),
+    "another number of groups": (setting("groups", to=[]), '"groups" must be a list of 1'),
+    "a group is no dict": (setting("groups", 0, to=1), '"groups" must be a dict'),
+    "extra hyper": (setting("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
+    "lr": (setting("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
+    "state is no dict": (setting("state", to=1), '"state" must be a dict'),
     "no grad_sum": (without("state", "grad_sum"), '"state" must have the keys.*grad_sum'),
-    "extra state": (change("state", "extra", to={}), '"state" must have the keys.*extra'),
-    "structure": (change("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
+    "extra state": (setting("state", "extra", to={}), '"state" must have the keys.*extra'),
+    "structure": (setting("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
     "shape": (
-        change("state", "grad_sum", "z", to=normal(3, 4)),
+        setting("state", "grad_sum", "z", to=normal(0, 3, 4)),
         r'grad_sum\["z"\] must be an array of float32.*\(4, 3\)',
     ),
-    "dtype": (change("state", "grad_sum", "z", to=normal(*SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
-    "no array": (change("state", "grad_sum", "z", to=None), r'grad_sum\["z"\] must be.*None'),
+    "dtype": (setting("state", "grad_sum", "z", to=normal(0, *SHAPE, dtype=np.float64)), r'grad_sum\["z"\] must be'),
+    "no array": (setting("state", "grad_sum", "z", to=None), r'grad_sum\["z"\] must be.*None'),
 }
 
 

@@ -1,5 +1,6 @@
 """Rules that keep numbers for rows and columns, on tensors of two and more axes: bits, other implementations, shapes."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import Flushing, assert_same_bits, flushed
-from ..cases import CASES, Case, like_sm3
+from ..cases import CASES, Case, sm3, torch
 from ..draws import draw, moderate, wild
-from ..elsewhere import Elsewhere, like_torch
+from ..elsewhere import assert_same_path, run_of
 from ..expected import EACH_ALONE_AND_ALL, Expected
-from ..nests import arrays, copied, gradients, normal
+from ..nests import gradients, normal
 
 ROWS = [case for case in CASES if {"lines", "axes"} & {kind for _, kind in fo._core.rule_states[case.rule]}]
 
@@ -41,35 +42,39 @@ def spread(rng: np.random.Generator, n: int) -> np.ndarray:
 @every_shape
 @pytest.mark.parametrize("distribution", [moderate, spread, wild])
 def test_kernel_equals_reference(row: Case, shape: tuple[int, ...], dtype: type, distribution: Any) -> None:
-    check(row, shape, dtype, distribution)
+    check_kernel(row, shape, dtype, distribution)
 
 
 def test_a_matrix_of_the_most_bands() -> None:
     """64, of three rows each here."""
-    check(Case(fo.Adafactor), (130, 8192), np.float32, spread)
+    check_kernel(Case(fo.Adafactor), (130, 8192), np.float32, spread)
 
 
-def check(row: Case, shape: tuple[int, ...], dtype: type, distribution: Any) -> None:
-    """With every instruction set and number of threads."""
+def check_kernel(
+    row: Case, shape: tuple[int, ...], dtype: type, distribution: Any, like: type = Flushing, at: tuple = (1, 2, 3)
+) -> None:
+    """With every instruction set and number of threads; the reference on arrays of the class `like`."""
     rng, n = np.random.default_rng(0), int(np.prod(shape))
     start = moderate(rng, n).astype(dtype).reshape(shape)
-    wanted = start.copy().view(Flushing)
-    states = [s.view(Flushing) for s in row.new_state(start)]
+    wanted = start.copy().view(like)
+    states = [s.view(like) for s in row.new_state(start)]
     steps = []
     with np.errstate(all="ignore"):
-        for t in (1, 2, 3):
+        for t in at:
             g = draw(distribution, rng, n, dtype).reshape(shape)
-            row.reference(wanted, flushed(g).view(Flushing), *states, **row.hyper_at(t))
-            steps.append((g, [np.array(array) for array in (wanted, *states)]))
-    for isa in fo.available_isas():
-        for threads in (1, 2, 3):
-            fo.set_num_threads(threads)
-            w, state = start.copy(), row.new_state(start)
-            with fo.use_isa(isa):
-                for t, (g, want) in enumerate(steps, start=1):
-                    row.kernel(w, g, *state, **row.hyper_at(t))
-                    for k, pair in enumerate(zip((w, *state), want, strict=True)):
-                        assert_same_bits(*pair, f"array {k} at t={t}, {isa}, {threads} threads")
+            seen = flushed(g) if like is Flushing else g
+            row.reference(wanted, seen.view(like), *states, **row.hyper_at(t))
+            steps.append((t, g, [np.array(array) for array in (wanted, *states)]))
+    for isa, threads in product(fo.available_isas(), (1, 2, 3)):
+        fo.set_num_threads(threads)
+        w, state = start.copy(), row.new_state(start)
+        with fo.use_isa(isa):
+            for t, g, want in steps:
+                kept = g.tobytes()
+                row.kernel(w, g, *state, **row.hyper_at(t))
+                assert g.tobytes() == kept, "the gradient was written"
+                for k, pair in enumerate(zip((w, *state), want, strict=True)):
+                    assert_same_bits(*pair, f"array {k} at t={t}, {isa}, {threads} threads")
 
 
 @every_row
@@ -82,54 +87,30 @@ def test_the_whole_step_is_the_reference(row: Case, name: str, threads: int) -> 
     params = [normal(k, *shape, dtype=(np.float32, np.float64)[k % 3 == 1]) for k, shape in enumerate(shapes)]
     expected = Expected([(row, 0.0, params)], options)
     optimizer = row.make(params, **options.keywords, num_threads=threads)
-    names = [state for state, _ in fo._core.rule_states[row.rule]]
     for t in (1, 2):
         minibatches = [gradients(params, 10 * t + m) for m in range(options.accumulate)]
-        for grads in minibatches:
-            given = copied(grads)
-            optimizer.step(given, grad_scale=options.grad_scale, zero_grads=options.zero_grads)
-            if options.zero_grads:
-                assert not any(g.any() for g in given)
         expected.step(minibatches)
-        for k, (_, _, w, states) in enumerate(expected.tensors):
-            assert_same_bits(params[k], w, f"w of {k} at t={t}")
-            for state, want in zip(names, states, strict=True):
-                assert_same_bits(optimizer.state[state][k], want, f"{state} of {k} at t={t}")
-            if options.ema is not None:
-                assert_same_bits(arrays(optimizer.ema_params)[k], expected.ema[k], f"ema of {k} at t={t}")
+        expected.check(optimizer, minibatches, f"at t={t}")
 
 
-LIKE: list[tuple[type[fo.Optimizer], dict[str, Any], list[tuple[int, ...]], Elsewhere]] = [
-    (fo.Adafactor, {}, [(4, 5, 6), (3, 2, 3, 7), (5, 1), ()], like_torch("Adafactor")),
-    (fo.SM3, {"lr": 0.3}, [(4, 5, 6), (3, 2, 3, 7), (5, 1)], like_sm3(learning_rate=0.3)),
-    (
-        fo.SM3,
-        {"lr": 0.3, "momentum": 0.0, "eps_root": 0.0},
-        [(4, 6), (4, 5, 6), (7,)],
-        like_sm3(learning_rate=0.3, b1=0.0, eps=0.0),
-    ),
+DEEP = [(4, 5, 6), (3, 2, 3, 7), (5, 1)]
+LIKE: list[tuple[Case, list[tuple[int, ...]]]] = [
+    (Case(fo.Adafactor, like=[torch("Adafactor")]), [*DEEP, ()]),
+    (Case(fo.SM3, {"lr": 0.3}, like=[sm3]), DEEP),
+    (Case(fo.SM3, {"lr": 0.3, "momentum": 0.0, "eps_root": 0.0}, like=[sm3]), [(4, 6), (4, 5, 6), (7,)]),
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "keywords", "shapes", "other"), LIKE)
-def test_same_as_elsewhere(
-    optimizer: type[fo.Optimizer], keywords: dict[str, Any], shapes: list[tuple[int, ...]], other: Elsewhere
-) -> None:
+@pytest.mark.parametrize(("row", "shapes"), LIKE)
+def test_same_as_elsewhere(row: Case, shapes: list[tuple[int, ...]]) -> None:
     """With gradients that begin as zeros, in places for ever."""
-    rng = np.random.default_rng(1)
-    start = [rng.uniform(5, 6, shape) for shape in shapes]
-    steps = [[np.asarray(rng.normal(size=shape)) for shape in shapes] for _ in range(100)]
+    start, steps = run_of(shapes)
     for t, grads in enumerate(steps):
         for g in grads:
             if g.ndim > 0:
                 g[..., : 1 if t < 50 else 0] = 0
                 g[(0,) * g.ndim] = 0
-    weights = [w.copy() for w in start]
-    stepped = optimizer(weights, **keywords)
-    for grads in steps:
-        stepped.step(grads)
-    for w, want in zip(weights, other(start, steps), strict=True):
-        np.testing.assert_allclose(w, want, rtol=1e-10)
+    assert_same_path(row.make, *row.others, start, steps)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4)], ids=str)

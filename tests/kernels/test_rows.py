@@ -12,7 +12,9 @@ from ..bits import Flushing, assert_same_bits
 from ..cases import DEFAULTS, KINDS, Case
 from ..draws import moderate, wild
 from ..elsewhere import package
-from ..nests import normal, snapshot
+from ..expected import Expected, Options
+from ..nests import gradients, normal, unchanged
+from .test_matrices import check_kernel
 
 PARALLEL = fo._core.parallel_threshold
 # Those that embedding tables are trained with, and one of each other structure: the rows are cut out around the rule.
@@ -24,7 +26,7 @@ OF_ROWS = [
 ]
 ROW_WISE = [case for case in OF_ROWS if "row" in dict(fo._core.rule_states[case.rule]).values()]
 SHAPES = [(1,), (40,), (1, 1), (7, 3), (50, 33), (4, 2, 5), (3, 0), (9, 4097), (5, 2 * 8192 + 1), (600, 128)]
-STEPS = [1, 2, 1000]
+STEPS = (1, 2, 1000)
 
 each_of_rows = pytest.mark.parametrize("lazy", OF_ROWS, ids=str)
 
@@ -101,40 +103,21 @@ def test_no_row_at_all(dtype: type) -> None:
 @pytest.mark.parametrize("row_wise", ROW_WISE, ids=str)
 @pytest.mark.parametrize("distribution", [moderate, wild])
 def test_row_wise_kernel_equals_reference(row_wise: Case, dtype: type, distribution: Any) -> None:
-    like = Flushing if distribution is wild else np.ndarray
-    rng = np.random.default_rng(1)
     for shape in [*SHAPES, (PARALLEL + 3, 2), (3, PARALLEL - 5)]:
-        start = draw(rng, *shape, dtype=dtype)
-        wanted = [array.view(like) for array in (start, *row_wise.new_state(start))]
-        each = {way: [np.array(array) for array in wanted] for way in product(fo.available_isas(), (1, 2, 3))}
-        for t in STEPS:
-            g = draw(rng, *shape, dtype=dtype, distribution=distribution)
-            with np.errstate(all="ignore"):
-                row_wise.reference(wanted[0], g.view(like), *wanted[1:], **row_wise.hyper_at(t))
-            for (isa, n_threads), got in each.items():
-                fo.set_num_threads(n_threads)
-                with fo.use_isa(isa):
-                    row_wise.kernel(got[0], g, *got[1:], **row_wise.hyper_at(t))
-                for a, b in zip(got, wanted, strict=True):
-                    assert_same_bits(a, np.array(b), f"{isa} {shape} {n_threads} threads t={t}")
+        check_kernel(row_wise, shape, dtype, distribution, Flushing if distribution is wild else np.ndarray, STEPS)
 
 
 @pytest.mark.parametrize("row_wise", ROW_WISE, ids=str)
 def test_row_wise_step_equals_reference(row_wise: Case, dtype: type) -> None:
     """The gradient that the two passes over a row see is the same: a mean, clipped and scaled."""
     w = normal(0, 300, 130, dtype=dtype)
-    arrays = [w.copy(), *row_wise.new_state(w)]
-    optimizer = row_wise.make(w, accumulate=2, clip_value=0.5, clip_norm=10.0, num_threads=2)
+    options = Options(accumulate=2, clip_value=0.5, clip_norm=10.0, zero_grads=True)
+    expected = Expected([(row_wise, 0.0, [w])], options)
+    optimizer = row_wise.make(w, **options.keywords, num_threads=2)
     for t in (1, 2, 3):
-        gs = [normal(10 * t + k, *w.shape, dtype=dtype) for k in range(2)]
-        for g in gs:
-            optimizer.step(g.copy(), zero_grads=True)
-        norm = fo.reference.norm([fo.reference.gradient(gs, w)])
-        g = fo.reference.gradient(gs, w, scale=10.0 / norm, clip_value=0.5)
-        row_wise.reference(arrays[0], g, *arrays[1:], **row_wise.hyper_at(t))
-        for name, want in zip([n for n, _ in fo._core.rule_states[row_wise.rule]], arrays[1:], strict=True):
-            assert_same_bits(optimizer.state[name], want, f"{name} t={t}")
-        assert_same_bits(w, arrays[0], f"w t={t}")
+        minibatches = [gradients(w, 10 * t + k) for k in range(2)]
+        expected.step(minibatches)
+        expected.check(optimizer, minibatches, f"at t={t}")
 
 
 # The step
@@ -254,11 +237,9 @@ def test_refusals(rows: Any, values: Any, error: type[Exception], message: str) 
         fo.kernels.adam_rows(arrays[0], rows, values, *arrays[1:])
     assert_same_bits(arrays[0], W)
     optimizer = fo.Adam({"a": np.ones(3), "w": W.copy()})
-    before = snapshot(optimizer)
-    with pytest.raises(error, match=message) as refusal:
+    with unchanged(optimizer), pytest.raises(error, match=message) as refusal:
         optimizer.step({"a": np.ones(3), "w": fo.RowGrad(rows, values)})
     assert 'grads["w"].' in str(refusal.value)
-    assert snapshot(optimizer) == before
 
 
 def test_overlaps() -> None:
@@ -289,10 +270,8 @@ def test_a_weight_without_rows() -> None:
 )
 def test_what_concerns_every_row(optimizer: type[fo.Optimizer], keywords: dict[str, Any], message: str) -> None:
     made = optimizer(W.copy(), **keywords)
-    before = snapshot(made)
-    with pytest.raises(ValueError, match=f"^grads is a RowGrad, .*{message}"):
+    with unchanged(made), pytest.raises(ValueError, match=f"^grads is a RowGrad, .*{message}"):
         made.step(fo.RowGrad(ROWS, VALUES))
-    assert snapshot(made) == before
 
 
 def test_zero_grads_and_bind() -> None:

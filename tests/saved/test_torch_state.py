@@ -10,6 +10,8 @@ import fusedoptim as fo
 from fusedoptim.saved.torch_state import COUNTERPARTS
 
 from ..cases import CASES, MATRIX_CASES, Case
+from ..changes import setting
+from ..nests import unchanged
 
 torch = pytest.importorskip("torch", reason="torch, with which to exchange state dicts, is not installed")
 
@@ -59,6 +61,11 @@ def run(optimizer: fo.Optimizer, steps: list[list[np.ndarray]]) -> None:
         optimizer.step(grads)
 
 
+def assert_same_weights(weights: list[np.ndarray], params: list[Any]) -> None:
+    for w, param in zip(weights, params, strict=True):
+        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+
+
 def representable(case: Case) -> bool:
     """Whether torch can have these hyper-parameters."""
     if case.rule not in COUNTERPARTS or any(map(callable, case.keywords.values())):
@@ -85,8 +92,7 @@ def test_training_goes_on_in_torch(row: Case, done: int) -> None:
     theirs.load_state_dict(ours.to_torch_state_dict())
     run_torch(params, theirs, after)
     run(ours, after)
-    for w, param in zip(weights, params, strict=True):
-        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+    assert_same_weights(weights, params)
 
 
 @pytest.mark.parametrize("done", [0, 1, 5])
@@ -101,8 +107,7 @@ def test_training_goes_on_here(row: Case, done: int) -> None:
     ours.from_torch_state_dict(theirs.state_dict())
     run(ours, after)
     run_torch(params, theirs, after)
-    for w, param in zip(weights, params, strict=True):
-        np.testing.assert_allclose(w, param.detach().numpy(), rtol=1e-10)
+    assert_same_weights(weights, params)
 
 
 def test_sparse_adam_goes_to_torch_and_comes_back() -> None:
@@ -123,14 +128,14 @@ def test_sparse_adam_goes_to_torch_and_comes_back() -> None:
     for rows, g in steps[10:20]:
         ours.step([fo.RowGrad(rows, g)])
         there(rows, g)
-    np.testing.assert_allclose(w, params[0].detach().numpy(), rtol=1e-10)
+    assert_same_weights([w], params)
     back = fo.SparseAdam([again], lr=0.5)
     again[...] = params[0].detach().numpy()
     back.from_torch_state_dict(theirs.state_dict())
     for rows, g in steps[20:]:
         back.step([fo.RowGrad(rows, g)])
         there(rows, g)
-    np.testing.assert_allclose(again, params[0].detach().numpy(), rtol=1e-10)
+    assert_same_weights([again], params)
 
 
 def test_a_dict_of_no_steps_begins_anew() -> None:
@@ -161,52 +166,20 @@ def test_what_torch_has_not() -> None:
         fo.Muon(start(MATRIX), maximize=True).to_torch_state_dict()
 
 
-def spoil_steps(saved: dict[str, Any]) -> None:
-    saved["state"][1]["step"] = torch.tensor(7.0)
-
-
-def spoil_shape(saved: dict[str, Any]) -> None:
-    saved["state"][0]["exp_avg"] = torch.zeros(3)
-
-
-def spoil_groups(saved: dict[str, Any]) -> None:
-    saved["param_groups"][0]["params"] = [0]
-
-
-def spoil_kind(saved: dict[str, Any]) -> None:
-    saved["param_groups"][0]["amsgrad"] = True
-
-
-def spoil_sign(saved: dict[str, Any]) -> None:
-    saved["param_groups"][0]["maximize"] = True
-
-
-def spoil_value(saved: dict[str, Any]) -> None:
-    saved["param_groups"][0]["betas"] = (0.9, 1.5)
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (spoil_steps, "steps"),
-        (spoil_shape, "shape"),
-        (spoil_groups, "groups"),
-        (spoil_kind, "amsgrad"),
-        (spoil_sign, "maximize"),
-        (spoil_value, "beta2"),
+        (setting("state", 1, "step", to=torch.tensor(7.0)), "steps"),
+        (setting("state", 0, "exp_avg", to=torch.zeros(3)), "shape"),
+        (setting("param_groups", 0, "params", to=[0]), "groups"),
+        (setting("param_groups", 0, "amsgrad", to=True), "amsgrad"),
+        (setting("param_groups", 0, "maximize", to=True), "maximize"),
+        (setting("param_groups", 0, "betas", to=(0.9, 1.5)), "beta2"),
     ],
 )
 def test_a_bad_dict_changes_nothing(spoil: Any, said: str) -> None:
     ours = fo.Adam(start())
     run(ours, gradients(1, 2))
-    saved = ours.to_torch_state_dict()
-    spoil(saved)
-    before = ours.state_dict()
-    with pytest.raises((TypeError, ValueError), match=said):
+    saved = spoil(ours.to_torch_state_dict())
+    with unchanged(ours), pytest.raises((TypeError, ValueError), match=said):
         ours.from_torch_state_dict(saved)
-    after = ours.state_dict()
-    assert before["groups"] == after["groups"]
-    assert before["t"] == after["t"]
-    for name in before["state"]:
-        for x, y in zip(before["state"][name], after["state"][name], strict=True):
-            assert x.tobytes() == y.tobytes()

@@ -13,24 +13,15 @@ from fusedoptim.core.arena import HUGE, LINE, SKEW
 
 from ..bits import assert_same_bits
 from ..cases import Case
-from ..nests import arrays, gradients, normal, snapshot
+from ..nests import arrays, copied, gradients, nests, normal, snapshot
 
 PAGE = mmap.PAGESIZE
 
 
-def nests() -> dict[str, Any]:
-    a = normal
-    return {
-        "one array": a(0, 3, 4),
-        "0-d": a(0),
-        "zero-size": a(0, 0, 5),
-        "dict": {"w": a(0, 3, 4), "b": a(1, 4)},
-        "nested": {"layers": [{"w": a(0, 3, 4), "b": a(1, 4)}, (a(2, 7), a(3))], "scale": a(4), 7: a(5, 0)},
-        "mixed dtypes": [a(0, 5), a(1, 6, dtype=np.float64), a(2, 7), a(3, dtype=np.float64)],
-        "strided": [a(0, 6, 8)[::2, ::-1], a(1, 3, 4).T],
-        "huge": {"w": a(0, HUGE // 4), "b": a(1, 17)},
-        "empty": {},
-    }
+NESTS = nests() | {
+    "strided": [normal(0, 6, 8)[::2, ::-1], normal(1, 3, 4).T],
+    "huge": {"w": normal(0, HUGE // 4), "b": normal(1, 17)},
+}
 
 
 def address(array: np.ndarray) -> int:
@@ -38,10 +29,10 @@ def address(array: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("slot", [0, 1, 5])
-@pytest.mark.parametrize("nest", nests())
+@pytest.mark.parametrize("nest", NESTS)
 def test_layout(nest: str, slot: int) -> None:
     """Copies, in one buffer, in order, each at the start of a cache line, the first skewed by its slot."""
-    given = nests()[nest]
+    given = NESTS[nest]
     views = fo.arena(given, slot=slot)
     assert fo.core.tree.skeleton(views) == fo.core.tree.skeleton(given)
     for view, array in zip(arrays(views), arrays(given), strict=True):
@@ -69,8 +60,8 @@ def test_slot(slot: Any) -> None:
 
 def test_an_optimizer_does_not_notice(kind: Case) -> None:
     for name in ("nested", "mixed dtypes", "huge", "0-d"):
-        plain = kind.make(nests()[name], clip_norm=0.5, ema=0.5)
-        laid_out = kind.make(fo.arena(nests()[name]), clip_norm=0.5, ema=0.5)
+        plain = kind.make(copied(NESTS[name]), clip_norm=0.5, ema=0.5)
+        laid_out = kind.make(fo.arena(NESTS[name]), clip_norm=0.5, ema=0.5)
         for t in (1, 2):
             grads = gradients(plain.params, t)
             laid_out.step(fo.arena(grads, slot=1))

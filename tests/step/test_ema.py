@@ -1,30 +1,24 @@
 """The running average of the weights; test_step.py has its bits."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import fusedoptim as fo
 
 from ..cases import Case
-from ..nests import bits, gradients, normal, snapshot
-
-
-def nest() -> dict[str, Any]:
-    return {"w": normal(0, 3, 4), "b": [normal(1, dtype=np.float64), normal(2, 0)]}
+from ..nests import bits, gradients, mixed, normal, snapshot, unchanged
 
 
 def test_it_begins_at_the_weights(kind: Case) -> None:
-    optimizer = kind.make(nest(), ema=0.5)
-    assert bits(optimizer.ema_params) == bits(nest())
+    optimizer = kind.make(mixed(), ema=0.5)
+    assert bits(optimizer.ema_params) == bits(mixed())
     assert optimizer.ema_params is optimizer.state["ema"]
 
 
 def test_swapped_in_and_back(kind: Case) -> None:
-    optimizer = kind.make(nest(), ema=0.5)
+    optimizer = kind.make(mixed(), ema=0.5)
     for step in (1, 2):
-        optimizer.step(gradients(nest(), step))
+        optimizer.step(gradients(mixed(), step))
     params = optimizer.params
     before, weights, averages = snapshot(optimizer), bits(params), bits(optimizer.ema_params)
     assert weights != averages
@@ -32,28 +26,26 @@ def test_swapped_in_and_back(kind: Case) -> None:
         assert optimizer.params is params
         assert (bits(params), bits(optimizer.ema_params)) == (averages, weights)
     assert snapshot(optimizer) == before
-    with pytest.raises(ZeroDivisionError), optimizer.using_ema():
+    with unchanged(optimizer), pytest.raises(ZeroDivisionError), optimizer.using_ema():
         raise ZeroDivisionError
-    assert snapshot(optimizer) == before
 
 
 def test_of_groups_and_frozen_parameters(kind: Case) -> None:
-    optimizer = kind.make([{"params": nest()}, {"params": normal(5, 9)}], ema=0.5)
+    optimizer = kind.make([{"params": mixed()}, {"params": normal(5, 9)}], ema=0.5)
     optimizer.freeze((0, "w"))
     optimizer.step(gradients(optimizer.params, 1))
-    before, averages = snapshot(optimizer), bits(optimizer.ema_params)
-    with optimizer.using_ema():
+    averages = bits(optimizer.ema_params)
+    with unchanged(optimizer), optimizer.using_ema():
         assert bits(optimizer.params) == averages
-    assert snapshot(optimizer) == before
 
 
 def test_without_an_average(kind: Case) -> None:
-    optimizer = kind.make(nest())
+    optimizer = kind.make(mixed())
     with pytest.raises(AttributeError, match=f"^{kind.optimizer.__name__} keeps no average .* ema=0.999"):
         optimizer.ema_params  # noqa: B018
     with pytest.raises(AttributeError, match="keeps no average"), optimizer.using_ema():
         raise AssertionError
-    optimizer.step(gradients(nest(), 1))
+    optimizer.step(gradients(mixed(), 1))
 
 
 def test_of_no_parameters(kind: Case) -> None:

@@ -30,7 +30,7 @@ import fusedoptim as fo
 
 from ..bits import assert_same_bits
 from ..cases import KINDS, Case
-from ..nests import arrays, normal
+from ..nests import bits, normal
 from ..nightly import NIGHTLY
 
 # One of each structure; numbers that are carried from step to step would need a history in the model.
@@ -198,8 +198,7 @@ class Machine(RuleBasedStateMachine):
         assert told == self.digest()
 
     def digest(self) -> bytes:
-        nests = [self.optimizer.params, *self.optimizer.state.values()]
-        return hashlib.sha256(b"".join(a.tobytes() for nest in nests for a in arrays(nest))).digest()
+        return hashlib.sha256(b"".join(bits(self.optimizer.params, *self.optimizer.state.values()))).digest()
 
     @rule(n=st.sampled_from([None, 1, 2, 3, 100]))
     def set_num_threads(self, n: int | None) -> None:
@@ -215,18 +214,12 @@ class Machine(RuleBasedStateMachine):
             self.isa.close()
 
 
-def run(examples: int) -> None:
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_any_sequence() -> None:
-    run(2000 if NIGHTLY else 40)
+    limits = settings(
+        max_examples=2000 if NIGHTLY else 40,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Machine, settings=limits)

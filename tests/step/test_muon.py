@@ -8,10 +8,12 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import assert_same_bits
-from ..cases import MATRIX_CASES, Case, outside
-from ..elsewhere import Elsewhere, like_optax, like_torch, package
+from ..cases import MATRIX_CASES, Case, contrib, outside, torch
+from ..draws import moderate
+from ..elsewhere import assert_same_path, package, run_of
 from ..expected import EACH_ALONE_AND_ALL, Expected
-from ..nests import arrays, copied, gradients, normal, snapshot
+from ..kernels.test_matrices import check_kernel
+from ..nests import arrays, copied, gradients, normal, snapshot, unchanged
 
 SHAPES = [(1, 1), (5, 5), (3, 40), (40, 3), (1, 7), (7, 1), (0, 3), (3, 0), (200, 170)]
 
@@ -28,19 +30,7 @@ def nest(dtype: Any = np.float32) -> dict[str, Any]:
 @every_row
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_kernel_equals_reference(row: Case, shape: tuple[int, int], dtype: type) -> None:
-    wanted = normal(0, *shape, dtype=dtype)
-    wanted_m = np.zeros_like(wanted)
-    each = {isa: (wanted.copy(), wanted_m.copy()) for isa in fo.available_isas()}
-    for t in (1, 2, 3):
-        g = normal(t, *shape, dtype=dtype)
-        kept = g.copy()
-        row.reference(wanted, g, wanted_m, **row.hyper_at(t))
-        for isa, (w, m) in each.items():
-            with fo.use_isa(isa):
-                row.kernel(w, g, m, **row.hyper_at(t))
-            assert_same_bits(w, wanted, f"{isa} w at t={t}")
-            assert_same_bits(m, wanted_m, f"{isa} m at t={t}")
-            assert_same_bits(g, kept, "the gradient")
+    check_kernel(row, shape, dtype, moderate, like=np.ndarray)
 
 
 @every_row
@@ -54,57 +44,30 @@ def test_the_whole_step_is_the_reference(row: Case, name: str) -> None:
     optimizer = row.make([first, second], **options.keywords)
     for t in (1, 2, 3):
         minibatches = [gradients(optimizer.params, 10 * t + m) for m in range(options.accumulate)]
-        for grads in minibatches:
-            optimizer.step(copied(grads), grad_scale=options.grad_scale, zero_grads=options.zero_grads)
-        expected.step([arrays(grads) for grads in minibatches])
-        for k, (_, _, w, (m,)) in enumerate(expected.tensors):
-            assert_same_bits(arrays(optimizer.params)[k], w, f"w of {k} at t={t}")
-            assert_same_bits(arrays(optimizer.state["m"])[k], m, f"m of {k} at t={t}")
-            if options.ema is not None:
-                assert_same_bits(arrays(optimizer.ema_params)[k], expected.ema[k], f"ema of {k} at t={t}")
+        expected.step(minibatches)
+        expected.check(optimizer, minibatches, f"at t={t}")
 
 
-LIKE: list[tuple[dict[str, Any], Elsewhere]] = [
-    ({}, like_torch("Muon")),
-    *(
-        (keywords, like_torch("Muon", **keywords))
-        for keywords in (
-            {"lr": 0.03, "momentum": 0.7, "nesterov": False, "weight_decay": 0.3, "adjust_lr_fn": "match_rms_adamw"},
-            {"lr": 0.03, "ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 7, "eps": 1e3, "adjust_lr_fn": "original"},
-        )
-    ),
-    (
-        {"lr": 0.03, "momentum": 0.7, "nesterov": False, "eps": 0.0, "adjust_lr_fn": "match_rms_adamw"},
-        like_optax(
-            "muon",
-            "optax.contrib",
-            learning_rate=0.03,
-            beta=0.7,
-            nesterov=False,
-            eps=0.0,
-            consistent_rms=0.2,
-            weight_decay=0.1,
-        ),
-    ),
+SMALL = {"lr": 0.03, "momentum": 0.7, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"}
+COEFFICIENTS = {"ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 7, "eps": 1e3}
+optax_muon = contrib("muon", names={"momentum": "beta", "adjust_lr_fn": None}, consistent_rms=0.2, weight_decay=0.1)
+LIKE = [
+    Case(fo.Muon, like=[torch("Muon")]),
+    Case(fo.Muon, SMALL | {"weight_decay": 0.3}, like=[torch("Muon")]),
+    Case(fo.Muon, COEFFICIENTS | {"lr": 0.03, "adjust_lr_fn": "original"}, like=[torch("Muon")]),
+    Case(fo.Muon, SMALL | {"eps": 0.0}, like=[optax_muon]),
 ]
 
 
-@pytest.mark.parametrize(("keywords", "other"), LIKE, ids=lambda x: getattr(x, "__name__", ""))
-def test_same_as_elsewhere(monkeypatch: pytest.MonkeyPatch, keywords: dict[str, Any], other: Elsewhere) -> None:
+@pytest.mark.parametrize("row", LIKE, ids=str)
+def test_same_as_elsewhere(monkeypatch: pytest.MonkeyPatch, row: Case) -> None:
     """torch is made to compute in float64 what it computes in bfloat16."""
+    (other,) = row.others
     if other.__name__.startswith("torch"):
-        torch = package("torch")
-        monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
-    rng = np.random.default_rng(1)
-    shapes = [(20, 30), (30, 20), (8, 8)]
-    start = [rng.uniform(5, 6, shape) for shape in shapes]
-    steps = [[rng.normal(size=shape) for shape in shapes] for _ in range(100)]
-    weights = [w.copy() for w in start]
-    optimizer = fo.Muon(weights, **keywords)
-    for grads in steps:
-        optimizer.step(grads)
-    for w, want in zip(weights, other(start, steps), strict=True):
-        np.testing.assert_allclose(w, want, rtol=1e-10)
+        tensor = package("torch").Tensor
+        monkeypatch.setattr(tensor, "bfloat16", tensor.clone)
+    start, steps = run_of([(20, 30), (30, 20), (8, 8)])
+    assert_same_path(row.make, other, start, steps)
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (9, 9)])
@@ -219,13 +182,11 @@ def test_what_is_refused(name: str, value: Any) -> None:
 @pytest.mark.parametrize("of", ["w", "m", "ema"])
 def test_gradients_that_are_refused_change_nothing(of: str) -> None:
     optimizer = fo.Muon({"a": np.ones((2, 3)), "b": np.ones((2, 3))}, ema=0.5)
-    before = snapshot(optimizer)
     overlapping = {"w": optimizer.params, "m": optimizer.state["m"], "ema": optimizer.state["ema"]}[of]["a"]
-    with pytest.raises(ValueError, match=r'^grads\["b"\] and .*\["a"\] share memory'):
+    with unchanged(optimizer), pytest.raises(ValueError, match=r'^grads\["b"\] and .*\["a"\] share memory'):
         optimizer.step({"a": np.ones((2, 3)), "b": overlapping})
-    with pytest.raises(ValueError, match=r'^grads\["b"\] must have the shape \(2, 3\)'):
+    with unchanged(optimizer), pytest.raises(ValueError, match=r'^grads\["b"\] must have the shape \(2, 3\)'):
         optimizer.step({"a": np.ones((2, 3)), "b": np.ones((3, 2))})
-    assert snapshot(optimizer) == before
 
 
 def test_a_kernel_refuses_what_is_no_array() -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,23 +9,19 @@ import pytest
 import fusedoptim as fo
 
 from ..bits import assert_same_bits
-from ..nests import arrays, gradients, normal, snapshot
-
-
-def nest() -> dict[str, Any]:
-    return {"w": normal(0, 3, 4), "b": [normal(1), normal(2, 5000, dtype=np.float64)], "none": normal(3, 0)}
+from ..nests import arrays, bits, copied, gradients, mixed, normal, snapshot
 
 
 def noise(optimizer: fo.Optimizer) -> list[bytes]:
-    return [array.tobytes() for array in arrays(optimizer.state["noise"])]
+    return bits(optimizer.state["noise"])
 
 
 def test_the_steps_are_the_formula_with_the_documented_numbers() -> None:
-    params = nest()
+    params = mixed()
     wanted = [w.copy() for w in arrays(params)]
     optimizer = fo.NoisySGD(params, lr=0.1, eta=0.5, gamma=0.7, seed=11)
     for t in (1, 2, 3):
-        grads = gradients(nest(), t)
+        grads = gradients(mixed(), t)
         optimizer.step(grads)
         rng = np.random.default_rng([11, t])
         deviation = math.sqrt(0.5 / t**0.7)
@@ -57,22 +52,22 @@ def test_seeds_and_steps_differ() -> None:
 
 
 def test_a_run_that_was_resumed_has_the_same_noise() -> None:
-    params = nest()
+    params = mixed()
     whole = fo.NoisySGD(params)
-    whole.step(gradients(nest(), 1))
-    resumed = fo.NoisySGD(fo.core.tree.map_leaves(np.copy, params))
+    whole.step(gradients(mixed(), 1))
+    resumed = fo.NoisySGD(copied(params))
     resumed.load_state_dict(whole.state_dict())
     for t in (2, 3):
         for optimizer in (whole, resumed):
-            optimizer.step(gradients(nest(), t))
+            optimizer.step(gradients(mixed(), t))
     assert snapshot(resumed) == snapshot(whole)
 
 
 def test_parameters_that_are_frozen_or_come_later_do_not_change_that_of_the_others() -> None:
-    plain, changed = fo.NoisySGD(nest()), fo.NoisySGD(nest())
+    plain, changed = fo.NoisySGD(mixed()), fo.NoisySGD(mixed())
     changed.freeze("w")
     for optimizer in (plain, changed):
-        optimizer.step(gradients(nest(), 1))
+        optimizer.step(gradients(mixed(), 1))
     assert noise(changed) == noise(plain)
     changed.add_group({"params": normal(9, 4)})
     assert noise(changed)[:-1] == noise(plain)
@@ -80,13 +75,13 @@ def test_parameters_that_are_frozen_or_come_later_do_not_change_that_of_the_othe
 
 
 def test_parameter_by_parameter_is_one_step() -> None:
-    whole, optimizer = fo.NoisySGD(nest()), fo.NoisySGD(nest())
+    whole, optimizer = fo.NoisySGD(mixed()), fo.NoisySGD(mixed())
     for t in (1, 2):
-        grads = gradients(nest(), t)
+        grads = gradients(mixed(), t)
         whole.step(grads)
         with optimizer.stepping():
-            for key in ("none", ("b", 1), "w", ("b", 0)):
-                optimizer.update(key, grads[key] if isinstance(key, str) else grads["b"][key[1]])
+            for key in ("none", ("layers", 1), "w", ("layers", 0)):
+                optimizer.update(key, grads[key] if isinstance(key, str) else grads["layers"][key[1]])
         assert snapshot(optimizer) == snapshot(whole)
 
 

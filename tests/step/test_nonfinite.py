@@ -13,16 +13,13 @@ from ..cases import Case
 from ..nests import arrays, bits, copied, gradients, normal, snapshot
 
 BAD = [np.inf, -np.inf, np.nan]
-PLACES = ["a", "layer", "z"]
+NAMES = {"a": 'grads["a"]', "layer": 'grads["layer"][0]', "z": 'grads["z"]'}
+PLACES = list(NAMES)
 REFUSING = ["skip", "raise"]
 
 
 def make(case: Case, nonfinite: str, **options: Any) -> fo.Optimizer:
-    params = {
-        "a": normal(0, 5000),
-        "layer": [normal(1, 33, dtype=np.float64), normal(2, 0)],
-        "z": normal(3),
-    }
+    params = {"a": normal(0, 5000), "layer": [normal(1, 33, dtype=np.float64), normal(2, 0)], "z": normal(3)}
     return case.make(params, nonfinite=nonfinite, **options)
 
 
@@ -42,10 +39,6 @@ def refused_step(optimizer: fo.Optimizer, grads: Any, name: str, **keywords: Any
     assert str(caught.value) == f"{name} is not finite; the step was not taken"
 
 
-def name_of(place: str) -> str:
-    return {"a": 'grads["a"]', "layer": 'grads["layer"][0]', "z": 'grads["z"]'}[place]
-
-
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("nonfinite", REFUSING)
@@ -59,7 +52,7 @@ def test_the_step_is_not_taken(kind: Case, nonfinite: str, place: str, value: fl
             weights, state, t, _, accumulated = snapshot(optimizer)
             grads = spoiled(gradients(optimizer.params, 2), place, value)
             kept = bits(grads)
-            refused_step(optimizer, grads, name_of(place))
+            refused_step(optimizer, grads, NAMES[place])
             assert snapshot(optimizer) == (weights, state, t, skipped, accumulated)
             assert bits(grads) == kept
             assert not math.isfinite(optimizer.last_grad_norm or 0)
@@ -134,7 +127,7 @@ def test_the_first_is_named(kind: Case) -> None:
     grads = gradients(optimizer.params, 1)
     for place in reversed(PLACES):
         spoiled(grads, place, np.nan)
-        refused_step(optimizer, grads, name_of(place))
+        refused_step(optimizer, grads, NAMES[place])
 
 
 def test_of_bound_gradients(kind: Case) -> None:

@@ -1,7 +1,7 @@
 """PolyakSGD is SGD whose learning rate follows from the loss."""
 
 import math
-import pickle
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import fusedoptim as fo
 
 from ..bits import assert_same_bits
 from ..elsewhere import package
-from ..nests import arrays, bits, gradients, normal
+from ..nests import arrays, gradients, mixed, normal, unchanged
 
 KEYWORDS: list[dict[str, Any]] = [
     {},
@@ -19,10 +19,6 @@ KEYWORDS: list[dict[str, Any]] = [
     {"lr": 0.5, "max_learning_rate": 0.003, "f_min": -2.0, "eps": 100.0},
     {"lr": fo.schedules.exponential(0.5, 0.9), "f_min": 3.0},  # of which some values are below
 ]
-
-
-def nest() -> dict[str, Any]:
-    return {"w": normal(0, 3, 4), "b": [normal(1), normal(2, 5000, dtype=np.float64)], "none": normal(3, 0)}
 
 
 @pytest.mark.parametrize("keywords", KEYWORDS, ids=",".join)
@@ -34,9 +30,7 @@ def test_same_as_optax(keywords: dict[str, Any]) -> None:
     with jax.enable_x64(True):
         scaling = (lambda count: lr(int(count) + 1)) if callable(lr) else lr
         others = {name: value for name, value in keywords.items() if name != "lr"}
-        if (
-            "lr" in keywords
-        ):  # polyak_sgd(scaling) itself takes the norm of the scaled gradient, against its documentation
+        if "lr" in keywords:  # polyak_sgd(scaling) takes the norm of the scaled gradient, against its documentation
             polyak = optax.scale_by_polyak(variant="sps+", **others)
             rule = optax.chain(polyak, optax.scale_by_learning_rate(scaling))
         else:
@@ -56,7 +50,7 @@ def test_same_as_optax(keywords: dict[str, Any]) -> None:
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_step_is_that_of_sgd(isa: str, threads: int, accumulate: int) -> None:
     """To the bit, with the norm of the mean of all gradients, over groups and in both dtypes."""
-    groups = [{"params": nest()}, {"params": normal(7, 40_000), "lr": 0.25}]
+    groups = [{"params": mixed()}, {"params": normal(7, 40_000), "lr": 0.25}]
     optimizer = fo.PolyakSGD(groups, lr=2.0, f_min=1.0, eps=3.0, num_threads=threads, accumulate=accumulate)
     wanted = [w.copy() for w in arrays(optimizer.params)]
     with fo.use_isa(isa):
@@ -126,24 +120,22 @@ NOT_NUMBERS = ["1", None, 1j, [1.0]]
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, *NOT_NUMBERS], ids=lambda x: str(x)[:9])
 def test_a_loss_that_is_no_number(value: Any) -> None:
-    optimizer = fo.PolyakSGD(nest())
-    before = bits(optimizer.params), pickle.dumps(optimizer.state_dict())
-    with pytest.raises(ValueError if isinstance(value, int | float) else TypeError, match=r"^value must be"):
-        optimizer.step(gradients(nest(), 1), value=value, grad_scale=8.0)
-    assert (bits(optimizer.params), pickle.dumps(optimizer.state_dict())) == before and optimizer.t == 0
+    optimizer = fo.PolyakSGD(mixed())
+    error = ValueError if isinstance(value, int | float) else TypeError
+    with unchanged(optimizer), pytest.raises(error, match=r"^value must be"):
+        optimizer.step(gradients(mixed(), 1), value=value, grad_scale=8.0)
 
 
-@pytest.mark.parametrize("name", ["max_learning_rate", "f_min", "eps", "lr"])
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, *NOT_NUMBERS], ids=str)
+BAD = [
+    *product(["max_learning_rate", "f_min", "eps", "lr"], [math.nan, math.inf, -math.inf, *NOT_NUMBERS]),
+    *product(["max_learning_rate", "eps", "lr"], [-1e-9]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=str)
 def test_arguments_outside(name: str, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{name} must be"):
         fo.PolyakSGD(np.ones(1), **{name: value})
-
-
-@pytest.mark.parametrize("name", ["max_learning_rate", "eps", "lr"])
-def test_negative_arguments(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name} must be"):
-        fo.PolyakSGD(np.ones(1), **{name: -1e-9})
 
 
 def test_not_parameter_by_parameter() -> None:
