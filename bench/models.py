@@ -64,5 +64,7 @@ MODELS = {"mlp": mlp, "1000-small": thousand_small, "resnet50": resnet50, "gpt2"
 
 
 def shapes(name: str) -> list[Shape]:
-    """Of a model, or of one tensor: "2^20"."""
-    return [(2 ** int(name[2:]),)] if name.startswith("2^") else MODELS[name]()
+    """Of a model, or of one tensor: "2^20", "33000"."""
+    if name in MODELS:
+        return MODELS[name]()
+    return [(2 ** int(name[2:]) if name.startswith("2^") else int(name),)]
