@@ -154,7 +154,8 @@ void define_machine(py::module_& m) {
   m.def("set_default_threads", &set_default_threads, py::arg("n"));
   m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
   m.def("set_openmp_variables", &set_openmp_variables, py::arg("num_threads"), py::arg("thread_limit"));
-  m.def("use_openmp", [](const py::capsule& layer) { use_openmp(layer); }, py::arg("layer"));
+  m.def(
+      "use_openmp", [](const py::capsule& layer) { use_openmp(layer); }, py::arg("layer"));
   m.def("use_pool", [] { use_openmp(nullptr); });
   m.def("threading_layer", &threading_layer);
   m.attr("parallel_threshold") = 2 * least_for_a_thread;

@@ -14,8 +14,8 @@ class NoGil {
   NoGil(const NoGil&) = delete;
   NoGil& operator=(const NoGil&) = delete;
 
-  // After the end of the interpreter, CPython ends a thread that asks for the lock, by an exception of the system's that
-  // must not leave a destructor. Such a thread, a daemon, stays here until the process ends.
+  // After the end of the interpreter, CPython ends a thread that asks for the lock, by an exception of the system's
+  // that must not leave a destructor. Such a thread, a daemon, stays here until the process ends.
   ~NoGil() {
     try {
       PyEval_RestoreThread(state);

@@ -69,14 +69,13 @@ class Bed {
   std::atomic<bool> is_taken{false};
 };
 
-// What begins: the number of a phase, how many threads are for it, and whether those asleep are to be woken.
+// What begins: the number of a phase, and how many threads are for it.
 struct Call {
   std::uint32_t number;
   int threads;
-  bool wakes;
 
-  std::uint64_t word() const { return std::uint64_t(number) << 16 | std::uint64_t(threads) << 1 | wakes; }
-  static Call of(std::uint64_t word) { return {std::uint32_t(word >> 16), int(word >> 1 & 0x7fff), (word & 1) != 0}; }
+  std::uint64_t word() const { return std::uint64_t(number) << 16 | std::uint64_t(threads); }
+  static Call of(std::uint64_t word) { return {std::uint32_t(word >> 16), int(word & 0xffff)}; }
 };
 
 // Where the caller runs. Linux likes to wake a thread on the CPU of who wakes it, if no CPU is idle, and there the one
@@ -128,20 +127,24 @@ class Pool {
   int startable() const { return most.load(); }
 
   void run(const Phase& phase, int threads, bool pays) {
+    const bool others_sleep = Clock::now() - last_end > awake;
+    others_sleep && !pays ? do_alone(phase) : run_with_others(phase, threads);
+    last_end = Clock::now();
+  }
+
+ private:
+  void run_with_others(const Phase& phase, int threads) {
     caller.is_here();
-    const Call next = {shares.begin(phase, threads), threads, pays || Clock::now() - last_end < awake};
+    const Call next = {shares.begin(phase, threads), threads};
     call.store(next.word());
     wake_after(0, next);
     shares.work(next.number, 0);
     const auto are_done = [this] { return shares.are_done(); };
     if (!comes_soon(are_done, patience)) callers_bed.sleep_until(are_done);
-    last_end = Clock::now();
   }
 
- private:
   // Each wakes two others, the caller the first two.
   void wake_after(int k, const Call& now) {
-    if (!now.wakes) return;
     for (int next = 2 * k + 1; next <= 2 * k + 2 && next < now.threads; ++next) beds[std::size_t(next)].wake();
   }
 

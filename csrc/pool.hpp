@@ -9,8 +9,8 @@ namespace fusedoptim::pool {
 int prepare(int wanted);
 int startable();  // as far as is known
 
-// Does all shares, on this thread and others. One caller at a time. Threads that sleep are woken if that `pays`, or if
-// steps come in such quick succession that they will stay awake.
+// Does all shares, on this thread and others. One caller at a time. If the others sleep, they are woken only if that
+// `pays`.
 void run(const Phase& phase, int threads, bool pays);
 
 void forget();  // in a forked child, where the threads are gone

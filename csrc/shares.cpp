@@ -15,6 +15,11 @@ std::uint64_t word_of(std::uint32_t number, std::size_t next, std::size_t end) {
 
 }  // namespace
 
+void do_alone(const Phase& phase) {
+  const FlushSubnormals flush;
+  for (std::size_t k = 0; k < phase.shares; ++k) phase.each(phase.what, k);
+}
+
 std::uint32_t Shares::begin(const Phase& begun, int n_threads) {
   ++number;
   phase = begun;

@@ -21,6 +21,8 @@ Phase phase_of(std::size_t shares, const Each& each) {
   return {shares, &each, [](const void* what, std::size_t k) { (*static_cast<const Each*>(what))(k); }};
 }
 
+void do_alone(const Phase& phase);  // all shares
+
 constexpr int most_threads = 1024;
 
 // Phases, one after the other, and what is left of the present one. Each thread begins with the block of shares that

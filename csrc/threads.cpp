@@ -11,7 +11,6 @@
 #include <initializer_list>
 #include <thread>
 
-#include "flush.hpp"
 #include "pool.hpp"
 
 namespace fusedoptim {
@@ -73,19 +72,13 @@ Limit granted(int requested) {
   return openmp || pool::startable() >= most.n ? most : Limit{pool::startable(), "startable"};
 }
 
-void run_alone(const Phase& phase) {
-  const FlushSubnormals flush;
-  for (std::size_t k = 0; k < phase.shares; ++k) phase.each(phase.what, k);
-}
-
 void run_in_region(const OpenMp& layer, const Phase& phase, int threads) {
   static Shares& shares = *new Shares;  // never destroyed, like the pool
   struct Work {
     std::uint32_t number;
   } const work = {shares.begin(phase, threads)};
-  layer.region(threads, &work, [](const void* what, int thread) {
-    shares.work(static_cast<const Work*>(what)->number, thread);
-  });
+  layer.region(threads, &work,
+               [](const void* what, int thread) { shares.work(static_cast<const Work*>(what)->number, thread); });
 }
 
 // Holds the threads for a step's phase, if no other step does.
@@ -129,12 +122,12 @@ Team team_of(std::size_t n, int requested) {
 }
 
 void run(const Phase& phase, const Team& team) {
-  if (team.threads == 1) return run_alone(phase);
+  if (team.threads == 1) return do_alone(phase);
   const Lease lease;
   const OpenMp* const layer = openmp;
   const int threads = !lease.holds ? 1 : layer ? layer->startable(team.threads) : pool::prepare(team.threads);
-  if (threads == 1) return run_alone(phase);
-  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.wakes);
+  if (threads == 1) return do_alone(phase);
+  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.pays);
 }
 
 }  // namespace fusedoptim

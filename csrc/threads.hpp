@@ -36,7 +36,7 @@ const char* threading_layer();
 struct Team {
   int threads;
   std::size_t shares;
-  bool wakes;  // it pays to wake threads
+  bool pays;  // to wake threads that sleep
 };
 Team team_of(std::size_t n, int requested);
 

@@ -1,6 +1,7 @@
 """PolyakSGD is SGD whose learning rate follows from the loss."""
 
 import math
+import pickle
 from itertools import product
 from typing import Any
 
@@ -122,8 +123,10 @@ NOT_NUMBERS = ["1", None, 1j, [1.0]]
 def test_a_loss_that_is_no_number(value: Any) -> None:
     optimizer = fo.PolyakSGD(mixed())
     error = ValueError if isinstance(value, int | float) else TypeError
+    before = pickle.dumps(optimizer.state_dict())
     with unchanged(optimizer), pytest.raises(error, match=r"^value must be"):
         optimizer.step(gradients(mixed(), 1), value=value, grad_scale=8.0)
+    assert pickle.dumps(optimizer.state_dict()) == before
 
 
 BAD = [
