@@ -3,6 +3,7 @@
 //
 //   prepare       what a step does to the gradient besides scaling, a tile at a time that stays in cache
 //   update        a rule on a share of consecutive spans
+//   square_sum    what the norm of the gradients is made of, over a chunk of a tensor
 //   measure       the sums that a rule takes over a chunk of a tensor before
 //   pass          a pass of a matrix rule over some lines of a span
 #include "loop.hpp"
@@ -191,9 +192,8 @@ FUSEDOPTIM_FLAT Sums square_sum(const Span& span, std::size_t offset, std::size_
   const T* g = at<T>(span.arrays[1], offset);
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
-  using Term = Terms<T, 1>;
-  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Term{g[i]}; });
-  return sum_in_lanes(n, [=](std::size_t i) { return Term{(sum[i] + g[i]) / count}; });
+  if (sum == nullptr) return square_sum_in_lanes<T>(n, [=](std::size_t i) { return g[i]; });
+  return square_sum_in_lanes<T>(n, [=](std::size_t i) { return (sum[i] + g[i]) / count; });
 }
 
 // What follows the last pass of a matrix rule over a piece: the gradient is zeroed, the weight averaged.
