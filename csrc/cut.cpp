@@ -1,6 +1,7 @@
 #include "cut.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace fusedoptim {
 
@@ -11,12 +12,14 @@ std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 std::size_t band_start(const Grid& grid, std::size_t line) { return line - line % grid.of_matrix % grid.band; }
 
 std::size_t rounded_down(const Rule& rule, const Span& span, std::size_t offset) {
-  constexpr std::size_t cache_line = 64 / sizeof(float);
   if (rule.n_passes > 0) {
     const Grid grid = grid_of(span);
     return band_start(grid, offset / grid.columns) * grid.columns;
   }
-  return offset - offset % (rule.by_row ? span.row : cache_line);
+  if (rule.by_row) return offset - offset % span.row;
+  const std::size_t item = span.dtype == 0 ? sizeof(float) : sizeof(double);
+  const std::size_t place = reinterpret_cast<std::uintptr_t>(span.arrays[0]) / item + offset;  // in elements
+  return offset - std::min(offset, place % (64 / item));
 }
 
 }  // namespace

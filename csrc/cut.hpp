@@ -31,7 +31,7 @@ std::size_t even(std::size_t total, std::size_t k, std::size_t count);
 // The span that has an element, or a chunk.
 std::size_t span_at(const std::vector<std::size_t>& starts, std::size_t element);
 
-// Where share k of `count` begins: at a cache line of a tensor, or where a row or a band begins, if the rule needs
+// Where share k of `count` begins: at a cache line of a weight, or where a row or a band begins, if the rule needs
 // that.
 std::size_t cut(const Work& work, const Rule& rule, std::size_t k, std::size_t count);
 

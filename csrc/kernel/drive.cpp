@@ -3,8 +3,11 @@
 //
 //   prepare       what a step does to the gradient besides scaling, a tile at a time that stays in cache
 //   update        a rule on a share of consecutive spans
+//   square_sum    what the norm of the gradients is made of, over a chunk of a tensor
 //   measure       the sums that a rule takes over a chunk of a tensor before
 //   pass          a pass of a matrix rule over some lines of a span
+#include <cstdint>
+
 #include "loop.hpp"
 #include "units.hpp"
 
@@ -169,6 +172,21 @@ __attribute__((noinline)) void fetch(const Rule& rule, const Span& span, std::si
   __asm__ volatile("");  // else GCC 12 drops the call of a function that only prefetches
 }
 
+// The elements before the first cache line, if it begins at the same one in all arrays: NumPy's large ones begin within
+// a line, all at the same place, and each vector of a loop from there would lie in two lines.
+template <class T>
+std::size_t before_line(const Rule& rule, const Span& span, std::size_t offset, std::size_t n) {
+  constexpr std::size_t line = 64, worth = 4096;
+  if (n < worth || rule.by_row) return 0;
+  const auto place = [](const void* array) { return reinterpret_cast<std::uintptr_t>(array) % line; };
+  const std::size_t wanted = place(span.arrays[0]);
+  for (int k = 1; k < 2 + rule.n_state; ++k)
+    if (k != 2 + rule.own && place(span.arrays[k]) != wanted) return 0;
+  for (const void* array : {span.grad_sum, span.ema})
+    if (array != nullptr && place(array) != wanted) return 0;
+  return (line - place(at<T>(span.arrays[0], offset))) % line / sizeof(T);
+}
+
 template <class T>
 void update(const Rule& rule, const Span* span, Share share, double clip) {
   const Settings* settings = span->settings;
@@ -180,7 +198,9 @@ void update(const Rule& rule, const Span* span, Share share, double clip) {
       if (ahead->n == ahead->row) fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
     if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
     const std::size_t n = smaller(share.n, span->n - share.offset);
-    update_part<T>(rule, made, *span, share.offset, n, clip);
+    const std::size_t before = before_line<T>(rule, *span, share.offset, n);
+    if (before > 0) update_part<T>(rule, made, *span, share.offset, before, clip);
+    update_part<T>(rule, made, *span, share.offset + before, n - before, clip);
     share.n -= n;
   }
 }
@@ -191,9 +211,8 @@ FUSEDOPTIM_FLAT Sums square_sum(const Span& span, std::size_t offset, std::size_
   const T* g = at<T>(span.arrays[1], offset);
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
-  using Term = Terms<T, 1>;
-  if (sum == nullptr) return sum_in_lanes(n, [=](std::size_t i) { return Term{g[i]}; });
-  return sum_in_lanes(n, [=](std::size_t i) { return Term{(sum[i] + g[i]) / count}; });
+  if (sum == nullptr) return square_sum_in_lanes<T>(n, [=](std::size_t i) { return g[i]; });
+  return square_sum_in_lanes<T>(n, [=](std::size_t i) { return (sum[i] + g[i]) / count; });
 }
 
 // What follows the last pass of a matrix rule over a piece: the gradient is zeroed, the weight averaged.

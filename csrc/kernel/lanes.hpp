@@ -44,6 +44,13 @@ void add_in_lanes(std::size_t n, const Add& add) {
   for (; i < n; ++i, ++lane) add(lane, i);
 }
 
+// The sum of the lanes that n numbers were added to.
+inline double folded(double* sum, std::size_t n) {
+  for (std::size_t half = first_half(n); half > 0; half /= 2)
+    for (std::size_t lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
+  return sum[0];
+}
+
 // The sums of the squares of terms(0) ... terms(n - 1).
 template <class Terms>
 Sums sum_in_lanes(std::size_t n, Terms terms) {
@@ -56,12 +63,38 @@ Sums sum_in_lanes(std::size_t n, Terms terms) {
     for (int k = 0; k < count; ++k) sum[k][lane] += double(each.x[k]) * double(each.x[k]);
   });
   Sums total;
-  for (int k = 0; k < count; ++k) {
-    for (std::size_t half = first_half(n); half > 0; half /= 2)
-      for (std::size_t lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
-    total.x[k] = sum[k][0];
-  }
+  for (int k = 0; k < count; ++k) total.x[k] = folded(sum[k], n);
   return total;
+}
+
+// The sum of the squares of float32, of which two rows are added in float32 before they are converted. What that has no
+// room for is lost or infinite.
+template <class X>
+double square_sum_of_pairs(std::size_t n, const X& x) {
+  alignas(64) double sum[lanes];
+  for (double& each : sum) each = 0;
+  const auto add_pair = [&](std::size_t lane, std::size_t i) {
+    const float a = x(i), b = x(i + lanes);
+    sum[lane] += double(a * a + b * b);
+  };
+  std::size_t first = 0;
+  for (; first + 2 * lanes <= n; first += 2 * lanes)
+    add_vectors(first, add_pair, std::make_index_sequence<lanes / in_vector>());
+  add_in_lanes(n - first, [&](std::size_t lane, std::size_t i) {
+    const double rest = x(first + i);
+    sum[lane] += rest * rest;
+  });
+  return folded(sum, n);
+}
+
+// The sum of the squares of x(0) ... x(n - 1).
+template <class T, class X>
+Sums square_sum_in_lanes(std::size_t n, const X& x) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const double sum = square_sum_of_pairs(n, x);
+    if (sum > 0x1p-90 && sum < 0x1p120) return {{sum, 0}};
+  }
+  return sum_in_lanes(n, [&](std::size_t i) { return Terms<T, 1>{x(i)}; });
 }
 
 // The largest of n numbers >= 0, or NaN if there is one.

@@ -494,8 +494,25 @@ def gradient(
 
 
 def norm(gs: Sequence[Array]) -> float:
-    """The norm of several gradients together, of those in float32 first."""
-    return math.sqrt(square_sum(sorted(gs, key=lambda g: g.dtype.itemsize)))
+    """The norm of several gradients together, of those in float32 first, chunk after chunk of 4096 elements."""
+    total = 0.0
+    for g in sorted(gs, key=lambda g: g.dtype.itemsize):
+        flat = np.asarray(g).reshape(-1)
+        for begin in range(0, flat.size, 4096):
+            total += norm_chunk(flat[begin : begin + 4096])
+    return math.sqrt(total)
+
+
+def norm_chunk(g: Array) -> float:
+    """`square_sum`, but of float32 two rows of 32 squares are added in float32 first, unless it has no room for them."""
+    n = g.size // 64 * 64 if g.dtype == np.float32 else 0
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.square(g[:n]).reshape(-1, 2, 32)
+        squares = np.where(squares < np.finfo(np.float32).tiny, 0, squares)  # subnormal numbers count as zero
+        pairs = squares[:, 0] + squares[:, 1]
+    rest = np.pad(np.square(g[n:], dtype=np.float64), (0, (n - g.size) % 32)).reshape(-1, 32)
+    total = float(fold(np.concatenate([pairs, rest])[np.newaxis])[0])
+    return total if 2.0**-90 < total < 2.0**120 else square_sum([g])
 
 
 def square_sum(gs: Sequence[Array]) -> float:
@@ -507,15 +524,20 @@ def square_sum(gs: Sequence[Array]) -> float:
     return total
 
 
+def fold(rows: Array) -> Array:
+    """Adds rows of 32 numbers in order, then the lanes in halves; the first axis stays."""
+    lanes = np.add.reduce(rows, axis=1)
+    while lanes.shape[1] > 1:
+        lanes = lanes[:, : lanes.shape[1] // 2] + lanes[:, lanes.shape[1] // 2 :]
+    return lanes[:, 0]
+
+
 def chunk_square_sums(rows: Array) -> Iterator[Array]:
     """The sums of the squares of each row's first 4096 elements, of the next, and so on."""
     for begin in range(0, rows.shape[1], 4096):
         squares = np.square(rows[:, begin : begin + 4096], dtype=np.float64)
         padded = np.pad(squares, ((0, 0), (0, -squares.shape[1] % 32)))
-        lanes = np.add.reduce(padded.reshape(len(rows), padded.shape[1] // 32, 32), axis=1)
-        while lanes.shape[1] > 1:
-            lanes = lanes[:, : lanes.shape[1] // 2] + lanes[:, lanes.shape[1] // 2 :]
-        yield lanes[:, 0]
+        yield fold(padded.reshape(len(rows), padded.shape[1] // 32, 32))
 
 
 def row_square_sums(x: Array) -> Array:
@@ -567,7 +589,7 @@ def of_axes(v: Array, shape: tuple[int, ...]) -> list[Array]:
 
 
 def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 1.0, eps: float = 0.0) -> float:
-    above, below = max(norm([w]), min_norm), max(norm([u]), min_norm)
+    above, below = (max(math.sqrt(square_sum([x])), min_norm) for x in (w, u))
     return coefficient * above / (below + eps) if above > 0 and below > 0 else 1.0
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import fusedoptim as fo
 
-from ..bits import assert_same_bits
+from ..bits import assert_same_bits, flushed
 from ..cases import KINDS, Case
 from ..expected import EACH_ALONE_AND_ALL, Expected, Options
 from ..nests import copied, gradients, normal, unchanged
@@ -150,10 +150,48 @@ def test_norm(isa: str, threads: int) -> None:
             assert step_norm(g, num_threads=threads) == fo.reference.norm([g])
 
 
+SPECIAL = [0.0, 1e-40, 1e-23, 1e-20, 3e17, 1e18, 1.5e19, 3e38, math.inf, math.nan]
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_norm_in_float32_and_beyond(isa: str, accumulate: int) -> None:
+    """Where the rows of a pair, the chunk and what remains of it end; squares that float32 has room for, and others."""
+    rng = np.random.default_rng(0)
+    sizes = [n + k for n in (0, 32, 64, 96, 128, 4096, 4160, 8192) for k in (-1, 0, 1) if n + k >= 0]
+    with fo.use_isa(isa):
+        for n in sizes:
+            for scale in [1.0, *SPECIAL[1:-2], 2.0**-45, 2.0**60]:
+                gs = [(scale * rng.normal(size=n)).clip(-3.4e38, 3.4e38).astype(np.float32) for _ in range(accumulate)]
+                optimizer = fo.SGD(np.zeros(n, np.float32), clip_norm=1.0, accumulate=accumulate)
+                for g in gs:
+                    optimizer.step(g)
+                with np.errstate(over="ignore"):
+                    mean = fo.reference.gradient([flushed(g) for g in gs], gs[0])
+                assert optimizer.last_grad_norm == fo.reference.norm([flushed(mean)]), (n, scale)
+            for at in {0, n // 2, n - 1} if n > 0 else ():
+                for special in SPECIAL:  # among plain numbers
+                    g = rng.normal(size=n).astype(np.float32)
+                    g[at] = special
+                    np.testing.assert_equal(step_norm(g), fo.reference.norm([flushed(g)]), str((n, at, special)))
+
+
+@pytest.mark.parametrize("bound", [2.0**-90, 2.0**120])
+def test_a_norm_at_the_bounds_of_float32(isa: str, bound: float) -> None:
+    """Just within, a pair of squares is rounded to float32; at the bound and beyond, nothing is."""
+    for factor, rounded in [(0.99, bound > 1), (1.0, False), (1.01, bound < 1)]:
+        g = np.zeros(64, np.float32)
+        g[0] = math.sqrt(bound * factor * (1 - 2.0**-20 if factor != 1.0 else 1))
+        g[32] = g[0] * np.float32(1.2345e-3) if factor != 1.0 else 0
+        with fo.use_isa(isa):
+            assert step_norm(g) == fo.reference.norm([g])
+        exact = math.sqrt(np.square(g, dtype=np.float64).sum())
+        assert (step_norm(g) == exact) != rounded
+
+
 def test_the_reference_norm_is_the_norm() -> None:
     grads = [normal(0, 5000), normal(1, 77, dtype=np.float64)]
     assert fo.reference.norm(grads) == pytest.approx(
-        math.sqrt(sum(np.sum(g.astype(float) ** 2) for g in grads)), rel=1e-14
+        math.sqrt(sum(np.sum(g.astype(float) ** 2) for g in grads)), rel=2.0**-24
     )
     assert fo.reference.norm([np.array([3.0, 0.0, 4.0])]) == 5
     assert fo.reference.norm([]) == 0
