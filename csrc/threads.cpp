@@ -37,8 +37,8 @@ const int at_fork = pthread_atfork(nullptr, nullptr, [] {
 });
 #endif
 
-constexpr std::size_t shares_for_a_thread = 8;
-constexpr std::size_t least_for_a_share = 1 << 13;
+constexpr std::size_t for_a_share = 1 << 14;
+constexpr std::size_t most_shares = 1 << 15;
 constexpr std::size_t least_to_wake = 1 << 18;
 
 struct Limit {
@@ -117,8 +117,7 @@ Team team_of(std::size_t n, int requested) {
   if (useful < 2) return {1, 1, false};
   const int threads = int(std::min(useful, std::size_t(allowed(requested).n)));
   if (threads == 1) return {1, 1, false};
-  const std::size_t shares = std::min(n / least_for_a_share, shares_for_a_thread * std::size_t(wanted(requested).n));
-  return {threads, std::max(shares, std::size_t(threads)), n >= least_to_wake};
+  return {threads, std::min(n / for_a_share, most_shares), n >= least_to_wake};
 }
 
 void run(const Phase& phase, const Team& team) {
