@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self, TextIO
 
-WARM = 2  # steps before those that are timed
+WARM = 8  # steps before those that are timed: threads wake up, in the first few
 SIDE = 384  # of the matrices whose product comes before a step
 
 

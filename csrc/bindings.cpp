@@ -155,7 +155,7 @@ void define_machine(py::module_& m) {
   m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
   m.def("set_openmp_variables", &set_openmp_variables, py::arg("num_threads"), py::arg("thread_limit"));
   m.def(
-      "use_openmp", [](const py::capsule& layer) { use_openmp(layer); }, py::arg("layer"));
+      "use_openmp", [](const py::object& layer) { use_openmp(py::capsule(layer)); }, py::arg("layer"));
   m.def("use_pool", [] { use_openmp(nullptr); });
   m.def("threading_layer", &threading_layer);
   m.attr("parallel_threshold") = 2 * least_for_a_thread;

@@ -1,4 +1,5 @@
-// Included before run.cpp by test_late_threads.py: threads that come late to some shares, and stay in the middle of others.
+// Included before run.cpp by test_late_threads.py: threads that come late to some shares, and stay in the middle of
+// others.
 #pragma once
 #include <chrono>
 #include <thread>

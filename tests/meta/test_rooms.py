@@ -14,6 +14,7 @@ import fusedoptim as fo
 
 PACKAGE = Path(fo.__file__).parent
 LAYERS = [
+    "_main_interpreter",
     "_core",
     "numerics",
     "schedules",
