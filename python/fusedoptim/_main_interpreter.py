@@ -6,7 +6,7 @@ import ctypes
 def is_main() -> bool:
     present, main = ctypes.pythonapi.PyInterpreterState_Get, ctypes.pythonapi.PyInterpreterState_Main
     present.restype = main.restype = ctypes.c_void_p
-    return present() == main()
+    return bool(present() == main())
 
 
 if not is_main():

@@ -526,7 +526,7 @@ def square_sum(gs: Sequence[Array]) -> float:
 
 def fold(rows: Array) -> Array:
     """Adds rows of 32 numbers in order, then the lanes in halves; the first axis stays."""
-    lanes = np.add.reduce(rows, axis=1)
+    lanes: Array = np.add.reduce(rows, axis=1)
     while lanes.shape[1] > 1:
         lanes = lanes[:, : lanes.shape[1] // 2] + lanes[:, lanes.shape[1] // 2 :]
     return lanes[:, 0]

@@ -94,14 +94,14 @@ class Workload:
             yield partial(_core.traffic_ring, w, g, *ring[WARM + 1 :], *ring[: WARM + 1])  # the newest comes last
             return
         names = ["w", "g", *(name for name, _ in _core.rule_states[self.rule])]
-        array = dict(zip(names, arrays, strict=True))
+        named = dict(zip(names, arrays, strict=True))
         for reads, writes in _core.rule_passes[self.rule]:
             read_only = [name for name in reads if name not in writes]
             if writes:
                 loop = getattr(_core, f"traffic{len(writes) - 1}")
-                yield partial(loop, array[writes[0]], array[read_only.pop()], *(array[name] for name in writes[1:]))
+                yield partial(loop, named[writes[0]], named[read_only.pop()], *(named[name] for name in writes[1:]))
             for name in read_only:
-                yield partial(_core.traffic_read, array["g" if name == "w" else "w"], array[name])
+                yield partial(_core.traffic_read, named["g" if name == "w" else "w"], named[name])
 
     def check(self, competitors: dict[str, Step]) -> None:
         """Raises MismatchError unless one step of each changes the arrays as the reference does."""
