@@ -30,9 +30,8 @@ struct OpenMp {
 void use_openmp(const OpenMp* layer);  // null: the pool
 const char* threading_layer();
 
-// The threads of a step over n elements, and the shares of each of its phases. There are more shares than threads,
-// since some threads may come late; they are counted by the threads that were wanted, so that one machine cuts the work
-// as a larger one would.
+// The threads of a step over n elements, and the shares of each of its phases: many, and small, so that nobody waits
+// long for one that somebody is in the middle of. Where they are cut depends on n alone.
 struct Team {
   int threads;
   std::size_t shares;

@@ -173,15 +173,17 @@ def test_the_process_ends_while_a_daemon_steps() -> None:
     """No hang, no crash, whichever thread holds the interpreter's lock at its end."""
     code = """
     import time
-    optimizers = [fo.Adam(np.ones(n), clip_norm=1.0) for n in (10, 1000, 1 << 20)]
+    optimizers = [fo.Adam(np.ones(n), clip_norm=1.0) for n in (10, 1000, 1 << 17)]
 
     def train(optimizer):
+        g = optimizer.params.copy()
         while True:
-            optimizer.step(optimizer.params)
+            optimizer.step(g)
 
     for optimizer in optimizers:
         threading.Thread(target=train, args=(optimizer,), daemon=True).start()
-    time.sleep(0.1)
+    while not all(optimizer.t > 100 for optimizer in optimizers):
+        time.sleep(0.01)
     """
     for _ in range(20 if NIGHTLY else 5):
         ran(code)
