@@ -1,7 +1,10 @@
 #include "pool.hpp"
 
-#ifdef __linux__
+#ifndef _WIN32
 #include <pthread.h>
+#include <signal.h>
+#endif
+#ifdef __linux__
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,10 +13,8 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <limits>
+#include <exception>
 #include <mutex>
-#include <new>
-#include <system_error>
 #include <thread>
 
 namespace fusedoptim::pool {
@@ -106,18 +107,36 @@ class Caller {
 #endif
 };
 
+// A thread that is started meanwhile leaves the signals of the process to the threads of the program.
+class WithoutSignals {
+ public:
+#ifndef _WIN32
+  WithoutSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int own_fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&all, own_fault);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+  }
+  ~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+
+ private:
+  sigset_t before;
+#else
+  WithoutSignals() {}
+#endif
+};
+
 class Pool {
  public:
   Pool() : beds(new Bed[most_threads]) {}
 
   int prepare(int wanted) {
     if (wanted <= n || --runs_to_try > 0) return std::min(wanted, n);
+    const WithoutSignals without_signals;
     try {
       for (; n < wanted; ++n) std::thread([this, k = n, seen = call.load()] { serve(k, seen); }).detach();
       runs_to_try = 0;
-    } catch (const std::system_error&) {
-      runs_to_try = runs_between_tries;
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {  // of the system, or for want of memory
       runs_to_try = runs_between_tries;
     }
     most.store(runs_to_try > 0 ? n : most_threads);

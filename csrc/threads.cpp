@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <new>
 #include <thread>
 
 #include "pool.hpp"
@@ -72,13 +73,27 @@ Limit granted(int requested) {
   return openmp || pool::startable() >= most.n ? most : Limit{pool::startable(), "startable"};
 }
 
-void run_in_region(const OpenMp& layer, const Phase& phase, int threads) {
+Shares& shares_of_regions() {
   static Shares& shares = *new Shares;  // never destroyed, like the pool
-  struct Work {
-    std::uint32_t number;
-  } const work = {shares.begin(phase, threads)};
-  layer.region(threads, &work,
-               [](const void* what, int thread) { shares.work(static_cast<const Work*>(what)->number, thread); });
+  return shares;
+}
+
+// Threads for a phase, of those wanted; one where memory is lacking.
+int prepare(const OpenMp* layer, int wanted) {
+  try {
+    if (layer == nullptr) return pool::prepare(wanted);
+    shares_of_regions();
+    return layer->startable(wanted);
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+}
+
+void run_in_region(const OpenMp& layer, const Phase& phase, int threads) {
+  const std::uint32_t number = shares_of_regions().begin(phase, threads);
+  layer.region(threads, &number, [](const void* what, int thread) {
+    shares_of_regions().work(*static_cast<const std::uint32_t*>(what), thread);
+  });
 }
 
 // Holds the threads for a step's phase, if no other step does.
@@ -124,7 +139,7 @@ void run(const Phase& phase, const Team& team) {
   if (team.threads == 1) return do_alone(phase);
   const Lease lease;
   const OpenMp* const layer = openmp;
-  const int threads = !lease.holds ? 1 : layer ? layer->startable(team.threads) : pool::prepare(team.threads);
+  const int threads = lease.holds ? prepare(layer, team.threads) : 1;
   if (threads == 1) return do_alone(phase);
   layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.pays);
 }

@@ -87,21 +87,12 @@ double square_sum_of_pairs(std::size_t n, const X& x) {
   return folded(sum, n);
 }
 
-template <class X>
-bool are_zero(std::size_t n, const X& x) {
-  int others = 0;
-#pragma omp simd reduction(+ : others)
-  for (std::size_t i = 0; i < n; ++i) others += x(i) != 0;
-  return others == 0;
-}
-
 // The sum of the squares of x(0) ... x(n - 1).
 template <class T, class X>
 Sums square_sum_in_lanes(std::size_t n, const X& x) {
   if constexpr (sizeof(T) == sizeof(float)) {
     const double sum = square_sum_of_pairs(n, x);
     if (sum > 0x1p-90 && sum < 0x1p120) return {{sum, 0}};
-    if (sum == 0 && are_zero(n, x)) return {};
   }
   return sum_in_lanes(n, [&](std::size_t i) { return Terms<T, 1>{x(i)}; });
 }

@@ -4,6 +4,7 @@ Each in a process of its own, which is killed after a minute.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import textwrap
@@ -229,6 +230,46 @@ def test_a_limit_on_processes() -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (resource.getrlimit(resource.RLIMIT_NPROC)[1],) * 2)
     assert all(steps() == expected for _ in range(20)) and len(os.listdir("/proc/self/task")) == alone + 1
     assert fo.get_num_threads() == before
+    """
+    ran(code)
+
+
+@several_cpus
+def test_signals_are_left_to_the_program(layer: str) -> None:
+    """One that all its threads block, to wait for it, is not taken by a thread of the pool."""
+    if layer == "openmp":
+        pytest.skip("OpenMP's threads are its own")
+    code = """
+    import signal, time
+    steps()
+    time.sleep(0.2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(0.2)
+    assert signal.SIGUSR1 in signal.sigpending()
+    """
+    ran(code, OPENBLAS_NUM_THREADS="1")
+
+
+@several_cpus
+@pytest.mark.skipif(platform.system() != "Linux", reason="the C library of Linux sets the mode")
+def test_another_rounding_mode() -> None:
+    """That of the program is not that of a step, on none of its threads."""
+    upwards = {"x86_64": 0x800, "aarch64": 0x400000}[platform.machine()]
+    code = f"""
+    import ctypes
+    steps()
+    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    optimizers = [fo.Adam(w.copy(), num_threads=threads) for threads in (1, 2, 1)]
+    assert ctypes.CDLL("libm.so.6").fesetround({upwards}) == 0
+    one, tiny = 1.0, 1e-30
+    assert one + tiny > one
+    for optimizer in optimizers[:2] * 3:
+        optimizer.step(g)
+    ctypes.CDLL("libm.so.6").fesetround(0)
+    for _ in range(3):
+        optimizers[2].step(g)
+    assert len(set(optimizer.params.tobytes() for optimizer in optimizers)) == 1
     """
     ran(code)
 
