@@ -68,9 +68,9 @@ Sums sum_in_lanes(std::size_t n, Terms terms) {
 }
 
 // The sum of the squares of float32, of which two rows are added in float32 before they are converted. What that has no
-// room for is lost or infinite.
-template <class X>
-double square_sum_of_pairs(std::size_t n, const X& x) {
+// room for is lost or infinite. Calls ask(i) before it reads two rows from i on.
+template <class X, class Ask>
+double square_sum_of_pairs(std::size_t n, const X& x, const Ask& ask) {
   alignas(64) double sum[lanes];
   for (double& each : sum) each = 0;
   const auto add_pair = [&](std::size_t lane, std::size_t i) {
@@ -78,8 +78,10 @@ double square_sum_of_pairs(std::size_t n, const X& x) {
     sum[lane] += double(a * a + b * b);
   };
   std::size_t first = 0;
-  for (; first + 2 * lanes <= n; first += 2 * lanes)
+  for (; first + 2 * lanes <= n; first += 2 * lanes) {
+    ask(first);
     add_vectors(first, add_pair, std::make_index_sequence<lanes / in_vector>());
+  }
   add_in_lanes(n - first, [&](std::size_t lane, std::size_t i) {
     const double rest = x(first + i);
     sum[lane] += rest * rest;
@@ -87,11 +89,15 @@ double square_sum_of_pairs(std::size_t n, const X& x) {
   return folded(sum, n);
 }
 
+struct AskNothing {
+  void operator()(std::size_t) const {}
+};
+
 // The sum of the squares of x(0) ... x(n - 1).
-template <class T, class X>
-Sums square_sum_in_lanes(std::size_t n, const X& x) {
+template <class T, class X, class Ask = AskNothing>
+Sums square_sum_in_lanes(std::size_t n, const X& x, const Ask& ask = {}) {
   if constexpr (sizeof(T) == sizeof(float)) {
-    const double sum = square_sum_of_pairs(n, x);
+    const double sum = square_sum_of_pairs(n, x, ask);
     if (sum > 0x1p-90 && sum < 0x1p120) return {{sum, 0}};
   }
   return sum_in_lanes(n, [&](std::size_t i) { return Terms<T, 1>{x(i)}; });
