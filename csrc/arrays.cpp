@@ -16,10 +16,12 @@ using Proxy = py::detail::PyArray_Proxy;
 
 constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
 
+// Asks the type itself: `isinstance` may run code of the object's.
 bool is_plain_array(py::handle object) {
   if (Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_) return true;
-  return py::isinstance<py::array>(object) &&
-         !py::isinstance(object, py::module_::import("numpy.ma").attr("MaskedArray"));
+  if (!PyType_IsSubtype(Py_TYPE(object.ptr()), npy_api::get().PyArray_Type_)) return false;
+  const py::object masked = py::module_::import("numpy.ma").attr("MaskedArray");
+  return !PyType_IsSubtype(Py_TYPE(object.ptr()), reinterpret_cast<PyTypeObject*>(masked.ptr()));
 }
 
 // 0: float32, 1: float64, -1: any other, or in foreign byte order.
@@ -115,6 +117,28 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
 }
 
 Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.ptr())); }
+
+constexpr int kept = layout | npy_api::NPY_ARRAY_WRITEABLE_;
+
+Known::Known(Name name, py::handle array) : name(name), array(array) {
+  const auto* now = array_proxy(array.ptr());
+  data = now->data, flags = now->flags & kept, axes = dimensions(now);
+  dtype = py::reinterpret_borrow<py::object>(now->descr);
+}
+
+bool Known::is_same(int asked) const {
+  const auto* now = array_proxy(array.ptr());
+  return now->data == data && now->descr == dtype.ptr() && ((now->flags ^ flags) & asked) == 0 &&
+         std::size_t(now->nd) == axes.size() && std::equal(axes.begin(), axes.end(), now->dimensions);
+}
+
+void Known::check(Access access) const {
+  const bool written = access == Access::write;
+  if (is_same(written ? kept : layout)) return;
+  py::tuple shape(axes.size());
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) shape[axis] = axes[axis];
+  refuse_if("moved", name.str(), array, std::uintptr_t(data), dtype, shape, written);
+}
 
 const char* shape_name(Shape shape) { return shape_names[int(shape)]; }
 

@@ -19,6 +19,12 @@ template <class... Arguments>
   throw py::type_error(std::string("refused without a word: ") + reason);
 }
 
+// The same where it may turn out that there is nothing to refuse.
+template <class... Arguments>
+void refuse_if(const char* reason, Arguments&&... arguments) {
+  py::module_::import("fusedoptim.core.checks").attr(reason)(std::forward<Arguments>(arguments)...);
+}
+
 // What an error calls an argument: `w`, or `params` and the place in the nest, `["layer"][0]`.
 struct Name {
   const char* argument;
@@ -44,6 +50,24 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = 
 
 using Axes = std::vector<std::size_t>;
 Axes axes_of(const Buffer& array);
+
+// An array as it was when it was accepted: its memory, shape and dtype can be changed in place.
+class Known {
+ public:
+  Known(Name name, py::handle array);
+  explicit Known(const Buffer& accepted) : Known(accepted.name, accepted.array) {}
+  void check(Access access = Access::write) const;  // refuses where it is another
+
+ private:
+  bool is_same(int flags) const;
+
+  Name name;
+  py::handle array;  // borrowed
+  const char* data;
+  py::object dtype;
+  int flags;
+  Axes axes;
+};
 
 // What it is called, and what it is for a weight of these axes, and a ring of so many slots.
 const char* shape_name(Shape shape);

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "no_gil.hpp"
 
@@ -22,7 +26,7 @@ void sort_apart(std::vector<Buffer>& buffers) {
 
 bool is_row_grad(py::handle grad) {
   static const py::handle type = py::object(py::module_::import("fusedoptim.core.row_grad").attr("RowGrad")).release();
-  return PyObject_TypeCheck(grad.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr()));
+  return PyType_IsSubtype(Py_TYPE(grad.ptr()), reinterpret_cast<PyTypeObject*>(type.ptr()));
 }
 
 bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
@@ -36,6 +40,14 @@ std::size_t n_values(const Rule& rule) {
 
 std::size_t item_of(int dtype) { return dtype == 0 ? sizeof(float) : sizeof(double); }
 
+std::vector<Cohort> cohorts_of(const std::vector<std::tuple<std::size_t, long long, long long>>& given) {
+  std::vector<Cohort> cohorts;
+  for (const auto& [group, steps, averages] : given) cohorts.push_back({group, steps, averages, cohorts.size()});
+  return cohorts;
+}
+
+void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
+
 template <class T>
 bool all_finite(const void* x, const void* sum, std::size_t n) {
   const auto *each = static_cast<const T*>(x), *before = static_cast<const T*>(sum);
@@ -46,43 +58,115 @@ bool all_finite(const void* x, const void* sum, std::size_t n) {
 
 }  // namespace
 
-void Plan::add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
+Plan::Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& given,
+           bool carries)
+    : rule_at_index(rule_index(rule)), carries(carries), cohorts(cohorts_of(given)), settings(given.size()) {}
+
+void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& arrays,
                const py::object& grad_sum, const py::object& ema) {
-  tensors.push_back({path, arrays, {}, group, {}, {}});
+  if (cohort >= cohorts.size()) throw std::invalid_argument("no such cohort");
+  tensors.push_back({tensors.size(), cohort, frozen, path, arrays, {}, {}, {}, {}, {}});
   Tensor& tensor = tensors.back();
   const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
-  written.push_back(w);
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
-  span.settings = &settings.at(group), span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
-  const auto accept = [&](const State& state, const py::object& array) {
-    const Buffer b = buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape);
-    if (state.shape == Shape::ring) slots = double(py::len(array));
+  span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
+  const auto accept = [&](const Buffer& b) {
     written.push_back(b);
+    tensor.known.emplace_back(b);
     return b.begin;
   };
+  const auto accept_state = [&](const State& state, const py::object& array) {
+    if (state.shape == Shape::ring) slots = double(py::len(array));
+    return accept(buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape));
+  };
+  accept(w);
   std::size_t k = 1;
   for (const State* state = rule().signature->state; state->name != nullptr; ++state, ++k) {
     if (state->shape == Shape::scratch)
       tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(k),
                            py::module_::import("numpy").attr("empty_like")(arrays[0]));
-    span.arrays[1 + k] = accept(*state, tensor.arrays.at(k));
+    if (state->begins_with_weight) tensor.begun.push_back(1 + k);
+    span.arrays[1 + k] = accept_state(*state, tensor.arrays.at(k));
   }
-  if (!grad_sum.is_none()) span.grad_sum = accept({"grad_sum"}, grad_sum);
-  if (!ema.is_none()) span.ema = accept({"ema"}, ema);
+  if (!grad_sum.is_none()) span.grad_sum = accept_state({"grad_sum"}, grad_sum);
+  if (!ema.is_none()) span.ema = accept_state({"ema"}, ema);
   tensor.arrays.push_back(grad_sum);
   tensor.arrays.push_back(ema);
 }
 
 void Plan::finish() {
   sort_apart(written);
+  // A cohort can fall apart into one for each tensor; memory for them is taken here, where nothing has changed yet.
+  cohorts.reserve(cohorts.size() + tensors.size());
+  settings.reserve(cohorts.size() + tensors.size());
+  arrange();
+}
+
+// The work of the tensors that are not frozen.
+void Plan::arrange() {
+  Work arranged;
+  std::vector<std::size_t> places(tensors.size());
   for (int dtype = 0; dtype < n_dtypes; ++dtype)
-    for (Tensor& tensor : tensors)
-      if (tensor.w.dtype == dtype) tensor.place = work.spans.size(), work.add(tensor.span);
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      Tensor& tensor = tensors[i];
+      if (tensor.frozen || tensor.w.dtype != dtype) continue;
+      places[i] = arranged.spans.size();
+      tensor.span.settings = &settings[tensor.cohort];
+      arranged.add(tensor.span);
+    }
+  for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].place = places[i];
+  work = std::move(arranged);
+}
+
+// Makes each cohort one of which all tensors are chosen, or none: those that are go into one of their own.
+template <class Chosen>
+void Plan::part_cohorts(const Chosen& is_chosen) {
+  for (Cohort& cohort : cohorts) cohort.all = cohort.chosen = 0;
+  for (const Tensor& tensor : tensors)
+    ++cohorts[tensor.cohort].all, cohorts[tensor.cohort].chosen += is_chosen(tensor);
+  for (std::size_t k = 0, n = cohorts.size(); k < n; ++k) {
+    const bool parts = cohorts[k].chosen > 0 && cohorts[k].chosen < cohorts[k].all;
+    cohorts[k].goes_to = parts ? cohorts.size() : k;
+    if (!parts) continue;
+    cohorts.push_back(cohorts[k]);
+    cohorts.back().origin = k;
+    settings.push_back(settings[k]);
+    if (second) second->settings.push_back(second->settings[k]);
+  }
+  for (Tensor& tensor : tensors)
+    if (is_chosen(tensor)) move_to(tensor, cohorts[tensor.cohort].goes_to);
+}
+
+void Plan::move_to(Tensor& tensor, std::size_t cohort) {
+  tensor.cohort = cohort;
+  tensor.span.settings = &settings[cohort];
+  if (!tensor.frozen) span_of(tensor).settings = &settings[cohort];
+}
+
+void Plan::freeze(const std::vector<std::size_t>& chosen, bool frozen) {
+  std::vector<bool> changes(tensors.size());
+  for (const std::size_t i : chosen) changes.at(i) = tensors[i].frozen != frozen;
+  if (!frozen)
+    for (const std::size_t i : chosen) tensors.at(i).known[0].check();
+  const auto is_changed = [&](const Tensor& tensor) { return changes[tensor.index]; };
+  const auto flip = [&] {
+    for (Tensor& tensor : tensors) tensor.frozen ^= is_changed(tensor);
+  };
+  part_cohorts(is_changed);
+  flip();
+  try {
+    arrange();
+  } catch (const std::bad_alloc&) {
+    flip();
+    throw;
+  }
+  unbind();
 }
 
 void Plan::divide(const std::string& rule, const py::function& direction) {
   second = Second{rule_index(rule), direction, std::vector<Settings>(settings.size())};
+  second->settings.reserve(settings.capacity());
 }
 
 void Plan::refuse_overlap(const Buffer& g) {
@@ -96,9 +180,10 @@ void Plan::refuse_overlap(const Buffer& g) {
 void Plan::refuse_shared() {
   std::vector<Buffer> grads;
   for (const Tensor& tensor : tensors) {
+    if (tensor.frozen) continue;
     grads.push_back(tensor.w);
     grads.back().name.argument = "grads";
-    grads.back().begin = static_cast<char*>(span_of(tensor).arrays[1]);
+    grads.back().begin = tensor.accepted;
   }
   sort_apart(grads);
 }
@@ -106,12 +191,13 @@ void Plan::refuse_shared() {
 void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
-  void*& known = span_of(tensor).arrays[1];
-  if (known != g.begin && g.n > 0) refuse_overlap(g);  // an address that was taken before has been checked
-  known = g.begin;
+  // An address that was taken before has been checked.
+  if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
+  tensor.accepted = g.begin;
 }
 
-Plan::Touched Plan::accept_rows(const Tensor& tensor, py::handle grad, bool zeroed) {
+void Plan::accept_rows(Touched& touched, bool zeroed) {
+  const Tensor& tensor = *touched.tensor;
   const Span& span = span_of(tensor);
   const std::string path = tensor.w.name.path, rows_path = path + ".rows", values_path = path + ".values";
   const auto refuse_with = [&](bool given, const char* what) {
@@ -122,42 +208,71 @@ Plan::Touched Plan::accept_rows(const Tensor& tensor, py::handle grad, bool zero
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
   refuse_with(span.settings->l2 != 0, "the L2 penalty weight_decay");
-  const py::object rows = grad.attr("rows"), values = grad.attr("values");
-  const Buffer g = buffer({"grads", values_path.c_str()}, values, Access::read);
-  const RowGrad checked = row_grad({"grads", rows_path.c_str()}, rows, g, tensor.w);
+  const Buffer g = buffer({"grads", values_path.c_str()}, touched.values, Access::read);
+  touched.grad = row_grad({"grads", rows_path.c_str()}, touched.rows, g, tensor.w);
   if (g.n > 0) refuse_overlap(g);
-  return {&tensor, rows, values, checked};
 }
 
-void Plan::accept_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched) {
-  const Buffer now = buffer(tensor.w.name, tensor.w.array, Access::write);
-  if (now.begin != tensor.w.begin || now.n != tensor.w.n) refuse("moved", tensor.w.name.str());
-  if (is_row_grad(grad))
-    touched.push_back(accept_rows(tensor, grad, zeroed));
-  else
-    accept_array(tensor, grad, zeroed);
-}
-
-std::vector<Plan::Touched> Plan::accept_grads(const py::object& grads, bool zeroed) {
+// The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any check.
+std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
   std::vector<Touched> touched;
-  if (grads.is_none()) {
-    if (bound.is_none()) refuse("not_bound");
-    return touched;
-  }
+  if (grads.is_none()) return touched;
   if (py::len(grads) != tensors.size()) throw std::invalid_argument("as many gradients as tensors");
-  bound = py::none();
-  std::size_t i = 0;
-  for (Tensor& tensor : tensors) accept_grad(tensor, PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i++)), zeroed, touched);
-  if (zeroed) refuse_shared();
+  Py_ssize_t i = 0;
+  for (const Tensor& tensor : tensors)
+    if (const py::handle grad = PyList_GET_ITEM(grads.ptr(), i++); !tensor.frozen && is_row_grad(grad))
+      touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
   return touched;
+}
+
+// Checks everything before it takes anything; no code but ours runs from here on.
+void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, bool zeroed) {
+  check();
+  if (grads.is_none()) return check_bound();
+  auto next = touched.begin();
+  Py_ssize_t i = 0;
+  for (Tensor& tensor : tensors) {
+    const py::handle grad = PyList_GET_ITEM(grads.ptr(), i++);
+    if (tensor.frozen) continue;
+    if (next != touched.end() && next->tensor == &tensor)
+      accept_rows(*next++, zeroed);
+    else
+      accept_array(tensor, grad, zeroed);
+  }
+  if (zeroed) refuse_shared();
+  for (const Tensor& tensor : tensors)
+    if (!tensor.frozen) span_of(tensor).arrays[1] = tensor.accepted;
+  unbind();
+}
+
+void Plan::unbind() {
+  if (bound.is_none()) return;
+  bound = py::none(), bound_nest = Nest(), bound_arrays.clear();
+}
+
+void Plan::check() const {
+  nests.check();
+  for (const Tensor& tensor : tensors) check(tensor);
+}
+
+void Plan::check(const Tensor& tensor) {
+  tensor.known[0].check(tensor.frozen ? Access::read : Access::write);
+  for (std::size_t k = 1; k < tensor.known.size(); ++k) tensor.known[k].check();
+}
+
+void Plan::check_bound() const {
+  if (bound.is_none()) refuse("not_bound");
+  bound_nest.check();
+  for (const Known& known : bound_arrays) known.check();
 }
 
 // Of some tensors the rows that are touched, of the others all.
 Work Plan::work_of(const std::vector<Touched>& touched) {
   Work expanded;
   for (int dtype = 0; dtype < n_dtypes; ++dtype) {
-    auto next = touched.begin();  // in the order of the tensors
+    auto next = touched.begin();
     for (const Tensor& tensor : tensors) {
+      if (tensor.frozen) continue;
       const bool is_next = next != touched.end() && next->tensor == &tensor;
       if (tensor.w.dtype == dtype && is_next) add_rows(expanded, span_of(tensor), rule(), next->grad);
       if (tensor.w.dtype == dtype && !is_next) expanded.add(span_of(tensor));
@@ -167,46 +282,129 @@ Work Plan::work_of(const std::vector<Touched>& touched) {
   return expanded;
 }
 
-void Plan::bind(const py::list& grads) {
-  accept_grads(grads, true);
+void Plan::bind(const py::list& grads, const py::list& containers) {
+  const Nest nest(containers);
+  std::vector<Touched> touched = touched_by(grads);
+  accept_grads(grads, touched, true);
+  bound_arrays = known_grads(grads, touched);
+  bound_nest = nest;
   bound = grads;
 }
 
-void Plan::set_values(const py::list& values, const Options& options) {
-  if (values.size() != settings.size()) throw std::invalid_argument("as many values as groups");
-  for (std::size_t group = 0; group < settings.size(); ++group)
-    set_group(group, PyList_GET_ITEM(values.ptr(), Py_ssize_t(group)), options);
+std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> Plan::known_cohorts() const {
+  std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> known;
+  for (const Cohort& cohort : cohorts) known.emplace_back(cohort.group, cohort.steps, cohort.averages, cohort.origin);
+  return known;
 }
 
-void Plan::set_group(std::size_t group, py::handle values, const Options& options) {
+void Plan::set_counts(const std::vector<std::tuple<std::size_t, long long, long long>>& given,
+                      const std::vector<std::size_t>& members) {
+  if (members.size() != tensors.size()) throw std::invalid_argument("a cohort for each tensor");
+  std::vector<Cohort> others = cohorts_of(given);
+  std::vector<Settings> of_others(others.size()), of_second(others.size());
+  for (std::size_t k = 0; k < others.size(); ++k) of_others[k] = settings.front();
+  others.reserve(others.size() + tensors.size());
+  of_others.reserve(others.capacity()), of_second.reserve(others.capacity());
+  cohorts.swap(others), settings.swap(of_others);
+  if (second) second->settings.swap(of_second);
+  for (Tensor& tensor : tensors) move_to(tensor, members[tensor.index]);
+  part_cohorts([](const Tensor& tensor) { return tensor.frozen; });
+}
+
+std::vector<std::pair<std::size_t, bool>> Plan::members() const {
+  std::vector<std::pair<std::size_t, bool>> known;
+  for (const Tensor& tensor : tensors) known.emplace_back(tensor.cohort, tensor.frozen);
+  return known;
+}
+
+void Plan::set_values(const py::list& values, const Options& options) {
+  for (std::size_t k = 0; k < cohorts.size(); ++k) {
+    const std::size_t at = carries ? k : cohorts[k].group;
+    if (at >= values.size()) throw std::invalid_argument("as many values as groups or cohorts");
+    set_cohort(k, PyList_GET_ITEM(values.ptr(), Py_ssize_t(at)), options);
+  }
+}
+
+void Plan::set_cohort(std::size_t cohort, py::handle values, const Options& options) {
   const Rule& rule = this->rule();
-  const auto of_group = py::reinterpret_borrow<py::list>(values);
+  const auto given = py::reinterpret_borrow<py::list>(values);
   const std::size_t n = n_values(rule);
-  if (of_group.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
+  if (given.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
   Settings next;
   int k = 0;
   for (; k < int(n) - 1; ++k) {
     const Hyper& hyper = rule.signature->hyper[k];
-    const py::handle value = PyList_GET_ITEM(of_group.ptr(), k);
-    next.hyper[k] = is_t(hyper) && value.is_none() ? double(counters.t + 1) : hyper_value(hyper, value);
+    const py::handle value = PyList_GET_ITEM(given.ptr(), k);
+    next.hyper[k] = is_t(hyper) && value.is_none() ? double(cohorts[cohort].steps + 1) : hyper_value(hyper, value);
   }
-  next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(of_group.ptr(), k));
+  next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(given.ptr(), k));
   if (k < rule.n_hyper) next.hyper[k] = slots;
   next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
   next.count = options.accumulate;
   next.clip_value = options.clip_value;
-  next.ema_decay = options.ema;
   next.zero_grads = options.zero_grads;
-  settings[group] = next;
+  set_average(next, cohorts[cohort], options);
+  settings[cohort] = next;
+}
+
+void Plan::set_average(Settings& settings, const Cohort&, const Options& options) {
+  settings.ema_decay = options.ema;
 }
 
 void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
   set_values(values, options);
-  const std::vector<Touched> touched = accept_grads(grads, options.zero_grads);
+  std::vector<Touched> touched = touched_by(grads);
+  accept_grads(grads, touched, options.zero_grads);
+  take(touched, values, options, values_at, values_at.is_none() ? std::vector<Known>() : known_grads(grads, touched));
+}
+
+// What the gradients are now, for a step that calls the caller's code in its middle.
+std::vector<Known> Plan::known_grads(const py::object& grads, const std::vector<Touched>& touched) const {
+  if (grads.is_none()) return bound_arrays;
+  std::vector<Known> known;
+  auto next = touched.begin();
+  for (const Tensor& tensor : tensors) {
+    if (tensor.frozen) continue;
+    const bool is_next = next != touched.end() && next->tensor == &tensor;
+    const py::handle array = is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
+    known.emplace_back(buffer({"grads", tensor.w.name.path}, array, Access::read));
+    if (is_next) known.emplace_back(Name{"grads", tensor.w.name.path}, next++->rows);
+  }
+  return known;
+}
+
+// The sums with a last gradient of zero.
+void Plan::flush(const py::list& values, Options options, const py::object& values_at) {
+  options.accumulate = counters.accumulated;
+  options.zero_grads = false;
+  set_values(values, options);
+  check();
+  std::size_t longest = 1;
+  for (const Span& span : work.spans) longest = std::max(longest, span.n * item_of(span.dtype));
+  const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(longest, 1), &std::free);
+  if (zeros == nullptr) throw std::bad_alloc();
+  std::vector<void*> grads;
+  for (const Span& span : work.spans) grads.push_back(span.arrays[1]);
+  const auto set_grads = [&](const auto& of) {
+    for (std::size_t k = 0; k < grads.size(); ++k) work.spans[k].arrays[1] = of(k);
+  };
+  set_grads([&](std::size_t) { return zeros.get(); });
+  try {
+    take({}, values, options, values_at, {});
+  } catch (...) {
+    set_grads([&](std::size_t k) { return grads[k]; });
+    throw;
+  }
+  set_grads([&](std::size_t k) { return grads[k]; });
+}
+
+void Plan::take(const std::vector<Touched>& touched, const py::list& values, const Options& options,
+                const py::object& values_at, const std::vector<Known>& known_grads) {
   Work expanded = touched.empty() ? Work() : work_of(touched);
-  const bool asks_norm = options.require_finite || options.clip_norm < std::numeric_limits<double>::infinity();
+  const bool asks_norm = options.require_finite || options.measures_norm;
   const bool needs_norm = asks_norm || !values_at.is_none();
   double norm = 0, clip = 1;
+  std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return tensor.frozen; });
   {
     const NoGil no_gil;
     Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm);
@@ -218,26 +416,86 @@ void Plan::step(const py::object& grads, const py::list& values, const Options& 
     if (!values_at.is_none()) {
       const py::gil_scoped_acquire acquire;
       set_values(values_at(norm, values), options);
+      check();
+      for (const Known& known : known_grads) known.check();
     }
     if (norm > options.clip_norm) clip = options.clip_norm / norm;
+    begin();
     run.update(clip);
+    if (rest) rest->run(options);
   }
   Interrupt interrupt;
   if (second) {
     std::vector<Tensor*> all;
-    for (Tensor& tensor : tensors) all.push_back(&tensor);
+    for (Tensor& tensor : tensors)
+      if (!tensor.frozen) all.push_back(&tensor);
     interrupt = write_second(all, options.num_threads);
   }
-  ++counters.t;
+  count_step([](const Tensor& tensor) { return !tensor.frozen; });
   counters.accumulated = 0;
   if (asks_norm) counters.norm = norm;
   if (interrupt) throw *interrupt;
+}
+
+template <class Stepped>
+void Plan::count_step(const Stepped& has_stepped) {
+  for (Cohort& cohort : cohorts) cohort.chosen = 0, ++cohort.averages;
+  for (const Tensor& tensor : tensors) cohorts[tensor.cohort].chosen += has_stepped(tensor);
+  for (Cohort& cohort : cohorts) cohort.steps += cohort.chosen > 0;
+  ++counters.t;
+}
+
+template <class Rests>
+std::optional<Plan::Rest> Plan::rest_of(const Options& options, const Rests& rests) const {
+  if (!options.keeps_ema || std::none_of(tensors.begin(), tensors.end(), rests)) return std::nullopt;
+  std::optional<Rest> rest(std::in_place);
+  rest->settings.resize(cohorts.size());
+  for (std::size_t k = 0; k < cohorts.size(); ++k) set_average(rest->settings[k], cohorts[k], options);
+  for (int dtype = 0; dtype < n_dtypes; ++dtype)
+    for (const Tensor& tensor : tensors)
+      if (tensor.w.dtype == dtype && rests(tensor)) {
+        Span span = tensor.span;
+        span.arrays[1] = span.arrays[0];  // is not read
+        span.grad_sum = nullptr;
+        span.settings = &rest->settings[tensor.cohort];
+        rest->work.add(span);
+      }
+  return rest;
+}
+
+void Plan::Rest::run(const Options& options) {
+  static const std::size_t index = rule_index("rest");
+  Run(work, rule_at(index), options.num_threads).update();
+}
+
+void Plan::begin() {
+  for (Tensor& tensor : tensors) begin(tensor);
+}
+
+void Plan::begin(Tensor& tensor) const {
+  begin_average(tensor);
+  if (cohorts[tensor.cohort].steps > 0) return;
+  for (const std::size_t k : tensor.begun) copy_weight(tensor.w, tensor.span.arrays[k]);
+}
+
+void Plan::begin_average(Tensor& tensor) const {
+  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.w, tensor.span.ema);
+}
+
+void Plan::set_t(long long t) {
+  const long long more = t - counters.t;
+  for (Cohort& cohort : cohorts) {
+    cohort.steps = std::max(0LL, cohort.steps + more);
+    cohort.averages = std::max(0LL, cohort.averages + more);
+  }
+  counters.t = t;
 }
 
 // The first gradient that is not finite, with what was summed before it; null where only the norm is not.
 const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
   auto next = touched.begin();
   for (const Tensor& tensor : tensors) {
+    if (tensor.frozen) continue;
     const Span& span = span_of(tensor);
     const void* g = span.arrays[1];
     std::size_t n = span.n;
@@ -264,33 +522,52 @@ void Plan::skip(const std::vector<Touched>& touched, double norm, const Options&
 
 void Plan::step_one(std::size_t i, const py::object& grad, const py::list& values, const Options& options) {
   Tensor& tensor = tensors.at(i);
+  if (tensor.frozen) refuse("is_frozen", "params" + tensor.path);
   if (tensor.updated) refuse("updated_already", "params" + tensor.path);
-  bound = py::none();
-  set_group(tensor.group, values, options);
+  set_cohort(tensor.cohort, values, options);
   std::vector<Touched> touched;
-  accept_grad(tensor, grad, options.zero_grads, touched);
+  if (is_row_grad(grad)) touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
+  check(tensor);
+  touched.empty() ? accept_array(tensor, grad, options.zero_grads) : accept_rows(touched[0], options.zero_grads);
+  span_of(tensor).arrays[1] = tensor.accepted;
+  unbind();
   Work one;
-  if (touched.empty())
-    one.add(span_of(tensor));
-  else
-    add_rows(one, span_of(tensor), rule(), touched[0].grad);
+  touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);
   {
     const NoGil no_gil;
-    Run(one, rule(), options.num_threads).update();
+    Run run(one, rule(), options.num_threads);
+    begin(tensor);
+    run.update();
   }
   const Interrupt interrupt = second ? write_second({&tensor}, options.num_threads) : std::nullopt;
   tensor.updated = true;
   if (interrupt) throw *interrupt;
 }
 
-void Plan::end_block() {
-  bool any = false;
-  for (Tensor& tensor : tensors) any |= tensor.updated, tensor.updated = false;
-  counters.t += any;
+void Plan::end_block(const Options& options) {
+  const auto is_updated = [](const Tensor& tensor) { return tensor.updated; };
+  if (std::none_of(tensors.begin(), tensors.end(), is_updated)) return;
+  const auto count = [&] {
+    part_cohorts(is_updated);
+    count_step(is_updated);
+    for (Tensor& tensor : tensors) tensor.updated = false;
+  };
+  try {
+    std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return !tensor.updated; });
+    const NoGil no_gil;
+    for (Tensor& tensor : tensors)
+      if (!tensor.updated) begin_average(tensor);
+    if (rest) rest->run(options);
+  } catch (const std::bad_alloc&) {  // the step is taken all the same
+    count();
+    throw;
+  }
+  count();
 }
 
 void Plan::accumulate(const py::object& grads, const Options& options) {
-  accept_grads(grads, options.zero_grads);
+  std::vector<Touched> touched = touched_by(grads);
+  accept_grads(grads, touched, options.zero_grads);
   Settings settings;
   settings.zero_grads = options.zero_grads;
   Work sums;
@@ -303,13 +580,13 @@ void Plan::accumulate(const py::object& grads, const Options& options) {
 }
 
 // The settings of the second rule: hyper-parameters of the first, and of what surrounds a rule the average alone.
-void Plan::set_second(std::size_t group) {
+void Plan::set_second(std::size_t cohort) {
   const Hyper *ours = rule().signature->hyper, *theirs = rule_at(second->rule).signature->hyper;
-  const Settings& first = settings[group];
+  const Settings& first = settings[cohort];
   for (int k = 0; theirs[k].name != nullptr; ++k)
     for (int i = 0; ours[i].name != nullptr; ++i)
-      if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[group].hyper[k] = first.hyper[i];
-  second->settings[group].ema_decay = first.ema_decay;
+      if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[cohort].hyper[k] = first.hyper[i];
+  second->settings[cohort].ema_decay = first.ema_decay;
 }
 
 // The states have changed by now, so the step must be ended: an interrupt that comes is raised afterwards.
@@ -317,7 +594,7 @@ Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, int num_
   Interrupt interrupt;
   std::vector<py::object> directions;
   Work writes;
-  for (const Tensor* tensor : tensors) set_second(tensor->group);
+  for (const Tensor* tensor : tensors) set_second(tensor->cohort);
   const auto n_states = std::size_t(rule().n_state);
   for (int dtype = 0; dtype < n_dtypes; ++dtype)
     for (Tensor* tensor : tensors) {
@@ -333,7 +610,7 @@ Plan::Interrupt Plan::write_second(const std::vector<Tensor*>& tensors, int num_
       }
       Span span = span_of(*tensor);
       span.arrays[1] = buffer({"direction"}, directions.back(), Access::read, &tensor->w).begin;
-      span.settings = &second->settings[tensor->group];
+      span.settings = &second->settings[tensor->cohort];
       span.grad_sum = nullptr;
       writes.add(span);
     }

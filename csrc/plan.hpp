@@ -5,9 +5,10 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
-#include "arrays.hpp"
+#include "nest.hpp"
 #include "run.hpp"
 #include "touched.hpp"
 
@@ -16,6 +17,7 @@ namespace fusedoptim {
 // What a step does besides the rule, for all groups alike.
 struct Options {
   int accumulate = 1;  // gradients in the mean
+  bool measures_norm = false;
   double clip_norm = std::numeric_limits<double>::infinity();
   double clip_value = std::numeric_limits<double>::infinity();
   bool keeps_ema = false;
@@ -37,37 +39,77 @@ struct Counters {
   std::optional<double> norm;  // of the gradients of the last step that asked for it
 };
 
+// Tensors of a group that have taken the same steps, and are frozen all or none. One falls apart where a step, or a
+// freeze, takes in some of them alone.
+struct Cohort {
+  std::size_t group;
+  long long steps = 0;         // that they have taken,
+  long long averages = 0;      // and those that their averages have: a weight that takes no step is averaged all the same
+  std::size_t origin = 0;      // the cohort that it was part of
+  std::size_t all = 0, chosen = 0, goes_to = 0;  // while cohorts part: its tensors, those that leave, and where to
+};
+
 class Plan {
  public:
-  Plan(const std::string& rule, std::size_t n_groups) : rule_at_index(rule_index(rule)), settings(n_groups) {}
+  // Cohorts come as (group, steps, averages). The values of a step have a list for each group or, if the optimizer
+  // carries numbers from step to step, for each cohort.
+  Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,
+       bool carries);
 
-  // Adds a tensor of a group. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
+  // Adds a tensor of a cohort. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
   // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
-  void add(std::size_t group, const std::string& path, const std::vector<py::object>& arrays,
+  void add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& arrays,
            const py::object& grad_sum, const py::object& ema);
   void finish();
+
+  // From now on each step refuses where a nest that has the arrays holds others.
+  void watch(const py::list& containers) { nests = Nest(containers); }
 
   // Divides each step in two: the rule leaves the weights alone, and in its end `direction(*states)` is called for each
   // tensor, whose result is the gradient that a second rule writes them with. It has hyper-parameters of the first, by
   // their names.
   void divide(const std::string& second, const py::function& direction);
 
-  // Checks gradients once and keeps them, for steps that are given None, until a step is given others.
-  void bind(const py::list& grads);
+  // Leaves some tensors out of the steps from now on, or takes them in again.
+  void freeze(const std::vector<std::size_t>& tensors, bool frozen);
+
+  // Checks gradients once and keeps them, with what their nest holds, for steps that are given None, until a step is
+  // given others.
+  void bind(const py::list& grads, const py::list& containers);
 
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
-  // before anything has changed (of a divided step: unless memory is lacking in its middle). `values` has a list for
-  // each group: the rule's hyper-parameters in order, where None stands for t, then the L2 penalty. If `values_at` is
-  // not None, it is called with the norm of the gradients and `values`, and returns others to step with.
+  // before anything has changed (of a divided step: unless memory is lacking in its middle). `values` has lists of the
+  // rule's hyper-parameters in order, where None stands for t, then the L2 penalty. If `values_at` is not None, it is
+  // called with the norm of the gradients and `values`, and returns others to step with.
   void step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at);
 
-  // The same for one tensor alone, with the values of its group, once in a block of steps, which counts as one step
+  // The same with the gradients in the sums alone.
+  void flush(const py::list& values, Options options, const py::object& values_at);
+
+  // The same for one tensor alone, with the values of its cohort, once in a block of steps, which counts as one step
   // when it ends.
   void step_one(std::size_t tensor, const py::object& grad, const py::list& values, const Options& options);
-  void end_block();
+  void end_block(const Options& options);
 
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
+
+  // Refuses where an array is not what it was when it was added, or a nest holds another.
+  void check() const;
+
+  // Copies the weights into what is made of them: their averages, and states that begin with them. Only of those that
+  // have not begun.
+  void begin();
+
+  // Counts other steps, those of each cohort with them.
+  void set_t(long long t);
+
+  // Other cohorts, and the one of each tensor.
+  void set_counts(const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,
+                  const std::vector<std::size_t>& members);
+
+  std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> known_cohorts() const;  // origin last
+  std::vector<std::pair<std::size_t, bool>> members() const;  // of each tensor: its cohort, whether it is frozen
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
@@ -75,14 +117,18 @@ class Plan {
 
  private:
   struct Tensor {
+    std::size_t index, cohort;
+    bool frozen;
     std::string path;
     std::vector<py::object> arrays;  // kept alive: weight, states, the sum of gradients, the average
+    std::vector<Known> known;        // what they were
+    std::vector<std::size_t> begun;  // places in the span of states that begin with the weight
     Buffer w;
-    std::size_t group;
     Axes axes;
-    Span span;              // which moves into the work when all are there,
-    std::size_t place = 0;  // to this place
-    bool updated = false;   // in this block
+    Span span;                 // which is copied into the work, if it is not frozen,
+    std::size_t place = 0;     // to this place
+    bool updated = false;      // in this block
+    char* accepted = nullptr;  // its gradient
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.
@@ -96,7 +142,7 @@ class Plan {
   struct Second {
     std::size_t rule;
     py::function direction;
-    std::vector<Settings> settings;  // of each group
+    std::vector<Settings> settings;  // of each cohort
   };
 
   using Interrupt = std::optional<py::error_already_set>;  // or another error that does not come twice
@@ -106,23 +152,51 @@ class Plan {
   void refuse_overlap(const Buffer& g);
   void refuse_shared();
   void accept_array(Tensor& tensor, py::handle grad, bool zeroed);
-  Touched accept_rows(const Tensor& tensor, py::handle grad, bool zeroed);
-  void accept_grad(Tensor& tensor, py::handle grad, bool zeroed, std::vector<Touched>& touched);
-  std::vector<Touched> accept_grads(const py::object& grads, bool zeroed);
+  void accept_rows(Touched& touched, bool zeroed);
+  std::vector<Touched> touched_by(const py::object& grads) const;
+  void accept_grads(const py::object& grads, std::vector<Touched>& touched, bool zeroed);
+  static void check(const Tensor& tensor);
+  void check_bound() const;
+  void unbind();
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
-  void set_group(std::size_t group, py::handle values, const Options& options);
-  void set_second(std::size_t group);
+  void set_cohort(std::size_t cohort, py::handle values, const Options& options);
+  static void set_average(Settings& settings, const Cohort& cohort, const Options& options);
+  void set_second(std::size_t cohort);
+  void take(const std::vector<Touched>& touched, const py::list& values, const Options& options,
+            const py::object& values_at, const std::vector<Known>& known_grads);
+  std::vector<Known> known_grads(const py::object& grads, const std::vector<Touched>& touched) const;
+  template <class Stepped>
+  void count_step(const Stepped& has_stepped);
   void skip(const std::vector<Touched>& touched, double norm, const Options& options);
   const Tensor* not_finite(const std::vector<Touched>& touched);
   Interrupt write_second(const std::vector<Tensor*>& tensors, int num_threads);
 
+  // Tensors that take no step, but whose weights are averaged.
+  struct Rest {
+    Work work;
+    std::vector<Settings> settings;  // of each cohort
+    void run(const Options& options);
+  };
+  template <class Rests>
+  std::optional<Rest> rest_of(const Options& options, const Rests& rests) const;
+  void begin(Tensor& tensor) const;
+  void begin_average(Tensor& tensor) const;
+  template <class Chosen>
+  void part_cohorts(const Chosen& is_chosen);
+  void move_to(Tensor& tensor, std::size_t cohort);
+  void arrange();
+
   const std::size_t rule_at_index;
-  std::vector<Settings> settings;  // of each group
+  const bool carries;
+  std::vector<Cohort> cohorts;
+  std::vector<Settings> settings;  // of each
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
-  Work work;
+  Nest nests, bound_nest;
+  std::vector<Known> bound_arrays;
+  Work work;  // the tensors that are not frozen
   std::optional<Second> second;
 };
 

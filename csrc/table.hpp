@@ -45,6 +45,7 @@ enum class Shape {
 struct State {
   const char* name;
   Shape shape = Shape::weight;
+  bool begins_with_weight = false;  // at the first step of the weight; others are set where the optimizer is made
 };
 
 // What a rule is called, keeps and takes. A name of nullptr ends each list.

@@ -89,13 +89,13 @@ class Case:
     def make(self, params: Any, **keywords: Any) -> fo.Optimizer:
         return (self.stand_in or self.optimizer)(params, **(self.keywords | keywords))
 
-    def hyper_at(self, t: int, lr: float | None = None, first: int = 1) -> dict[str, float]:
-        """The hyper-parameters of step t, maybe with another learning rate, of a group whose first step was `first`."""
+    def hyper_at(self, t: int, lr: float | None = None) -> dict[str, float]:
+        """The hyper-parameters of step t, maybe with another learning rate."""
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
         if lr is not None:
             at_t["lr"] = lr
         if self.optimizer.carried:
-            at_t = carried(self, t, lr, first)
+            at_t = carried(self, t, lr)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
     def subnormal_bound(self, dtype: type) -> float:
@@ -116,14 +116,16 @@ class Case:
 
 
 @cache
-def carried(case: Case, t: int, lr: float | None, first: int) -> dict[str, float]:
+def carried(case: Case, t: int, lr: float | None) -> dict[str, float]:
     """The hyper-parameters of step t, some of which follow from the steps before."""
     group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
-    for step in range(first, t):
-        group.at(step)
-    group.at(t)
-    values = zip(fo._core.rule_hypers[case.rule], group._values, strict=False)
-    return {name: value for name, value in values if value is not None}
+    before = case.optimizer.carried
+    for step in range(1, t + 1):
+        values = group.at(step)
+        if before is not None:
+            values, before = group.carry(values, step - 1, before)
+    named = zip(fo._core.rule_hypers[case.rule], values, strict=False)
+    return {name: value for name, value in named if value is not None}
 
 
 def renamed(keywords: dict[str, Any], unknown: set[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def bits(*nests: Any) -> list[bytes]:
 def snapshot(optimizer: fo.Optimizer) -> tuple[Any, ...]:
     """All that a step may change, to the bit."""
     state = [bits(nest) for nest in optimizer.state.values()]
-    return bits(optimizer.params), state, optimizer.t, optimizer.skipped, optimizer._accumulated
+    return bits(optimizer.params), state, optimizer.t, optimizer.skipped, optimizer.accumulated
 
 
 @contextmanager

@@ -87,6 +87,11 @@ template <class R>
 constexpr bool is_measured<R, std::void_t<decltype(&R::measure)>> = true;
 
 template <class R, class = void>
+constexpr bool only_averages = false;
+template <class R>
+constexpr bool only_averages<R, std::void_t<decltype(R::averages)>> = true;
+
+template <class R, class = void>
 constexpr bool is_blocked = false;
 template <class R>
 constexpr bool is_blocked<R, std::void_t<decltype(R::block)>> = true;
@@ -301,7 +306,8 @@ constexpr Functions functions() {
   if constexpr ((n_passes<R>) > 0) {
     set_passes<T, R>(of, std::make_integer_sequence<int, n_passes<R>>());
   } else {
-    constexpr bool averaged = writes_weight(&R::operator());  // else the weight is as it was, and so is its average
+    // Else the weight is as it was before the step was divided.
+    constexpr bool averaged = writes_weight(&R::operator()) || only_averages<R>;
     of.loop[0][0] = loop<T, R, false, false>, of.loop[0][1] = loop<T, R, false, averaged>;
     of.loop[1][0] = loop<T, R, true, false>, of.loop[1][1] = loop<T, R, true, averaged>;
   }

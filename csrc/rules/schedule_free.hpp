@@ -11,11 +11,12 @@
 
 namespace {
 
+constexpr State iterate = {"z", Shape::weight, true};
 constexpr Hyper z_weight = {"z_weight", 1, Domain::non_negative};
 
 template <class T>
 struct ScheduleFreeSGD {
-  static constexpr Signature signature = {"schedule_free_sgd", {{"z"}}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
+  static constexpr Signature signature = {"schedule_free_sgd", {iterate}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
   double lr, beta, c;
 
   void operator()(T& w, T g, T& z) const {
@@ -28,7 +29,7 @@ template <class T>
 struct ScheduleFreeAdamW {
   static constexpr Signature signature = {
       "schedule_free_adamw",
-      {{"z"}, {"v"}},
+      {iterate, {"v"}},
       {hyper::lr(2.5e-3), hyper::beta1(), z_weight, hyper::beta2(), hyper::eps(), hyper::t, hyper::weight_decay(0)}};
   double lr, beta, c, beta2, eps, t, weight_decay;
   T unbias = T(1 / (1 - power(beta2, t)));

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import fusedoptim as fo
+from fusedoptim.saved import counts
 
 from ..nests import normal, snapshot
 from ..runs import step
@@ -144,7 +145,7 @@ def sign(header: Any, text: str) -> None:
 
 def everything(optimizer: fo.Optimizer) -> Any:
     rates = [rate(group.lr, t) for group in optimizer.groups for t in range(1, 20)]
-    return snapshot(optimizer), rates, [group._numbers(optimizer.t) for group in optimizer.groups]
+    return snapshot(optimizer), rates, [group._numbers() for group in optimizer.groups], counts.view(optimizer)
 
 
 def rate(lr: Any, t: int) -> Any:

@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
     def same_bits(self) -> None:
         if not hasattr(self, "optimizer"):
             return
-        assert (self.optimizer.t, self.optimizer._accumulated) == (self.t, len(self.minibatches))
+        assert (self.optimizer.t, self.optimizer.accumulated) == (self.t, len(self.minibatches))
         names = [name for name, _ in fo._core.rule_states[self.case.rule]]
         for k, p in enumerate(self.model):
             assert_same_bits(self.optimizer.params[k], p.w, f"w of {k} at t={self.t}")

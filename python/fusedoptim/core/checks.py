@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
+from fusedoptim.core import tree
 
 MOST_THREADS = 1 << 30  # more than any machine has
 
@@ -48,6 +49,24 @@ def whole(
     return index
 
 
+def plain_number(name: str, value: Any) -> float:
+    """TO BE MERGED"""
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, np.integer):
+        return int(value)
+    return float(value) if isinstance(value, np.floating) else value
+
+
+def by_value(name: str, value: Any) -> Any:
+    """A hyper-parameter that nobody can change from outside: numbers as Python's, sequences as tuples."""
+    if isinstance(value, float | int | str) or value is None or callable(value):
+        return value
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        return tuple(by_value(name, each) for each in value)
+    return plain_number(name, value)
+
+
 def thread_count(name: str, value: Any) -> int:
     return min(whole(name, value), MOST_THREADS)
 
@@ -71,11 +90,27 @@ def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = T
     return _core.check_number(name, value, domain, besides)
 
 
-def rate(rule: str, lr: Any) -> None:
+def no_attribute(opt: Any, name: str) -> NoReturn:
+    kind = type(opt).__name__
+    if name in getattr(opt, "_arguments", {}):
+        raise AttributeError(f"{kind} has no attribute {name!r}; a group has it: opt.groups[0].{name} = …", name=name)
+    raise AttributeError(f"{kind} has no attribute {name!r} to be set", name=name)
+
+
+def rate(rule: str, lr: Any) -> float:
     """A learning rate of one step."""
     if callable(lr):
         raise TypeError(f"lr of one step must be a number, got {lr!r}; a schedule is set: opt.lr = …")
+    lr = plain_number("lr", lr)
     _core.check_hyper(rule, "lr", lr)
+    return lr
+
+
+def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
+    """An array in the place of another."""
+    if (array.shape, array.dtype) != (before.shape, before.dtype):
+        was, now = f"{before.dtype} of shape {before.shape}", f"{array.dtype} of shape {array.shape}"
+        raise ValueError(f"{name} must be {was} as before, got {now}")
 
 
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
@@ -164,8 +199,40 @@ def overlap(name: str, other: str) -> NoReturn:
     raise ValueError(f"{name} and {other} share memory; pass each array once, or a copy: {name}.copy()")
 
 
-def moved(name: str) -> NoReturn:
-    raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")
+def moved(
+    name: str, got: np.ndarray, address: int, dtype: Any, shape: tuple[int, ...], written: bool
+) -> None:
+    """Whether an array is another than it was when it was accepted, and refused then: if so, what has changed."""
+    if got.ctypes.data != address or got.size != math.prod(shape):
+        raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")
+    if got.dtype != dtype:
+        raise TypeError(f"{name} was {dtype} and is {got.dtype} now; set it back, or make a new optimizer")
+    if got.shape != shape:
+        raise ValueError(f"{name} had the shape {shape} and has {got.shape} now; set it back, or make a new optimizer")
+    if written and not got.flags.writeable:
+        read_only(name)
+    if not got.flags.c_contiguous or not got.flags.aligned:
+        wrong_layout(name, got, True)
+
+
+def changed(path: str, container: Any, keys: list[Any], children: list[Any]) -> None:
+    """Whether a nest holds other arrays than the optimizer steps; if so, which."""
+    now = tree.items(container)
+    for key, child in zip(keys, children, strict=True):
+        place = path + tree.index(key)
+        if key not in now:
+            raise ValueError(f"{place} is gone; put it back, or make a new optimizer")
+        if now[key] is not child:
+            raise ValueError(
+                f"{place} is another object than the optimizer steps; write into that one, {place}[...] = …, "
+                "or call rebind(params)"
+            )
+    if more := [key for key in now if key not in set(keys)]:
+        raise ValueError(f"{path + tree.index(more[0])} is new; add_group takes it in")
+
+
+def is_frozen(name: str) -> NoReturn:
+    raise ValueError(f"{name} is frozen; thaw() takes it in again")
 
 
 def bad_number(name: str, value: Any, words: str) -> NoReturn:

@@ -4,9 +4,10 @@ import math
 from typing import Any, ClassVar, Protocol
 
 from fusedoptim import _core
-from fusedoptim.core.checks import flag, number, sequence
+from fusedoptim.core.checks import by_value, flag, plain_number, sequence
 
 Hyper = dict[str, Any]
+Carried = dict[int, dict[str, float]]  # {n: what n steps have left for the next}: of those done, and of one more
 
 
 class Kind(Protocol):
@@ -69,20 +70,11 @@ class Group:
     _hyper: Hyper  # what the arguments mean to the class
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
     _lr_at: int  # where in the values the learning rate is
-    _carried: dict[int, dict[str, float]]  # {t: what t steps have left for the next}: of those done, and of one more
-    _moves: bool  # whether the values change from step to step, besides t
+    _moves: bool  # whether the learning rate is a schedule
     _stale: bool  # whether something was set since the values were those of a step
 
-    def __init__(
-        self,
-        optimizer: type[Kind],
-        rule: str,
-        params: Any,
-        arguments: dict[str, Any],
-        carried: dict[str, float] | None = None,
-    ) -> None:
-        carried = dict(optimizer.carried or {}) if carried is None else carried
-        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[], _carried={0: carried})
+    def __init__(self, optimizer: type[Kind], rule: str, params: Any, arguments: dict[str, Any]) -> None:
+        vars(self).update(params=params, _optimizer=optimizer, _rule=rule, _values=[])
         self._set(arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -94,6 +86,7 @@ class Group:
     def __setattr__(self, name: str, value: Any) -> None:
         self.__getattr__(name)  # refuses what is no hyper-parameter
         if name == "lr":
+            value = by_value("lr", value)
             if not callable(value):
                 _core.check_hyper(self._rule, "lr", value)
             self._set_lr(value)
@@ -103,54 +96,47 @@ class Group:
     def __repr__(self) -> str:
         return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
 
-    def _numbers(self, t: int) -> dict[str, Any]:
-        """The hyper-parameters, without a learning rate that is a schedule, and what is carried on after t steps."""
-        return {name: value for name, value in self._arguments.items() if not callable(value)} | self._carried_by(t)
-
-    def _carried_by(self, t: int) -> dict[str, float]:
-        """What t steps have left for the next; of those that are done, or of one more."""
-        return self._carried[max(step for step in self._carried if step <= t)]
+    def _numbers(self) -> dict[str, Any]:
+        """The hyper-parameters, without a learning rate that is a schedule."""
+        return {name: value for name, value in self._arguments.items() if not callable(value)}
 
     def replaced(self, numbers: dict[str, Any]) -> "Group":
         """A group of the same parameters with other numbers."""
-        carried = {name: numbers[name] for name in self._optimizer.carried or {}}
-        for name, value in carried.items():
-            number(name, value, "non_negative")
-        arguments = self._arguments | {name: value for name, value in numbers.items() if name not in carried}
-        return Group(self._optimizer, self._rule, self.params, arguments, carried)
+        return Group(self._optimizer, self._rule, self.params, self._arguments | numbers)
 
     def at(self, t: int, lr: float | None = None) -> list[Any]:
-        """The values of step t: the learning rate of a schedule, and numbers that follow from those before.
+        """The values of step t of the optimizer, for all that a group does not carry from step to step.
 
         They are the group's own, or where that step has a rate to itself, a copy with it.
         """
         values = self._values if lr is None else list(self._values)
         rate = self._arguments["lr"] if lr is None else lr
-        rate = values[self._lr_at] = rate(t) if callable(rate) else rate
-        if self._optimizer.carried is not None:
-            names = list(_core.rule_hypers[self._rule])
-            _core.check_hyper(self._rule, "lr", rate)
-            # In double, whatever numbers they are.
-            hyper = self._hyper if rate is self._hyper["lr"] else self._hyper | {"lr": rate}
-            numbers = {name: float(value) for name, value in hyper.items() if name in names}
-            before = self._carried_by(t - 1)
-            given, after = self._optimizer.carry(t, self._arguments | numbers, before)
-            for name, value in given.items():
-                values[names.index(name)] = value
-            vars(self).update(_carried={t - 1: before, t: after})
+        values[self._lr_at] = plain_number("lr", rate(t)) if callable(rate) else rate
         vars(self)["_stale"] = False
         return values
+
+    def carry(
+        self, values: list[Any], steps: int, before: dict[str, float]
+    ) -> tuple[list[Any], dict[str, float]]:
+        """The values of the next step of tensors that have taken so many, and what that leaves for the one after it."""
+        names, rate = list(_core.rule_hypers[self._rule]), values[self._lr_at]
+        _core.check_hyper(self._rule, "lr", rate)
+        # In double, whatever numbers they are.
+        numbers = {name: float(value) for name, value in (self._hyper | {"lr": rate}).items() if name in names}
+        given, after = self._optimizer.carry(steps + 1, self._arguments | numbers, before)
+        return [given.get(name, value) for name, value in zip([*names, "l2"], values, strict=True)], after
 
     def _set_lr(self, lr: Any) -> None:
         """Makes this the learning rate, a schedule or a number that was checked: no other value depends on it."""
         scheduled, own = callable(lr), vars(self)
         self._values[self._lr_at] = 0.0 if scheduled else lr
         self._arguments["lr"] = self._hyper["lr"] = lr
-        own["_moves"] = scheduled or self._optimizer.carried is not None
+        own["_moves"] = scheduled
         own["_stale"] = True
 
     def _set(self, arguments: dict[str, Any]) -> None:
         """Makes these the arguments, or raises where the rule does not take them."""
+        arguments = {name: by_value(name, value) for name, value in arguments.items()}
         hyper = self._optimizer.hyper(self._rule, arguments)
         names = [*_core.rule_hypers[self._rule], "l2"]
         values: list[Any] = [0.0] * len(names)

@@ -1,5 +1,6 @@
 """The keywords that every optimizer takes."""
 
+import math
 from typing import Any, TypedDict
 
 from fusedoptim import _core
@@ -7,7 +8,7 @@ from fusedoptim.core.checks import flag, number, one_of, thread_count, whole
 
 
 class Common(TypedDict, total=False):
-    """Keywords that every optimizer takes. They hold for all groups.
+    """Keywords that every optimizer takes. They hold for all groups, and are attributes too, to be read and set between two steps.
 
     Parameters
     ----------
@@ -16,7 +17,7 @@ class Common(TypedDict, total=False):
         :meth:`~fusedoptim.Optimizer.step` add up, call M updates with the mean.
     clip_norm : float, optional
         The gradients of all groups together are multiplied by ``min(1, clip_norm / norm)``. They are not written: the
-        scale goes into the update.
+        scale goes into the update. Infinity clips nothing, and measures the norm.
     clip_value : float, optional
         Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
     ema : float in [0, 1), optional
@@ -58,17 +59,41 @@ def make_options(
     """The common keywords, checked."""
     options = _core.Options()
     options.accumulate = whole("accumulate", accumulate)
-    for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
-        if limit is not None:
-            setattr(options, name, number(name, limit, "limit", otherwise=ValueError, besides=", or None"))
+    set_clip_norm(options, clip_norm)
+    set_clip_value(options, clip_value)
     if ema is not None:
         options.keeps_ema = True
-        options.ema = number("ema", ema, "unit", otherwise=ValueError, besides=", or None")
-    options.require_finite = one_of("nonfinite", nonfinite, ("propagate", "skip", "raise")) != "propagate"
-    options.raise_nonfinite = nonfinite == "raise"
+        set_ema(options, ema)
+    set_nonfinite(options, nonfinite)
     options.maximize = flag("maximize", maximize)
-    options.num_threads = 0 if num_threads is None else thread_count("num_threads", num_threads)
+    set_num_threads(options, num_threads)
     return options
+
+
+def set_clip_norm(options: _core.Options, limit: float | None) -> None:
+    options.clip_norm = _limit("clip_norm", limit)
+    options.measures_norm = limit is not None
+
+
+def set_clip_value(options: _core.Options, limit: float | None) -> None:
+    options.clip_value = _limit("clip_value", limit)
+
+
+def set_ema(options: _core.Options, decay: float) -> None:
+    options.ema = number("ema", decay, "unit", otherwise=ValueError, besides=", or None")
+
+
+def set_nonfinite(options: _core.Options, what: str) -> None:
+    options.require_finite = one_of("nonfinite", what, ("propagate", "skip", "raise")) != "propagate"
+    options.raise_nonfinite = what == "raise"
+
+
+def set_num_threads(options: _core.Options, n: int | None) -> None:
+    options.num_threads = 0 if n is None else thread_count("num_threads", n)
+
+
+def _limit(name: str, limit: float | None) -> float:
+    return math.inf if limit is None else number(name, limit, "limit", otherwise=ValueError, besides=", or None")
 
 
 def options_to_dict(options: _core.Options) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ class Tensor:
     group: int
     weight: Array
     states: dict[str, Array]
-    frozen: bool = False
 
 
 def state_layout(rule: str, options: _core.Options) -> list[tuple[str, str]]:
@@ -60,7 +58,7 @@ def make_tensors(
         shapes = [(_core.state_shape(kind, w.shape, slots), w.dtype) for w in weights]
         for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
             state[name] = array
-            value = weight if name == "ema" else None if name == "grad_sum" else initial(name, weight)
+            value = None if name in ("ema", "grad_sum") else initial(name, weight)
             if value is not None:  # fresh memory is zero, and not touched before it is needed
                 np.copyto(array, value)
     return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
@@ -76,19 +74,23 @@ def lay_out(tensors: list[Tensor], names: list[str]) -> None:
             tensor.states[name] = new
 
 
-def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor]) -> _core.Plan:
-    """Adds all tensors that are not frozen to the plan."""
-    for tensor in tensors:
-        if not tensor.frozen:
-            arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[rule])]
-            plan.add(tensor.group, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
+def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor], members: list[tuple[int, bool]]) -> _core.Plan:
+    """Adds all tensors to the plan, each with its cohort, and whether it is frozen."""
+    for tensor, (cohort, frozen) in zip(tensors, members, strict=True):
+        arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[rule])]
+        plan.add(cohort, frozen, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
     plan.finish()
     return plan
 
 
-def places_of(tensors: list[Tensor]) -> list[int]:
-    """The place of each tensor in the plan, where it is not frozen."""
-    return list(accumulate((not tensor.frozen for tensor in tensors), initial=0))
+def with_sums(tensors: list[Tensor], summed: bool) -> None:
+    """Gives each a sum of accumulated gradients where it has none, or takes it away."""
+    shapes = [(tensor.weight.shape, tensor.weight.dtype) for tensor in tensors]
+    for tensor, array in zip(tensors, allocate(shapes, slot=2), strict=True):
+        if not summed:
+            tensor.states.pop("grad_sum", None)
+        else:
+            tensor.states.setdefault("grad_sum", array)
 
 
 def drop_sums(tensors: Iterable[Tensor]) -> None:

@@ -30,7 +30,7 @@ def keys(skeleton: Any) -> list[tuple[Any, ...]]:
 
 def path(key: tuple[Any, ...]) -> str:
     """A place as Python would index it: `["layer"][0]`."""
-    return "".join(map(_index, key))
+    return "".join(map(index, key))
 
 
 def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
@@ -51,7 +51,7 @@ def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
         return children
     found = []
     for (key, shape), child in zip(_items(skeleton), children, strict=True):
-        found += [child] if shape is None else leaves(shape, child, name + _index(key))
+        found += [child] if shape is None else leaves(shape, child, name + index(key))
     return found
 
 
@@ -70,11 +70,28 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
     return build(shape, map(function, leaves(shape, nest, "nest")))
 
 
+def containers(nest: Any, name: str) -> list[tuple[str, Any, list[Any], list[Any]]]:
+    """Of each container that can be changed: how an error calls it, itself, its keys, and what is under each."""
+    if not isinstance(nest, dict | list | tuple):
+        return []
+    children = items(nest)
+    found = [] if isinstance(nest, tuple) else [(name, nest, list(children), list(children.values()))]
+    for key, child in children.items():
+        found += containers(child, name + index(key))
+    return found
+
+
+def items(container: Any) -> dict[Any, Any]:
+    """What a container has, by key or index."""
+    return dict(_items(container))
+
+
 def _items(nest: Any) -> Any:
     return nest.items() if isinstance(nest, dict) else enumerate(nest)
 
 
-def _index(key: Any) -> str:
+def index(key: Any) -> str:
+    """A key as Python would index by it."""
     return f"[{json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)}]"  # no two print alike
 
 

@@ -17,7 +17,7 @@ class ASGD(Optimizer):
         w &\leftarrow (1 - lambd\, \eta)\, w - \eta\, g \\
         \bar w &\leftarrow \bar w + \frac{1}{\max(1, s - t0)} (w - \bar w)
 
-    with :math:`s = 0, 1, \dots` the number of steps the group has taken. The averaged weights :math:`\bar w` are
+    with :math:`s = 0, 1, \dots` the number of steps that the parameter has taken. The averaged weights :math:`\bar w` are
     ``state["ax"]``, and the copy of :math:`w` until :math:`s > t0 + 1`. For an average that forgets, of any optimizer, see
     `ema`.
 
@@ -67,7 +67,7 @@ class ASGD(Optimizer):
     """
 
     rule = "asgd"
-    carried: ClassVar[dict[str, float]] = {"steps": 0}
+    carried: ClassVar[dict[str, float]] = {}
 
     @classmethod
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
@@ -77,9 +77,9 @@ class ASGD(Optimizer):
 
     @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
-        steps, alpha, t0 = carried["steps"], float(hyper["alpha"]), float(hyper["t0"])
+        steps, alpha, t0 = t - 1, float(hyper["alpha"]), float(hyper["t0"])
         slowdown = power(1 + hyper["lambd"] * hyper["lr"] * steps, -alpha)
-        return {"slowdown": slowdown, "mu": 1 / max(1, steps - t0)}, {"steps": steps + 1}
+        return {"slowdown": slowdown, "mu": 1 / max(1, steps - t0)}, carried
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.stateful import Counts
 from fusedoptim.schedules import Schedule
 
 
@@ -108,10 +109,12 @@ class Muon(Optimizer):
         self._direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, **common)
 
-    def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+    def _make_plan(
+        self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
+    ) -> _core.Plan:
         for tensor in tensors:
             matrix("params" + tensor.path, tensor.weight)
-        plan = super()._make_plan(n_groups, tensors)
+        plan = super()._make_plan(cohorts, members, tensors, params, state)
         plan.divide("sgd", self._direction)
         return plan
 

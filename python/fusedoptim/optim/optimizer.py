@@ -10,19 +10,20 @@ from typing import Any, ClassVar, NoReturn
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.groups import Group, Hyper, to_hyper
+from fusedoptim.core.groups import Carried, Group, Hyper, to_hyper
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, places_of, state_layout
-from fusedoptim.optim.stateful import Stateful
+from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout, with_sums
+from fusedoptim.optim.settable import Settable
+from fusedoptim.optim.stateful import Counts, Stateful
 from fusedoptim.schedules import Schedule
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
-Values = list[list[Any]]  # the hyper-parameters of each group, as its rule has them
+Values = list[list[Any]]  # the hyper-parameters of each group, or cohort, as its rule has them
 
 
-class Optimizer(Stateful):
+class Optimizer(Settable, Stateful):
     """The base of all optimizers: it owns the state, and checks everything before it changes anything.
 
     Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
@@ -73,17 +74,17 @@ class Optimizer(Stateful):
                 f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
             )
         if rule is not None:
-            self.rule = rule
+            vars(self)["rule"] = rule
         self._options = make_options(**common)
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
         self._arguments = arguments
         self._slots = slots
         self._layout = state_layout(self.rule, self._options)
-        self._plan = _core.Plan(self.rule, 0)
+        self._plan = _core.Plan(self.rule, [], carries=self.carried is not None)
         self._turn = Turn()
-        self._block = self._block_lr = self._block_values = None
-        self._any_frozen = self._grouped = False
-        self.groups, self._tensors = [], []
+        self._block = self._block_lr = self._block_values = self._block_cohorts = None
+        self._grouped = False
+        self._groups, self._tensors, self._carried = [], [], []
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
@@ -132,8 +133,8 @@ class Optimizer(Stateful):
 
         Notes
         -----
-        `t` is the optimizer's, not the group's. Adam's bias correction is all but gone when a group comes late, so its
-        first steps are longer: up to :math:`(1 - \\beta_1) / \\sqrt{1 - \\beta_2} = 3.2` times `lr` with the default betas.
+        `t` is the optimizer's, and what schedules are asked for. Each parameter counts its own `steps`, so that the first
+        step of one that comes late is as long as that of one that came at the beginning.
 
         Examples
         --------
@@ -203,26 +204,21 @@ class Optimizer(Stateful):
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
         with self._turn():
             self._refuse_amid("freeze or thaw")
-            found = {self._find(key) for key in keys}
-            tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
-            plan = self._make_plan(len(self.groups), tensors)
-            places = places_of(tensors)
-            thawed = [was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen]
+            found = [self._find(key) for key in keys]
+            thawed = [self._tensors[k] for k in found] if not frozen else []
 
             def commit() -> None:
                 drop_sums(thawed)
-                self._plan, self._tensors, self._places = plan, tensors, places
-                self._any_frozen = any(tensor.frozen for tensor in tensors)
+                self._plan.freeze(found, frozen)
 
             wholly(commit)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
-        groups, tensors = list(self.groups), list(self._tensors)
-        if self.groups and not self._grouped:  # the nest becomes the first of a list
-            tensors = [
-                Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states, t.frozen) for t in self._tensors
-            ]
+        groups, tensors = list(self._groups), list(self._tensors)
+        if self._groups and not self._grouped:  # the nest becomes the first of a list
+            tensors = [Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states) for t in self._tensors]
+        cohorts, members = self._counts()
         for spec in specs:
             own = {key: value for key, value in spec.items() if key != "params"}
             if unknown := own.keys() - self._arguments.keys():
@@ -236,32 +232,106 @@ class Optimizer(Stateful):
             weights = tree.leaves(skeleton, group.params, "params")
             initial = partial(self._initial, group)
             tensors += make_tensors(keys, weights, len(groups), self._layout, self._slots, initial)
+            members += [(len(cohorts), False)] * len(keys)
+            cohorts.append((len(groups), 0, 0))
             groups.append(group)
-        plan = self._make_plan(len(groups), tensors)
         params = [group.params for group in groups] if grouped else groups[0].params
         skeleton = tree.skeleton(params)
         state = self._nests_of_states(skeleton, tensors)
+        plan = self._make_plan(cohorts, members, tensors, params, state)
+        plan.begin()
         values = [group._values for group in groups]
-        index, places = {tensor.key: k for k, tensor in enumerate(tensors)}, places_of(tensors)
+        index = {tensor.key: k for k, tensor in enumerate(tensors)}
+        carried = self._carried_now()
+        carried = carried + [{0: dict(self.carried or {})} for _ in cohorts[len(carried) :]]
 
         def commit() -> None:
-            self.groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
-            self.params, self.state, self._skeleton, self._values = params, state, skeleton, values
-            self._index, self._places = index, places
+            self._groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
+            self._params, self._state, self._skeleton, self._values = params, state, skeleton, values
+            self._index, self._carried = index, carried
 
         wholly(commit)
 
     def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
         return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
 
-    def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
+    def _make_plan(
+        self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
+    ) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.Plan(self.rule, n_groups)
+        plan = _core.Plan(self.rule, cohorts, carries=self.carried is not None)
         plan.counters = self._plan.counters
-        return fill_plan(plan, self.rule, tensors)
+        fill_plan(plan, self.rule, tensors, members)
+        plan.watch(tree.containers(params, "params") + tree.containers(state, "opt.state"))
+        return plan
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
         return self.initial(name, weight, group._arguments)
+
+    def rebind(self, params: Any) -> None:
+        """Goes on with other arrays in the place of the parameters: of the same nest, shapes and dtypes.
+
+        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again.
+
+        Parameters
+        ----------
+        params : nest as `params`
+
+        Raises
+        ------
+        TypeError, ValueError
+            where they are not such arrays; nothing has changed then.
+        RuntimeError
+            within :meth:`stepping`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> params = {"w": np.array([0.5, 3.0])}
+        >>> opt = fo.SGD(params, lr=0.5)
+        >>> params["w"] = np.clip(params["w"], -1, 1)  # another array
+        >>> opt.rebind(params)
+        >>> opt.step({"w": np.ones(2)})
+        >>> params
+        {'w': array([0. , 0.5])}
+        """
+        with self._turn():
+            self._refuse_amid("rebind")
+            weights = tree.leaves(self._skeleton, params, "params")
+            for tensor, weight in zip(self._tensors, weights, strict=True):
+                _core.check_weight(weight, tensor.path)
+                checks.as_before("params" + tensor.path, weight, tensor.weight)
+            tensors = [replace(tensor, weight=weight) for tensor, weight in zip(self._tensors, weights, strict=True)]
+            plan = self._make_plan(*self._counts(), tensors, params, self.state)
+            carried = self._carried_now()
+            nests = list(params) if self._grouped else [params]
+
+            def commit() -> None:
+                self._tensors, self._plan, self._params, self._carried = tensors, plan, params, carried
+                for group, nest in zip(self._groups, nests, strict=True):
+                    vars(group)["params"] = nest
+
+            wholly(commit)
+
+    def _set_accumulate(self, n: int) -> None:
+        with self._turn():
+            self._refuse_amid("set accumulate")
+            if self.accumulated > 0:
+                raise ValueError(f"accumulate must stay {self._accumulate} until the step is taken, got {n}; call flush()")
+            options = options_from_dict(options_to_dict(self._options) | {"accumulate": n})
+            layout = state_layout(self.rule, options)
+            tensors = [replace(tensor, states=dict(tensor.states)) for tensor in self._tensors]
+            with_sums(tensors, n > 1)
+            state = {name: tree.build(self._skeleton, iter([t.states[name] for t in tensors])) for name, _ in layout}
+            plan = self._make_plan(*self._counts(), tensors, self.params, state)
+            carried = self._carried_now()
+
+            def commit() -> None:
+                self._options, self._accumulate, self._layout = options, n, layout
+                self._tensors, self._plan, self._state, self._carried = tensors, plan, state, carried
+
+            wholly(commit)
 
     @property
     def lr(self) -> float | Schedule:
@@ -269,13 +339,14 @@ class Optimizer(Stateful):
 
         Setting it sets that of all groups.
         """
-        lr: float | Schedule = self.groups[0].lr
+        lr: float | Schedule = self._groups[0].lr
         return lr
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
+        lr = checks.by_value("lr", lr)
         self._check_lr(lr)
-        for group in self.groups:
+        for group in self._groups:
             group._set_lr(lr)
 
     def _check_lr(self, lr: float | Schedule) -> None:
@@ -343,7 +414,7 @@ class Optimizer(Stateful):
         Every statement counts: a small model takes a microsecond to update.
         """
         if lr is not None:
-            checks.rate(self.rule, lr)
+            lr = checks.rate(self.rule, lr)
         lock = self._turn.lock  # as `with self._turn()`, without a call
         if lock.locked():
             checks.busy()
@@ -352,15 +423,17 @@ class Optimizer(Stateful):
                 self._refuse_amid("step")
             if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
                 self._set_call(grad_scale, zero_grads)
-            leaves = None if grads is None else self._unfrozen(grads)
-            if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
+            leaves = None if grads is None else self._leaves(grads)
+            if self._accumulate > 1 and self.accumulated + 1 < self._accumulate:
                 self._plan.accumulate(leaves, self._options)
                 return
             values = self._values
-            for group in self.groups:
-                if group._moves or lr is not None:
-                    values = self._values_now(lr)
-                    break
+            if lr is not None or self.carried is not None:
+                values = self._values_now(lr)
+            else:
+                for group in self._groups:
+                    if group._moves:
+                        group.at(self.t + 1)
             if self._follows:
                 t = self.t
                 try:
@@ -373,13 +446,19 @@ class Optimizer(Stateful):
                 self._plan.step(leaves, values, self._options, values_at)
 
     def _values_now(self, lr: float | None) -> Values:
-        """The hyper-parameters of each group, at the step to come, which may have a rate to itself."""
-        if lr is not None:
-            return [group.at(self.t + 1, lr) for group in self.groups]
-        for group in self.groups:
-            if group._moves:
-                group.at(self.t + 1)
-        return self._values
+        """The hyper-parameters of each group at the step to come, which may have a rate to itself; or of each cohort."""
+        values = [group.at(self.t + 1, lr) for group in self._groups]
+        if self.carried is None:
+            return values
+        self._carried_now()
+        return [self._carry(k, cohort, values[cohort[0]]) for k, cohort in enumerate(self._plan.cohorts)]
+
+    def _carry(self, k: int, cohort: tuple[int, int, int, int], values: list[Any]) -> list[Any]:
+        group, steps, *_ = cohort
+        before = self._carried[k][steps]
+        own, after = self._groups[group].carry(values, steps, before)
+        self._carried[k] = {steps: before, steps + 1: after}
+        return own
 
     def _follow(self, t: int) -> None:
         """What a class has to do once the number of steps is another than t; it may do it twice."""
@@ -415,7 +494,47 @@ class Optimizer(Stateful):
         array([-3., -3.])
         """
         with self._turn():
-            self._plan.bind(self._unfrozen(grads))
+            self._plan.bind(self._leaves(grads), tree.containers(grads, "grads"))
+
+    def flush(self) -> bool:
+        """Takes the step with the gradients that are accumulated, fewer than `accumulate`: their mean. For the end of an epoch.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+
+        Raises
+        ------
+        FloatingPointError, RuntimeError
+            as :meth:`step`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> w = np.zeros(1)
+        >>> opt = fo.SGD(w, lr=1.0, accumulate=4)
+        >>> for _ in range(6):
+        ...     opt.step(np.ones(1))
+        >>> opt.accumulated, opt.t
+        (2, 1)
+        >>> opt.flush(), w, opt.t
+        (True, array([-2.]), 2)
+        """
+        return self._flush()
+
+    def _flush(self, values_at: Callable[[float, Values], Values] | None = None) -> bool:
+        with self._turn():
+            self._refuse_amid("step")
+            if self.accumulated == 0:
+                return False
+            t = self.t
+            try:
+                self._plan.flush(self._values_now(None), self._options, values_at)
+            finally:
+                self._follow(t)
+            return True
 
     @contextmanager
     def stepping(self, *, lr: float | None = None) -> Iterator[None]:
@@ -456,14 +575,15 @@ class Optimizer(Stateful):
         if options.require_finite or options.clip_norm < math.inf or options.accumulate > 1:
             raise ValueError("clip_norm, nonfinite and accumulate need all gradients at once; call step() instead")
         if lr is not None:
-            checks.rate(self.rule, lr)
+            lr = checks.rate(self.rule, lr)
         with self._inside("stepping", "begin a step", lr):
+            self._plan.check()
             t = self.t
             try:
                 yield
             finally:
                 try:
-                    self._plan.end_block()
+                    self._plan.end_block(self._options)
                 finally:  # also after an interrupt
                     self._follow(t)
 
@@ -500,36 +620,44 @@ class Optimizer(Stateful):
         if self._block != "stepping":
             raise RuntimeError("update() works inside `with opt.stepping():`, which counts the step")
         index = self._find(key)
-        tensor = self._tensors[index]
-        if tensor.frozen:
-            raise ValueError(f"params{tensor.path} is frozen; thaw({key!r}) takes it in again")
         if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
             self._set_call(grad_scale, zero_grads)
-        self._plan.step_one(self._places[index], grad, self._values_amid(tensor.group), self._options)
+        self._plan.step_one(index, grad, self._values_amid(index), self._options)
 
-    def _values_amid(self, k: int) -> list[Any]:
-        """The hyper-parameters of a group: those of all are found once a block, its own again where one was set since."""
+    def _values_amid(self, index: int) -> list[Any]:
+        """The hyper-parameters of a tensor: those of all are found once a block, a group's again where one was set since."""
+        k = self._tensors[index].group
         values = self._block_values
         if values is None:
             values = self._values_now(self._block_lr)
-            for group, own in zip(self.groups, values, strict=True):  # a schedule's, before anything has changed
-                _core.check_hyper(self.rule, "lr", own[group._lr_at])
+            at = self._groups[0]._lr_at
+            for own in values:  # a schedule's rate, before anything has changed
+                _core.check_hyper(self.rule, "lr", own[at])
+            self._block_cohorts = [cohort for cohort, _ in self._plan.members] if self.carried is not None else None
             self._block_values = values
-        elif self.groups[k]._stale:
-            values[k] = self.groups[k].at(self.t + 1, self._block_lr)
-        return values[k]
+        elif self._groups[k]._stale:
+            self._renew(k, values)
+        return values[k if self._block_cohorts is None else self._block_cohorts[index]]
 
-    def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
-        leaves = tree.leaves(self._skeleton, grads, "grads")
-        if self._any_frozen:
-            return [leaf for leaf, tensor in zip(leaves, self._tensors, strict=True) if not tensor.frozen]
-        return leaves
+    def _renew(self, k: int, values: Values) -> None:
+        """The hyper-parameters of a group in which one was set amid a block."""
+        own = self._groups[k].at(self.t + 1, self._block_lr)
+        if self.carried is None:
+            values[k] = own
+            return
+        for i, cohort in enumerate(self._plan.cohorts):
+            if cohort[0] == k:
+                values[i] = self._carry(i, cohort, own)
+
+    def _leaves(self, grads: Nest | RowGrad) -> list[Any]:
+        """The gradient of each tensor, also of the frozen ones, at which nobody looks."""
+        return tree.leaves(self._skeleton, grads, "grads")
 
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
         """Sets what may differ from call to call, where it does: it is slow to read from the options."""
         if grad_scale != self._grad_scale:
             checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
-            if self._accumulated > 0:
+            if self.accumulated > 0:
                 was = self._grad_scale
                 raise ValueError(
                     f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
@@ -553,21 +681,28 @@ class Optimizer(Stateful):
     def __getstate__(self) -> dict[str, Any]:
         with self._turn():
             self._refuse_amid("copy an optimizer")
+            self._plan.check()
+            self._carried_now()
             now = self._plan.counters
             compiled = {
                 "_options": options_to_dict(self._options),
                 "_plan": (now.t, now.skipped, now.accumulated, now.norm),
+                "_counted": self._counts(),
             }
             return vars(self) | compiled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        counted = vars(self).pop("_counted")
         self._options = options_from_dict(state["_options"])
-        self._plan = _core.Plan(self.rule, 0)
+        self._plan = _core.Plan(self.rule, [], carries=self.carried is not None)
         self._plan.counters = _core.Counters(*state["_plan"])
         lay_out(self._tensors, [name for name, _ in self._layout])
-        self.state = self._nests_of_states(self._skeleton, self._tensors)
-        self._plan = self._make_plan(len(self.groups), self._tensors)
+        self._state = self._nests_of_states(self._skeleton, self._tensors)
+        # Some copies lose that these are the same arrays.
+        for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
+            tensor.weight = weight
+        self._plan = self._make_plan(*counted, self._tensors, self.params, self.state)
 
 
 def _is_group(spec: Any) -> bool:

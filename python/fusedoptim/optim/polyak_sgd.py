@@ -114,6 +114,10 @@ class PolyakSGD(Optimizer):
         """
         self._step(grads, lr, grad_scale, zero_grads, partial(self._values_at, value))
 
+    def flush(self, *, value: float | None = None) -> bool:
+        """As :meth:`Optimizer.flush`, with the mean loss of the minibatches that are accumulated."""
+        return self._flush(partial(self._values_at, value))
+
     def stepping(self, *, lr: float | None = None) -> NoReturn:
         """Refused: the size of the step needs all gradients at once.
 

@@ -33,10 +33,6 @@ class ScheduleFree(Optimizer):
         return hyper
 
     @classmethod
-    def initial(cls, name: str, weight: Array, arguments: Hyper) -> Any:
-        return weight if name == "z" else None
-
-    @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
         warmup = hyper["warmup_steps"]
         lr = float(hyper["lr"]) * (t / warmup if t < warmup else 1.0)

@@ -82,10 +82,11 @@ class SparseAdam(Optimizer):
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
         return {"eps": hyper["eps"] / math.sqrt(1 - power(hyper["beta2"], t))}, carried
 
-    def _unfrozen(self, grads: Nest | RowGrad) -> list[Any]:
-        leaves = super()._unfrozen(grads)
-        for leaf in leaves:
-            _check_row_grad(leaf)
+    def _leaves(self, grads: Nest | RowGrad) -> list[Any]:
+        leaves = super()._leaves(grads)
+        for leaf, (_, frozen) in zip(leaves, self._plan.members, strict=True):
+            if not frozen:
+                _check_row_grad(leaf)
         return leaves
 
     def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:

@@ -7,11 +7,14 @@ from typing import Any, ClassVar
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.groups import Group
+from fusedoptim.core.groups import Carried, Group
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
+
+
+Counts = tuple[int, int, int]  # of a cohort: its group, the steps it has taken, and those that its averages have
 
 
 class Stateful:
@@ -19,9 +22,10 @@ class Stateful:
 
     rule: str
     carried: ClassVar[dict[str, float] | None] = None  # what a group carries from step to step at first, if it does
-    params: Any
-    state: dict[str, Any]
-    groups: list[Group]
+    _params: Any
+    _state: dict[str, Any]
+    _groups: list[Group]
+    _carried: list[Carried]  # of each cohort
     _plan: _core.Plan  # which also counts: a step changes arrays and counters in one
     _options: _core.Options
     _accumulate: int  # gradients of an update
@@ -31,7 +35,29 @@ class Stateful:
     _turn: Turn
     _block: str | None  # the `with` block that the program is in,
     _block_lr: float | None  # the learning rate that it was given,
-    _block_values: list[list[Any]] | None  # and the hyper-parameters of each group, once a step has begun in it
+    _block_values: list[list[Any]] | None  # and the hyper-parameters of each group or cohort, once a step has begun in it
+    _block_cohorts: list[int] | None  # and, if these are of cohorts, that of each tensor
+
+    @property
+    def params(self) -> Any:
+        """The nest of arrays that are updated in place, or a list with that of each group."""
+        return self._params
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The running averages and the like by name, each a nest as `params`."""
+        return self._state
+
+    @property
+    def groups(self) -> list[Group]:
+        """The parameters that share their hyper-parameters."""
+        return self._groups
+
+    @property
+    def steps(self) -> Any:
+        """The number of steps that each parameter has taken, a nest as `params`: those while it was there and not left out."""
+        steps = [cohort[1] for cohort in self._plan.cohorts]
+        return tree.build(self._skeleton, iter([steps[cohort] for cohort, _ in self._plan.members]))
 
     @property
     def t(self) -> int:
@@ -43,12 +69,11 @@ class Stateful:
         t = count("t", t)
         with self._turn():
             self._refuse_amid("set t")
-            carried = [group._carried_by(self.t) for group in self.groups]
+            carried = [own[cohort[1]] for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)]
 
             def commit() -> None:
-                for group, numbers in zip(self.groups, carried, strict=True):
-                    vars(group).update(_carried={t: numbers})
-                self._plan.counters.t = t
+                self._plan.set_t(t)
+                self._carried[:] = [{c[1]: own} for own, c in zip(carried, self._plan.cohorts, strict=True)]
 
             wholly(commit)
 
@@ -71,8 +96,19 @@ class Stateful:
         self._plan.counters.norm = norm
 
     @property
-    def _accumulated(self) -> int:
+    def accumulated(self) -> int:
+        """Number of gradients that are summed up towards the next update: see `accumulate` and :meth:`~fusedoptim.Optimizer.flush`."""
         return self._plan.counters.accumulated
+
+    def _counts(self) -> tuple[list[Counts], list[tuple[int, bool]]]:
+        """What the plan counts: of each cohort its group, steps and averages; of each tensor its cohort, and if frozen."""
+        return [(group, steps, averages) for group, steps, averages, _ in self._plan.cohorts], self._plan.members
+
+    def _carried_now(self) -> list[Carried]:
+        """What each cohort carries: a new one, what that did of which it was part."""
+        for *_, origin in self._plan.cohorts[len(self._carried) :]:
+            self._carried.append(self._carried[origin])
+        return self._carried
 
     def _refuse_amid(self, what: str) -> None:
         if self._block is not None:
@@ -88,7 +124,7 @@ class Stateful:
             yield
         finally:
             if entered:
-                self._block = self._block_lr = self._block_values = None
+                self._block = self._block_lr = self._block_values = self._block_cohorts = None
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
@@ -97,6 +133,7 @@ class Stateful:
         """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
         if "ema" not in self.state:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
+        self._plan.begin()
         return self.state["ema"]
 
     @contextmanager
@@ -133,6 +170,8 @@ class Stateful:
     def _swapped(self, block: str, averages: Callable[[], list[Array]]) -> Iterator[None]:
         """Exchanges the weights with these arrays until the block ends: compiled, all of them between two signals."""
         with self._inside(block, "use the averaged weights"):
+            self._plan.check()
+            self._plan.begin()
             swap = _core.Swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
             try:
                 swap.there()

@@ -20,7 +20,7 @@ from fusedoptim.core.groups import Group
 from fusedoptim.core.tensors import Array
 from fusedoptim.saved import named_schedules, state_dict
 from fusedoptim.saved.atomic import replacement
-from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, count, same_keys
+from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, NEW, count, same_keys
 from fusedoptim.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load(opt: "Stateful", path: PathLike) -> None:
     """Reads and checks everything, then changes the optimizer."""
     with _about(path):
         manifest, arrays = _read(opt, path)
-        saved = {name: manifest[name] for name in IN_MANIFEST}
+        saved = {name: manifest[name] for name in IN_MANIFEST if name in manifest}
         saved["groups"] = _groups(opt, manifest)
         saved["state"] = {name: _nest(opt, name, arrays) for name in opt.state}
         weights = _nest(opt, "params", arrays) if _has_weights(arrays) else None
@@ -171,7 +171,7 @@ def _check_manifest(opt: "Stateful", metadata: Mapping[str, str]) -> dict[str, A
         raise ValueError(
             f"it has the format {written!r} and this version reads {FORMAT}; install the one that wrote it"
         )
-    same_keys("its manifest", manifest, MANIFEST)
+    same_keys("its manifest", manifest, MANIFEST, optional=NEW)
     theirs, ours = (manifest["optimizer"], manifest["rule"]), (type(opt).__name__, opt.rule)
     if theirs != ours:
         raise ValueError("it is of {!r} with the rule {!r}, this optimizer is {!r} with {!r}".format(*theirs, *ours))

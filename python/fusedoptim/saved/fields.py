@@ -15,10 +15,13 @@ class Saved(TypedDict):
     grad_scale: float
     skipped: int
     groups: list[dict[str, Any]]
+    cohorts: list[dict[str, Any]]  # see counts.py
+    members: list[int]
     state: dict[str, Any]
 
 
 STATE_DICT = tuple(Saved.__annotations__)
+NEW = {"cohorts", "members"}  # which former versions did not have
 IN_MANIFEST = tuple(name for name in STATE_DICT if name != "state")  # whose arrays a file has on their own
 MANIFEST = ("format", "version", "optimizer", *IN_MANIFEST, "crc32")
 

@@ -8,7 +8,8 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.lock import wholly
-from fusedoptim.saved.fields import STATE_DICT, Saved, count, same_keys
+from fusedoptim.saved import counts
+from fusedoptim.saved.fields import NEW, STATE_DICT, Saved, count, same_keys
 from fusedoptim.schedules import Plateau
 
 if TYPE_CHECKING:
@@ -25,17 +26,18 @@ def view(opt: "Stateful") -> Saved:
     return {
         "rule": opt.rule,
         "t": opt.t,
-        "accumulated": opt._accumulated,
-        "grad_scale": opt._grad_scale if opt._accumulated else 1.0,  # that of the sums
+        "accumulated": opt.accumulated,
+        "grad_scale": opt._grad_scale if opt.accumulated else 1.0,  # that of the sums
         "skipped": opt.skipped,
-        "groups": [group._numbers(opt.t) for group in opt.groups],
+        "groups": [group._numbers() for group in opt.groups],
+        **counts.view(opt),
         "state": dict(opt.state),
     }
 
 
 def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None:
     """Checks everything, then changes the optimizer, and its weights where a nest of them is given."""
-    same_keys("the state dict", saved, STATE_DICT)
+    same_keys("the state dict", saved, STATE_DICT, optional=NEW)
     if saved["rule"] != opt.rule:
         raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {opt.rule!r}")
     t, skipped = (count(f'the state dict\'s "{name}"', saved[name]) for name in ("t", "skipped"))
@@ -45,9 +47,12 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
     checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
     if not isinstance(saved["groups"], list) or len(saved["groups"]) != len(opt.groups):
         raise ValueError(f'the state dict\'s "groups" must be a list of {len(opt.groups)}, got {saved["groups"]!r}')
+    if not NEW <= saved.keys():
+        saved = counts.of_groups(opt, saved, t)
+    cohorts, members, carried = counts.read(opt, saved, t)
     groups = []
     for group, numbers in zip(opt.groups, saved["groups"], strict=True):
-        same_keys('the state dict\'s "groups"', numbers, group._numbers(opt.t), optional={"lr"})
+        same_keys('the state dict\'s "groups"', numbers, group._numbers(), optional={"lr"})
         groups.append(group.replaced(numbers))
     same_keys('the state dict\'s "state"', saved["state"], opt.state)
     copies = []
@@ -67,10 +72,11 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
             np.copyto(own, array)
         for group, replaced, lr in zip(opt.groups, groups, rates, strict=True):
             group._set(replaced._arguments)
-            vars(group).update(_carried=replaced._carried)
             if isinstance(lr, Plateau) and isinstance(replaced.lr, Plateau):
                 vars(lr).update(vars(replaced.lr))  # stays the object that it is: the program tells it the metric
                 group.lr = lr
+        opt._plan.set_counts(cohorts, members)
+        opt._carried[:] = carried
         opt._plan.counters = _core.Counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
         opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 

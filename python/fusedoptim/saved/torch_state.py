@@ -82,7 +82,7 @@ COUNTERPARTS = {
     "sgd": Counterpart("SGD", {}, fixed={"momentum": 0.0}, counts=False),
     "heavy_ball": Counterpart("SGD", BUFFER, fixed={"nesterov": False}, counts=False),
     "nesterov_momentum": Counterpart("SGD", BUFFER, fixed={"nesterov": True}, counts=False),
-    "asgd": Counterpart("ASGD", {"ax": "ax"}, carried={"steps": "step"}, derived=asgd_rates),
+    "asgd": Counterpart("ASGD", {"ax": "ax"}, derived=asgd_rates),
     "rprop": Counterpart("Rprop", {"prev": "prev", "step": "step_size"}),
     "adagrad": Counterpart("Adagrad", {"v": "sum"}, absent={"eps_root": 0.0}, begun=True),
     "adadelta": Counterpart("Adadelta", {"v": "square_avg", "d": "acc_delta"}),
@@ -125,12 +125,16 @@ def save(opt: "Stateful") -> dict[str, Any]:
         (theirs,) = getattr(torch.optim, other.name)([torch.zeros(1, 1)], **_arguments(opt, group, other)).param_groups
         groups.append({name: value for name, value in theirs.items() if name != "params"} | {"params": members})
     states: dict[int, dict[str, Any]] = {}
-    for k, tensor in enumerate(opt._tensors if opt.t > 0 or other.begun else []):
-        given, carried = groups[tensor.group], opt.groups[tensor.group]._carried_by(opt.t)
+    cohorts, members = opt._counts()
+    for k, (tensor, (cohort, _)) in enumerate(zip(opt._tensors, members, strict=True)):
+        steps = cohorts[cohort][1]
+        if steps == 0 and not other.begun:
+            continue
+        given, carried = groups[tensor.group], opt._carried_now()[cohort][steps]
         arrays = {theirs: tensor.states[ours].copy() for ours, theirs in other.states_of(tensor).items()}
-        numbers = {"step": float(opt.t)} if other.counts else {}
+        numbers = {"step": float(steps)} if other.counts else {}
         numbers |= {theirs: float(carried[ours]) for ours, theirs in other.carried.items()}
-        numbers |= other.derived(given, opt.t) if other.derived else {}
+        numbers |= other.derived(given, steps) if other.derived else {}
         states[k] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         states[k] |= {name: torch.tensor(number) for name, number in numbers.items()}
     return {"state": states, "param_groups": groups}
@@ -161,9 +165,6 @@ def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
         )
     of_tensor = [theirs.get(index, {}) for index in indices]
     numbers = [_numbers(opt, group, given, other) for group, given in zip(opt.groups, groups, strict=True)]
-    for k, tensor in enumerate(opt._tensors):
-        for ours, name in other.carried.items():
-            numbers[tensor.group][ours] = float(of_tensor[k].get(name, (opt.carried or {})[ours]))
     state = {}
     for name in opt.state:
         found = (
@@ -171,10 +172,29 @@ def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
             for given, tensor in zip(of_tensor, opt._tensors, strict=True)
         )
         state[name] = tree.build(opt._skeleton, found)
-    t = _count(opt, other, of_tensor)
+    counted = [_counted(opt, tensor, given, other) for tensor, given in zip(opt._tensors, of_tensor, strict=True)]
+    cohorts = list({tuple(each.items()): each for each in counted}.values())
     state_dict.load(
-        opt, Saved(rule=opt.rule, t=t, accumulated=0, grad_scale=1.0, skipped=0, groups=numbers, state=state)
+        opt,
+        Saved(
+            rule=opt.rule,
+            t=max((each["steps"] for each in counted), default=0),
+            accumulated=0,
+            grad_scale=1.0,
+            skipped=0,
+            groups=numbers,
+            cohorts=cohorts,
+            members=[cohorts.index(each) for each in counted],
+            state=state,
+        ),
     )
+
+
+def _counted(opt: "Stateful", tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
+    """The steps that a parameter has taken, and what it carries. torch's SGD keeps none: 0 before there is a momentum."""
+    steps = int(given.get("step", 0)) if other.counts else max(opt.t, int(bool(given)))
+    carried = {ours: float(given.get(name, (opt.carried or {})[ours])) for ours, name in other.carried.items()}
+    return {"group": tensor.group, "steps": steps, "averages": steps} | (opt.carried or {}) | carried
 
 
 def _numbers(opt: "Stateful", group: Group, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
@@ -197,12 +217,3 @@ def _array(given: Any, own: Array) -> Array:
     """A state of torch, or zeros where it has none yet."""
     return np.zeros_like(own) if given is None else np.asarray(given)
 
-
-def _count(opt: "Stateful", other: Counterpart, of_tensor: list[Mapping[str, Any]]) -> int:
-    """The number of steps done. torch's SGD keeps none: it is 0 before there is a momentum."""
-    if not other.counts:
-        return max(opt.t, int(any(of_tensor)))
-    counts = {int(given["step"]) if given else 0 for given in of_tensor}
-    if len(counts) != 1:
-        raise ValueError(f"torch's state dict has parameters of {sorted(counts)} steps; here all have stepped alike")
-    return counts.pop()

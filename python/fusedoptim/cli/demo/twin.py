@@ -15,6 +15,7 @@ class Twin:
         self.rule = getattr(reference, opt.rule)
         self.names = _core.rule_hypers[opt.rule]
         self.opt = opt
+        self.carried = opt.carried
         self.skeleton = tree.skeleton(opt.params)
         self.weights = self._copies(opt.params)
         states = [self._copies(nest) for name, nest in opt.state.items() if name != "grad_sum"]
@@ -33,8 +34,10 @@ class Twin:
             self.summed = []
         self.t = t
         group = self.opt.groups[0]
-        group.at(t)
-        values = [t if value is None else value for value in group._values]
+        values = group.at(t)
+        if self.carried is not None:
+            values, self.carried = group.carry(values, t - 1, self.carried)
+        values = [t if value is None else value for value in values]
         hyper = dict(zip(self.names, values, strict=False))
         for (w, *state), g in zip(self.arrays, leaves, strict=True):
             self.rule(w, g, *state, **hyper)

@@ -1,0 +1,35 @@
+#include "nest.hpp"
+
+namespace fusedoptim {
+
+Nest::Nest(const py::list& given) {
+  for (const py::handle each : given) {
+    const auto [path, object, keys, children] = each.cast<std::tuple<py::str, py::object, py::list, py::list>>();
+    containers.push_back({path, object, keys, children});
+  }
+}
+
+void Nest::check() const {
+  for (const Container& each : containers)
+    if (!each.holds_them_in_order()) refuse_if("changed", each.path, each.object, each.keys, each.children);
+}
+
+// Compares addresses alone, for it comes before every step. What it does not see is looked at by name.
+bool Nest::Container::holds_them_in_order() const {
+  const Py_ssize_t n = PyList_GET_SIZE(children.ptr());
+  const auto is_child = [&](Py_ssize_t k, PyObject* now) { return now == PyList_GET_ITEM(children.ptr(), k); };
+  if (PyList_Check(object.ptr())) {
+    if (PyList_GET_SIZE(object.ptr()) != n) return false;
+    for (Py_ssize_t k = 0; k < n; ++k)
+      if (!is_child(k, PyList_GET_ITEM(object.ptr(), k))) return false;
+    return true;
+  }
+  if (!PyDict_Check(object.ptr()) || PyDict_Size(object.ptr()) != n) return false;
+  PyObject *key = nullptr, *value = nullptr;
+  Py_ssize_t k = 0;
+  for (Py_ssize_t at = 0; PyDict_Next(object.ptr(), &at, &key, &value); ++k)
+    if (!is_child(k, value)) return false;
+  return true;
+}
+
+}  // namespace fusedoptim

@@ -1,0 +1,32 @@
+// The containers of a nest of arrays, and what they held when it was taken in.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace fusedoptim {
+
+class Nest {
+ public:
+  Nest() = default;
+  // Of each container (path, container, keys, children): children[k] lies under keys[k].
+  explicit Nest(const py::list& containers);
+
+  // Refuses where a container holds something else now.
+  void check() const;
+
+ private:
+  struct Container {
+    py::str path;
+    py::object object;
+    py::list keys, children;
+
+    bool holds_them_in_order() const;
+  };
+
+  std::vector<Container> containers;
+};
+
+}  // namespace fusedoptim

@@ -1,0 +1,64 @@
+"""How many steps each parameter has taken, as it is saved, and what is carried from them.
+
+Parameters of a group that have always stepped together are a cohort: it has the counts, and ``"members"`` tells the
+cohort of each parameter.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fusedoptim.core.checks import number
+from fusedoptim.core.groups import Carried
+from fusedoptim.saved.fields import count, same_keys
+
+if TYPE_CHECKING:
+    from fusedoptim.optim.stateful import Counts, Stateful
+
+COUNTS = ("group", "steps", "averages")
+
+
+def view(opt: "Stateful") -> dict[str, Any]:
+    cohorts, members = opt._counts()
+    carried = [own.get(steps, {}) for own, (_, steps, _) in zip(opt._carried_now(), cohorts, strict=True)]
+    return {
+        "cohorts": [dict(zip(COUNTS, counts, strict=True)) | own for counts, own in zip(cohorts, carried, strict=True)],
+        "members": [cohort for cohort, _ in members],
+    }
+
+
+def read(opt: "Stateful", saved: Mapping[str, Any], t: int) -> tuple[list["Counts"], list[int], list[Carried]]:
+    """The counts of each cohort, the cohort of each parameter, and what each carries."""
+    if not isinstance(saved["cohorts"], list) or not isinstance(saved["members"], list):
+        raise TypeError('the state dict\'s "cohorts" and "members" must be lists')
+    groups, names = len(opt.groups), (*COUNTS, *(opt.carried or {}))
+    cohorts: list[Counts] = []
+    carried: list[Carried] = []
+    for numbers in saved["cohorts"]:
+        same_keys('the state dict\'s "cohorts"', numbers, names)
+        group, steps, averages = (count(f'the state dict\'s "{name}"', numbers[name]) for name in COUNTS)
+        if group >= groups or max(steps, averages) > t:
+            raise ValueError(f"the state dict has a cohort {numbers!r}, of {groups} groups and {t} steps")
+        cohorts.append((group, steps, averages))
+        own = {name: number(name, numbers[name], "non_negative") for name in opt.carried or {}}
+        carried.append({steps: own})
+    members = [count('the state dict\'s "members"', member) for member in saved["members"]]
+    if len(members) != len(opt._tensors):
+        raise ValueError(f"the state dict has {len(members)} parameters, this optimizer {len(opt._tensors)}")
+    for tensor, member in zip(opt._tensors, members, strict=True):
+        if member >= len(cohorts) or cohorts[member][0] != tensor.group:
+            raise ValueError(f"the state dict has params{tensor.path} in cohort {member}, which is not of its group")
+    return cohorts, members, carried
+
+
+def of_groups(opt: "Stateful", saved: Mapping[str, Any], t: int) -> dict[str, Any]:
+    """The same of a state dict of former versions, in which all parameters of a group have taken t steps.
+
+    ASGD's groups had their own number of them.
+    """
+    names = {"steps", *(opt.carried or {})}
+    cohorts = [
+        {"group": k, "steps": t, "averages": t} | {name: value for name, value in group.items() if name in names}
+        for k, group in enumerate(saved["groups"])
+    ]
+    groups = [{name: value for name, value in group.items() if name not in names} for group in saved["groups"]]
+    return {**saved, "groups": groups, "cohorts": cohorts, "members": [tensor.group for tensor in opt._tensors]}
