@@ -1,11 +1,11 @@
 r"""Learning-rate schedules: callables of the step ``t = 1, 2, …`` that an optimizer takes as its ``lr``.
 
 >>> import fusedoptim as fo
->>> lr = fo.schedules.warmup_cosine(0.1, n=100, warmup=10)
->>> lr(1), lr(10), lr(100)
-(0.01, 0.1, 0.0)
+>>> lr = fo.schedules.warmup_cosine(0.1, n=100, warmup=4)
+>>> lr(1), lr(4), lr(100)
+(0.025, 0.1, 0.0)
 >>> lr
-warmup_cosine(0.1, n=100, warmup=10)
+warmup_cosine(0.1, n=100, warmup=4)
 
 Any function of t does as well. These are values: equal where their arguments are, hashable, they can be pickled, and print
 what makes them. All but :class:`Plateau` cannot be changed.
