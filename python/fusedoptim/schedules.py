@@ -442,7 +442,9 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _schedule(name: str, value: Any) -> Schedule:
-    return cast(Schedule, value) if callable(value) else constant(plain_number(name, value))
+    if callable(value):
+        return cast(Schedule, value)
+    return constant(plain_number(f"{name}, where it is no function of t,", value))
 
 
 def _items(name: str, values: Any) -> Iterable[Any]:
