@@ -25,7 +25,10 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine(1, n=80)": schedules.cosine(1, n=80),
     "restarts(1, n=15, growth=2)": schedules.restarts(1, n=15, growth=2),
     "one_cycle(1, n=100)": schedules.one_cycle(1, n=100),
-    "warmup(cosine(1, n=100), n=20)": schedules.warmup(schedules.cosine(1, n=100), n=20),
+    "warmup_cosine(1, n=100, warmup=10)": schedules.warmup_cosine(1, n=100, warmup=10),
+    "warmup_linear(1, n=100, warmup=10)": schedules.warmup_linear(1, n=100, warmup=10),
+    "warmup_inverse_sqrt(1, warmup=10)": schedules.warmup_inverse_sqrt(1, warmup=10),
+    "warmup(step(1, n=40, gamma=0.5), n=10)": schedules.warmup(schedules.step(1, n=40, gamma=0.5), n=10),
     "join([1, linear(1, n=40)], [40])": schedules.join([1, schedules.linear(1, n=40)], [40]),
 }
 
@@ -44,7 +47,7 @@ def draw(path: Path) -> None:
     curves["Plateau(1, factor=0.5, patience=15)"] = plateau()
     drawn = {title.partition("(")[0] for title in curves}
     assert drawn == set(schedules.__all__) - {"Schedule"}, "a schedule is missing"
-    figure, axes = plt.subplots(4, 3, figsize=(9, 7), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(5, 3, figsize=(9, 8.75), sharex=True, sharey=True, layout="constrained")
     for axis, (title, rates) in zip(axes.flat, curves.items(), strict=True):
         axis.plot(STEPS, rates, color="#1f6fb4", linewidth=1.6)
         axis.set_title(title, family="monospace", size=8)

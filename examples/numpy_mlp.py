@@ -18,7 +18,7 @@ points = np.stack([np.cos(angle + np.pi * label), np.sin(angle + np.pi * label)]
 first, last = ({"w": rng.normal(0, n**-0.5, (n, m)), "b": np.zeros(m)} for n, m in ((2, 100), (100, 1)))
 params = {"first": first, "last": last}
 grads = {name: {key: np.zeros_like(array) for key, array in layer.items()} for name, layer in params.items()}
-lr = fo.schedules.warmup(fo.schedules.cosine(0.05, n=steps), n=steps / 20)
+lr = fo.schedules.warmup_cosine(0.05, n=steps, warmup=steps // 20)
 opt = fo.Adam(params, lr=lr, clip_norm=1.0, ema=0.99)
 opt.bind(grads)
 

@@ -35,6 +35,9 @@ SCHEDULES = {
         "restarts": fo.schedules.restarts(0.5, n=3.0, growth=1.5),
         "one_cycle": fo.schedules.one_cycle(0.5, n=9),
         "warmup": fo.schedules.warmup(fo.schedules.cosine(0.5, n=7), n=5),
+        "warmup_cosine": fo.schedules.warmup_cosine(0.5, n=7, warmup=2, end=0.125),
+        "warmup_linear": fo.schedules.warmup_linear(0.5, n=7, warmup=2, start=0.125),
+        "warmup_inverse_sqrt": fo.schedules.warmup_inverse_sqrt(0.5, warmup=2),
         "join": fo.schedules.join([0.25, fo.schedules.linear(0.5, n=10)], [3]),
         "Plateau": fo.schedules.Plateau(0.5, patience=3, best=2.5, waited=2),
     }.items()

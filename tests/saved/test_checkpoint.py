@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fusedoptim as fo
-from fusedoptim.saved import counts
-from fusedoptim.saved import atomic, checkpoint
+from fusedoptim.saved import atomic, checkpoint, counts, named_schedules
 
 from .. import ROOT
+from ..any_schedule import ANY
 from ..cases import Case
 from ..changes import setting
 from ..golden import SCHEDULES
@@ -272,6 +273,13 @@ OF_NAMES: dict[str, Any] = {name: row.keywords["lr"] for name, row in SCHEDULES.
     "join of numbers": fo.schedules.join([0.1, fo.schedules.linear(0.1, n=10), 0.01], [5, 8]),
     "polynomial of whole numbers": fo.schedules.polynomial(0.5, n=7, power=3),
     "restarts of whole numbers": fo.schedules.restarts(0.5, n=3, growth=1.5),
+    "numbers of NumPy": fo.schedules.cosine(np.float32(0.1), n=np.int64(100), end=np.array(0.01)),
+    "numbers of NumPy inside": fo.schedules.join(
+        [np.float32(0.1), fo.schedules.warmup(np.array(1), n=2)], np.array([3])
+    ),
+    "a fraction": fo.schedules.constant(Fraction(1, 3)),
+    "Plateau of NumPy": fo.schedules.Plateau(np.float32(0.1), patience=np.int8(3), best=np.float32(0.3)),
+    "Plateau of infinity": fo.schedules.Plateau(0.1, best=-math.inf),
 }
 
 
@@ -283,17 +291,35 @@ def test_schedules_go_along(name: str, path: Path) -> None:
     other = fo.SGD(np.ones(2))
     other.load(path)
     lr: Any = other.lr
+    assert lr == schedule and lr is not schedule
     assert [lr(t) for t in range(1, 30)] == [schedule(t) for t in range(1, 30)]
-    if name == "Plateau":
-        assert lr == schedule and lr is not schedule
+
+
+class Derived(fo.schedules.Plateau):
+    pass
+
+
+@given(schedule=ANY)
+def test_a_description_is_whole(schedule: Any) -> None:
+    plain = json.loads(json.dumps(named_schedules.describe(schedule)))
+    again = named_schedules.make(plain)
+    assert again == schedule and named_schedules.describe(again) == plain
+
+
+def test_a_plateau_told_numbers_of_numpy(path: Path) -> None:
+    plateau, again = (fo.schedules.Plateau(0.1, factor=0.5, patience=0) for _ in range(2))
+    for loss in (3, 2, 2, 2):
+        plateau.observe(np.float32(loss))
+    fo.SGD(np.zeros(1), lr=plateau).save(path)
+    fo.SGD(np.zeros(1), lr=again).load(path)
+    assert again == plateau and (again.lr, again.best) == (0.025, 2.0)
 
 
 OF_A_PROGRAM = {
     "lambda": lambda t: 0.5 / t,
     "with an argument that has no name": fo.schedules.warmup(lambda t: 0.5 / t, n=10),
-    "with a number of NumPy": fo.schedules.constant(np.float32(0.1)),
-    "infinite": fo.schedules.linear(0.5, n=math.inf),
-    "too slow to check": fo.schedules.restarts(0.5, n=1, growth=1.00001),
+    "with one deep inside": fo.schedules.join([0.5, fo.schedules.warmup(lambda t: 0.5 / t, n=10)], [5]),
+    "of a class that is derived": Derived(0.5),
 }
 
 
@@ -340,12 +366,23 @@ def test_a_plateau_stays_the_one_that_the_program_observes(path: Path) -> None:
         {"name": "exponential", "lr": 1.0, "gamma": 10**300},
         {"name": "polynomial", "lr": 1.0, "n": 10, "power": -1e9, "end": 0.0},
         {"name": "restarts", "lr": 1.0, "n": 1e-300, "growth": 1.0 + 1e-15, "end": 0.0},
+        {"name": "restarts", "lr": 1.0, "n": 1e-300, "growth": 1.5, "end": 0.0},
+        {"name": "restarts", "lr": 1.0, "n": 1, "growth": 1.001, "end": 0.0},
+        {"name": "restarts", "lr": 1.0, "n": 1, "growth": 1e300, "end": 0.0},
+        {"name": "one_cycle", "lr": 1.0, "n": 5e-324, "rise": 0.75, "start": 0.0, "end": 0.0},
+        {"name": "warmup_cosine", "lr": 1.0, "n": 3, "warmup": 3, "end": 0.0, "start": 0.0},
+        {"name": "constant", "lr": 10**400},
+        {"name": "linear", "lr": 1.0, "n": math.inf, "end": 0.0},
         {"name": "join", "schedules": [{"name": "constant", "lr": 1.0}], "boundaries": [1]},
         {"name": "join", "schedules": [{"name": "constant", "lr": 1.0}] * 2, "boundaries": [1.5]},
         {"name": "join", "schedules": 1, "boundaries": []},
+        {"name": "join", "schedules": [1.0], "boundaries": []},
+        {"name": "join", "schedules": "1", "boundaries": []},
         {"name": "join", "schedules": [{"name": "constant", "lr": [1.0]}, 1.0], "boundaries": [10**14]},
         {"name": "warmup", "schedule": 1.0, "n": 5},
         {"name": "Plateau", **vars(fo.schedules.Plateau(1.0)), "waited": -1},
+        {"name": "Plateau", **vars(fo.schedules.Plateau(1.0)), "best": math.nan},
+        {"name": "Plateau", **vars(fo.schedules.Plateau(1.0)), "factor": 1.5},
     ],
     ids=lambda plain: json.dumps(plain)[:60],
 )

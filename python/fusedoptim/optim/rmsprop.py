@@ -13,7 +13,7 @@ class RMSProp(Optimizer):
     Each weight gets a learning rate of its own, the smaller, the larger its gradients have lately been. Good where
     gradients differ by orders of magnitude between layers, and where the objective changes as training goes on. The average
     is of the last :math:`1 / (1 - \beta)` steps or so; the first steps are long, since it starts at zero, which
-    :func:`~fusedoptim.schedules.warmup` mends.
+    :class:`~fusedoptim.schedules.warmup` mends.
 
     .. math::
 
