@@ -55,7 +55,9 @@ class Ours(Competitor):
     def prepare(self) -> None:
         v = self.variant
         optimizer = v.pick(fo.Adam, fo.AdamW)
-        self.opt: fo.Optimizer = optimizer(self.weights, LR, clip_norm=v.clip, ema=v.ema)
+        self.opt: fo.Optimizer = optimizer(
+            self.weights, LR, clip_norm=v.clip, ema=v.ema, ema_bias_correction=False  # as what others have
+        )
         self.step = partial(self.opt.step, self.grads, zero_grads=v.zero)  # type: ignore[method-assign]
 
     def result(self) -> tuple[list[Array], list[Array]]:

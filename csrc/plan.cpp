@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "elementary.hpp"
 #include "no_gil.hpp"
 
 namespace fusedoptim {
@@ -183,19 +184,20 @@ void Plan::set_group(std::size_t group, py::handle values, const Options& option
   const auto of_group = py::reinterpret_borrow<py::list>(values);
   const std::size_t n = n_values(rule);
   if (of_group.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
+  const auto t = double(counters.t + 1);
   Settings next;
   int k = 0;
   for (; k < int(n) - 1; ++k) {
     const Hyper& hyper = rule.signature->hyper[k];
     const py::handle value = PyList_GET_ITEM(of_group.ptr(), k);
-    next.hyper[k] = is_t(hyper) && value.is_none() ? double(counters.t + 1) : hyper_value(hyper, value);
+    next.hyper[k] = is_t(hyper) && value.is_none() ? t : hyper_value(hyper, value);
   }
   next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(of_group.ptr(), k));
   if (k < rule.n_hyper) next.hyper[k] = slots;
   next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
   next.count = options.accumulate;
   next.clip_value = options.clip_value;
-  next.ema_decay = options.ema;
+  next.ema_weight = (1 - options.ema) / (1 - (options.corrects_ema ? power(options.ema, t) : 0));
   next.zero_grads = options.zero_grads;
   settings[group] = next;
 }
@@ -309,7 +311,7 @@ void Plan::set_second(std::size_t group) {
   for (int k = 0; theirs[k].name != nullptr; ++k)
     for (int i = 0; ours[i].name != nullptr; ++i)
       if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[group].hyper[k] = first.hyper[i];
-  second->settings[group].ema_decay = first.ema_decay;
+  second->settings[group].ema_weight = first.ema_weight;
 }
 
 // The states have changed by now, so the step must be ended: an interrupt that comes is raised afterwards.

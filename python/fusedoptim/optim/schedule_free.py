@@ -64,8 +64,8 @@ class ScheduleFree(Optimizer):
         return [self._average(tensor) for tensor in self._tensors]
 
     def _average(self, tensor: Tensor) -> Array:
-        beta, w = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight
-        return np.asarray((w - (1 - beta) * tensor.states["z"]) / beta, w.dtype)
+        beta, w, z = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight, tensor.states["z"]
+        return np.asarray(z + (w - z) / beta, w.dtype)
 
 
 class ScheduleFreeSGD(ScheduleFree):
