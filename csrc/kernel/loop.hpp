@@ -70,7 +70,8 @@ struct Gradient {
 template <class T, bool averaged>
 struct Average {
   T* ema;
-  T weight, averages;  // 0 where ema is a copy of w, whatever it was, else 1: by a bool, GCC would not choose in vectors
+  T weight;
+  T averages;  // 0 where ema becomes a copy of w, even where it was infinite, else 1: by a bool, GCC would not choose
   void operator()(std::size_t i, T w) const {
     if constexpr (averaged) ema[i] = averages > 0 ? ema[i] + weight * (w - ema[i]) : w;
   }

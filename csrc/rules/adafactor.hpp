@@ -72,7 +72,8 @@ struct Adafactor {
       T* w = at.weight();
       const T factor = T(at.span.factor);
 #pragma omp simd
-      for (std::size_t i = 0; i < at.n; ++i) w[i] = w[i] - (T(lr * weight_decay) * w[i] + factor * direction(g(i), v(i)));
+      for (std::size_t i = 0; i < at.n; ++i)
+        w[i] = w[i] - (T(lr * weight_decay) * w[i] + factor * direction(g(i), v(i)));
     }
   }
 

@@ -3,7 +3,7 @@
 //   a = 1 where the step u and g have the same sign, else 0
 //   w <- w - u a / max(mean(a), 1e-3), with the mean over the tensor
 // The bound of the mean is the authors' code's, where the paper has (count + 1) / n. Weight decay is not masked, and
-// comes first as in AdamW; in the authors' code last.
+// that of the weight before the step as in AdamW; in the authors' code after it.
 #pragma once
 #include "adamw.hpp"
 #include "lion.hpp"

@@ -4,7 +4,7 @@
 //   z <- z - lr u
 //   x <- x + c (z - x)
 //   w <- (1 - beta) z + beta x
-// Only w and z are kept: x = (w - (1 - beta) z) / beta, and put in,  w <- w - (c (w - z) + lr (1 - beta (1 - c)) u)
+// Only w and z are kept: x = z + (w - z) / beta, and put in,  w <- w - (c (w - z) + lr (1 - beta (1 - c)) u)
 // with the former z. The weight c of the newest z is the caller's.
 #pragma once
 #include "kernel/math.hpp"

@@ -74,7 +74,7 @@ class ScheduleFreeSGD(ScheduleFree):
     .. math::
 
         z &\leftarrow z - lr\, g \\
-        x &\leftarrow (1 - c)\, x + c\, z \\
+        x &\leftarrow x + c\, (z - x) \\
         w &\leftarrow (1 - momentum)\, z + momentum\, x
 
     The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeSGD.averaged`; of
@@ -159,7 +159,7 @@ class ScheduleFreeAdamW(ScheduleFree):
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
         u &= \frac{g}{\sqrt{v / (1 - \beta_2^t)} + eps} + weight\_decay\, w \\
         z &\leftarrow z - lr\, u \\
-        x &\leftarrow (1 - c)\, x + c\, z \\
+        x &\leftarrow x + c\, (z - x) \\
         w &\leftarrow (1 - \beta_1)\, z + \beta_1\, x
 
     The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeAdamW.averaged`; of
