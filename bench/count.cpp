@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   Span span = {{}, n, 0, &settings};
   for (void*& array : span.arrays) array = zeros();
   if (full) {
-    settings.clip_value = 0.5, settings.l2 = 0.5, settings.ema_decay = 0.5, settings.zero_grads = true;
+    settings.clip_value = 0.5, settings.l2 = 0.5, settings.ema_weight = 0.5, settings.zero_grads = true;
     span.grad_sum = zeros(), span.ema = zeros();
   }
   const bool is_norm = name == "square_sum";

@@ -55,7 +55,8 @@ class Ours(Competitor):
     def prepare(self) -> None:
         v = self.variant
         optimizer = v.pick(fo.Adam, fo.AdamW)
-        self.opt: fo.Optimizer = optimizer(self.weights, LR, clip_norm=v.clip, ema=v.ema)
+        average = {"ema": v.ema, "ema_bias_correction": False}  # as others have it
+        self.opt: fo.Optimizer = optimizer(self.weights, LR, clip_norm=v.clip, **average)
         self.step = partial(self.opt.step, self.grads, zero_grads=v.zero)  # type: ignore[method-assign]
 
     def result(self) -> tuple[list[Array], list[Array]]:

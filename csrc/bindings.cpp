@@ -107,6 +107,7 @@ void define_plan(py::module_& m) {
       .def_readwrite("clip_value", &Options::clip_value)
       .def_readwrite("keeps_ema", &Options::keeps_ema)
       .def_readwrite("ema", &Options::ema)
+      .def_readwrite("corrects_ema", &Options::corrects_ema)
       .def_readwrite("grad_scale", &Options::grad_scale)
       .def_readwrite("maximize", &Options::maximize)
       .def_readwrite("zero_grads", &Options::zero_grads)

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "elementary.hpp"
 #include "no_gil.hpp"
 
 namespace fusedoptim {
@@ -347,8 +348,9 @@ void Plan::set_cohort(std::size_t cohort, py::handle values, const Options& opti
   settings[cohort] = next;
 }
 
-void Plan::set_average(Settings& settings, const Cohort&, const Options& options) {
-  settings.ema_decay = options.ema;
+void Plan::set_average(Settings& settings, const Cohort& cohort, const Options& options) {
+  const double forgotten = options.corrects_ema ? power(options.ema, double(cohort.averages + 1)) : 0;
+  settings.ema_weight = (1 - options.ema) / (1 - forgotten);
 }
 
 void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
@@ -586,7 +588,7 @@ void Plan::set_second(std::size_t cohort) {
   for (int k = 0; theirs[k].name != nullptr; ++k)
     for (int i = 0; ours[i].name != nullptr; ++i)
       if (std::strcmp(theirs[k].name, ours[i].name) == 0) second->settings[cohort].hyper[k] = first.hyper[i];
-  second->settings[cohort].ema_decay = first.ema_decay;
+  second->settings[cohort].ema_weight = first.ema_weight;
 }
 
 // The states have changed by now, so the step must be ended: an interrupt that comes is raised afterwards.

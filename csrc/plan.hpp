@@ -22,6 +22,7 @@ struct Options {
   double clip_value = std::numeric_limits<double>::infinity();
   bool keeps_ema = false;
   double ema = 0;
+  bool corrects_ema = true;  // its bias towards the first weights
   double grad_scale = 1;
   bool maximize = false;
   bool zero_grads = false;

@@ -62,7 +62,7 @@ struct Settings {
   double count = 1;  // gradients in the mean
   double clip_value = std::numeric_limits<double>::infinity();
   double l2 = 0;
-  double ema_decay = 0;
+  double ema_weight = 1;  // of the newest weight in the average
   bool zero_grads = false;
 };
 
@@ -101,7 +101,7 @@ struct Piece {
   double scale;       // of the gradient
   double factor = 0;  // what a rule that measures made of its sums
   void* ema = nullptr;
-  double ema_decay = 0;
+  double ema_weight = 1;
   std::size_t row = 0;  // elements of a row, if the loop is to measure each row before it updates it
 };
 

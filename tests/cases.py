@@ -506,7 +506,9 @@ OUTSIDE: dict[str, list[Any]] = {
     **dict.fromkeys(["alpha", "eta", "gamma", "lambd", "mu", "t0"], NEGATIVE_OR_NOT_FINITE),
     **dict.fromkeys(["beta", "beta1", "beta2", "beta3", "momentum", "dampening", "rho", "eta_minus"], OUTSIDE_0_1),
     **dict.fromkeys(["eta_plus", "step_min", "step_max"], NOT_POSITIVE),
-    **dict.fromkeys(["maximize", "cautious", "bias_correction", "centered", "amsgrad"], NOT_A_FLAG),
+    **dict.fromkeys(
+        ["maximize", "cautious", "bias_correction", "ema_bias_correction", "centered", "amsgrad"], NOT_A_FLAG
+    ),
     **dict.fromkeys(["decoupled_weight_decay", "nesterov"], NOT_A_FLAG),
     **dict.fromkeys(["window", "ns_steps", "accumulate"], NOT_A_LENGTH),
     **dict.fromkeys(["clip_norm", "clip_value"], NOT_A_LIMIT),

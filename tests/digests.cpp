@@ -111,7 +111,7 @@ struct Tensor {
 Settings settings_of(Way way) {
   Settings settings = {};
   if (way != whole_step) return settings;
-  settings.count = 3, settings.clip_value = 0.75, settings.l2 = 0.125, settings.ema_decay = 0.9;
+  settings.count = 3, settings.clip_value = 0.75, settings.l2 = 0.125, settings.ema_weight = 0.1;
   settings.zero_grads = true;
   return settings;
 }

@@ -21,6 +21,7 @@ class Options:
     clip_norm: float | None = None
     clip_value: float | None = None
     ema: float | None = None
+    ema_bias_correction: bool = True
     maximize: bool = False
     grad_scale: float = 1.0
     zero_grads: bool = False
@@ -53,7 +54,7 @@ class Expected:
             g = fo.reference.gradient(gs, w, scale=scale, clip_value=limit, weight_decay=l2)
             case.reference(w, g, *state, **case.hyper_at(self.t))
             if o.ema is not None:
-                fo.reference.average(ema, w, decay=o.ema)
+                fo.reference.average(ema, w, decay=o.ema, t=self.t if o.ema_bias_correction else math.inf)
 
     def check(self, optimizer: fo.Optimizer, minibatches: list[Any], what: str) -> None:
         """The same update of an optimizer comes to the same: gradients, norm, weights, states, and averages."""
@@ -83,6 +84,7 @@ EACH_ALONE_AND_ALL = {
     "clip_value": Options(clip_value=0.3),
     "ema": Options(ema=0.9),
     "ema of 0": Options(ema=0.0),
+    "ema, uncorrected": Options(ema=0.9, ema_bias_correction=False),
     "maximize": Options(maximize=True),
     "grad_scale": Options(grad_scale=1024.0),
     "a grad_scale that rounds": Options(grad_scale=3.0),
@@ -90,5 +92,5 @@ EACH_ALONE_AND_ALL = {
     "accumulate": Options(accumulate=3),
     "accumulate, clip_norm": Options(accumulate=3, clip_norm=0.1),
     "accumulate, zero_grads": Options(accumulate=2, zero_grads=True),
-    "all": Options(3, 2.0, 0.01, 0.5, True, 7.0, True),
+    "all": Options(3, 2.0, 0.01, 0.5, True, True, 7.0, True),
 }

@@ -88,7 +88,7 @@ Piece piece_of(const Rule& rule, const Span& span, std::size_t offset, std::size
   piece.n = n, piece.slot = span.n;
   piece.scale = prepared != nullptr ? 1 : span.settings->scale * clip;
   piece.factor = factor;
-  piece.ema = at<T>(span.ema, offset), piece.ema_decay = span.settings->ema_decay;
+  piece.ema = at<T>(span.ema, offset), piece.ema_weight = span.settings->ema_weight;
   for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = at<T>(span.arrays[k], offset);
   if (rule.own >= 0) piece.arrays[2 + rule.own] = own<T>(rule, span, offset);
   if (prepared != nullptr) piece.arrays[1] = prepared;
@@ -237,7 +237,7 @@ __attribute__((noinline)) void finish(const Span& span, std::size_t offset, std:
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) g[i] = 0;
   if (span.ema == nullptr) return;
-  const auto average = average_of<T, true>(at<T>(span.ema, offset), span.settings->ema_decay);
+  const auto average = average_of<T, true>(at<T>(span.ema, offset), span.settings->ema_weight);
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) average(i, w[i]);
 }

@@ -66,19 +66,20 @@ struct Gradient {
   }
 };
 
-// What follows the rule: nothing, or  ema <- decay ema + (1 - decay) w
+// What follows the rule: nothing, or  ema <- ema + weight (w - ema)
 template <class T, bool averaged>
 struct Average {
   T* ema;
-  T decay, rest;
+  T weight;
+  T averages;  // 0 where ema becomes a copy of w, even where it was infinite, else 1: by a bool, GCC would not choose
   void operator()(std::size_t i, T w) const {
-    if constexpr (averaged) ema[i] = decay * ema[i] + rest * w;
+    if constexpr (averaged) ema[i] = averages > 0 ? ema[i] + weight * (w - ema[i]) : w;
   }
 };
 
 template <class T, bool averaged>
-Average<T, averaged> average_of(void* ema, double decay) {
-  return {static_cast<T*>(ema), T(decay), T(1 - decay)};
+Average<T, averaged> average_of(void* ema, double weight) {
+  return {static_cast<T*>(ema), T(weight), T(weight != 1)};
 }
 
 template <class R, class = void>
@@ -158,7 +159,7 @@ void each_element(const R& rule, std::size_t n, const After after, const Weight 
 // The arrays of a piece as the streams that the arguments of a rule ask for.
 template <class T, bool zeroed, bool averaged, class R, class B, class W, class G, class... S, std::size_t... k>
 void run_loop(const R& rule, void (B::*)(W, G, S...) const, const Piece& at, std::index_sequence<k...>) {
-  each_element(rule, at.n, average_of<T, averaged>(at.ema, at.ema_decay), stream<W>(at.arrays[0]),
+  each_element(rule, at.n, average_of<T, averaged>(at.ema, at.ema_weight), stream<W>(at.arrays[0]),
                Gradient<T, zeroed>{static_cast<T*>(at.arrays[1]), T(at.scale)}, stream<S>(at.arrays[2 + k])...);
 }
 

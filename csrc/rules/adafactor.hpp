@@ -5,7 +5,7 @@
 //   C <- beta2 C + (1 - beta2) mean of g^2 over each column
 //   v = R C / max(mean of R, eps1)          of a vector v <- beta2 v + (1 - beta2) g^2
 //   u = g / max(sqrt(v), eps1)
-//   w <- (1 - lr weight_decay) w - min(lr, 1 / sqrt(t)) max(eps2, rms(w)) u / max(1, rms(u) / d)
+//   w <- w - (lr weight_decay w + min(lr, 1 / sqrt(t)) max(eps2, rms(w)) u / max(1, rms(u) / d))
 // As in torch: the paper adds eps1 to g^2, and has 0.01 for lr and no decay. Three passes: sums of g^2 and w^2, those
 // of u^2, and the write.
 #pragma once
@@ -72,7 +72,8 @@ struct Adafactor {
       T* w = at.weight();
       const T factor = T(at.span.factor);
 #pragma omp simd
-      for (std::size_t i = 0; i < at.n; ++i) w[i] = T(1 - lr * weight_decay) * w[i] - factor * direction(g(i), v(i));
+      for (std::size_t i = 0; i < at.n; ++i)
+        w[i] = w[i] - (T(lr * weight_decay) * w[i] + factor * direction(g(i), v(i)));
     }
   }
 

@@ -27,7 +27,7 @@ struct AdamWAMSGrad : Adam<T> {
   void operator()(T& w, T g, T& m, T& v, T& v_max) const {
     this->average(g, m, v);
     v_max = larger(v_max, v);
-    w = T(1 - this->lr * this->weight_decay) * w - this->step(m, v_max);
+    w = w - (T(this->lr * this->weight_decay) * w + this->step(m, v_max));
   }
 };
 

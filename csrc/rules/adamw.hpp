@@ -1,5 +1,5 @@
 // AdamW: Adam with decoupled weight decay, scaled by lr. Loshchilov & Hutter 2019, Algorithm 2, arXiv:1711.05101.
-//   w <- (1 - lr weight_decay) w, then Adam
+//   w <- w - (lr weight_decay w + Adam's step)
 #pragma once
 #include "adam.hpp"
 
@@ -11,7 +11,7 @@ struct AdamW : Adam<T> {
 
   void operator()(T& w, T g, T& m, T& v) const {
     this->average(g, m, v);
-    w = T(1 - this->lr * this->weight_decay) * w - this->step(m, v);
+    w = w - (T(this->lr * this->weight_decay) * w + this->step(m, v));
   }
 };
 

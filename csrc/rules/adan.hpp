@@ -4,8 +4,8 @@
 //   m <- beta1 m + (1 - beta1) g
 //   v <- beta2 v + (1 - beta2) d
 //   n <- beta3 n + (1 - beta3) (g + beta2 d)^2
-//   w <- (w - lr (m / (1 - beta1^t) + beta2 v / (1 - beta2^t)) / (sqrt(n / (1 - beta3^t) + eps_root) + eps))
-//        / (1 + lr weight_decay)
+//   step = lr (m / (1 - beta1^t) + beta2 v / (1 - beta2^t)) / (sqrt(n / (1 - beta3^t) + eps_root) + eps)
+//   w <- w - (lr weight_decay w + step) / (1 + lr weight_decay), which is (w - step) / (1 + lr weight_decay)
 //   prev <- g
 // optax has 1 - beta2 in place of the beta2 before d and v, and decays as AdamW does.
 #pragma once
@@ -30,7 +30,8 @@ struct Adan {
     m = T(beta1) * m + T(1 - beta1) * g;
     v = T(beta2) * v + T(1 - beta2) * d;
     n = T(beta3) * n + T(1 - beta3) * (ahead * ahead);
-    w = T(1 / (1 + lr * weight_decay)) * (w - (lr_m * m + lr_v * v) / (root(unbias * n + T(eps_root)) + T(eps)));
+    const T step = (lr_m * m + lr_v * v) / (root(unbias * n + T(eps_root)) + T(eps));
+    w = w - T(1 / (1 + lr * weight_decay)) * (T(lr * weight_decay) * w + step);
     prev = g;
   }
 };

@@ -3,7 +3,8 @@
 //   m <- beta1 m + (1 - beta1) g
 //   v <- beta2 v + (1 - beta2) g^2
 //   m_slow <- beta3 m_slow + (1 - beta3) g
-//   w <- (1 - lr weight_decay) w - lr (m / (1 - beta1^t) + alpha m_slow) / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
+//   step = lr (m / (1 - beta1^t) + alpha m_slow) / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
+//   w <- w - (lr weight_decay w + step)
 // The warm-up of alpha and beta3 is the caller's.
 #pragma once
 #include "kernel/math.hpp"
@@ -31,7 +32,7 @@ struct AdEMAMix {
     v = T(beta2) * v + T(1 - beta2) * (g * g);
     m_slow = T(beta3) * m_slow + T(1 - beta3) * g;
     const T step = T(lr) * (unbias1 * m + T(alpha) * m_slow) / (root(unbias2 * v + T(eps_root)) + T(eps));
-    w = T(1 - lr * weight_decay) * w - step;
+    w = w - (T(lr * weight_decay) * w + step);
   }
 };
 

@@ -1,6 +1,6 @@
 // ASGD: gradient descent with a falling rate, and the average of its weights. Polyak & Juditsky 1992, in Bottou's form.
 //   eta = lr slowdown, with slowdown = (1 + lambd lr s)^-alpha after s steps
-//   w <- (1 - lambd eta) w - eta g
+//   w <- w - (lambd eta w + eta g)
 //   ax <- ax + mu (w - ax), with mu = 1 / max(1, s - t0)
 #pragma once
 #include "kernel/math.hpp"
@@ -20,7 +20,7 @@ struct ASGD {
   T averages = T(mu != 1);
 
   void operator()(T& w, T g, T& ax) const {
-    w = T(1 - lambd * (lr * slowdown)) * w - T(lr * slowdown) * g;
+    w = w - (T(lambd * (lr * slowdown)) * w + T(lr * slowdown) * g);
     ax = averages > 0 ? ax + T(mu) * (w - ax) : w;
   }
 };

@@ -3,7 +3,7 @@
 //   a = 1 where the step u and g have the same sign, else 0
 //   w <- w - u a / max(mean(a), 1e-3), with the mean over the tensor
 // The bound of the mean is the authors' code's, where the paper has (count + 1) / n. Weight decay is not masked, and
-// comes first as in AdamW; in the authors' code last.
+// that of the weight before the step as in AdamW; in the authors' code after it.
 #pragma once
 #include "adamw.hpp"
 #include "lion.hpp"
@@ -34,18 +34,17 @@ struct CautiousAdam {
   T step(T g, T& m, T& v) const {
     m = average(g, m);
     v = T(beta2) * v + T(1 - beta2) * (g * g);
-    const T u = 0 - rate * m / (root(unbias * v + T(eps_root)) + T(eps));
-    return factor * agree(m, g) * u;
+    return factor * agree(m, g) * (rate * m / (root(unbias * v + T(eps_root)) + T(eps)));
   }
 
-  void operator()(T& w, T g, T& m, T& v) const { w = w + step(g, m, v); }
+  void operator()(T& w, T g, T& m, T& v) const { w = w - step(g, m, v); }
 };
 
 template <class T>
 struct CautiousAdamW : CautiousAdam<T> {
   static constexpr Signature signature = variant(AdamW<T>::signature, "cautious_adamw");
 
-  void operator()(T& w, T g, T& m, T& v) const { w = T(1 - this->lr * this->weight_decay) * w + this->step(g, m, v); }
+  void operator()(T& w, T g, T& m, T& v) const { w = w - (T(this->lr * this->weight_decay) * w + this->step(g, m, v)); }
 };
 
 template <class T>
@@ -62,7 +61,7 @@ struct CautiousLion {
 
   void operator()(T& w, T g, T& m) const {
     const T u = direction(g, m);
-    w = T(1 - lr * weight_decay) * w - T(lr) * (factor * agree(u, g) * u);
+    w = w - (T(lr * weight_decay) * w + T(lr) * (factor * agree(u, g) * u));
     m = T(beta2) * m + T(1 - beta2) * g;
   }
 };

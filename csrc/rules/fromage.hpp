@@ -1,6 +1,6 @@
 // Fromage: steps of the length lr |w| in each tensor, and back to its sphere. Bernstein et al. 2020, Algorithm 1,
 // arXiv:2002.03432.
-//   w <- (w - lr |w| / |g| g) / sqrt(1 + lr^2)
+//   w <- (w - lr |w| / |g| g) shrink = w - ((1 - shrink) w + shrink lr |w| / |g| g), with shrink = 1 / sqrt(1 + lr^2)
 // As in optax, norms are at least min_norm, and the ratio is 1 where either is 0.
 #pragma once
 #include "kernel/math.hpp"
@@ -17,7 +17,7 @@ struct Fromage {
 
   double settle(const Sums& sums, double, T*) const { return shrink * lr * trust_ratio(sums, min_norm); }
 
-  void operator()(T& w, T g) const { w = T(shrink) * w - factor * g; }
+  void operator()(T& w, T g) const { w = w - (T(1 - shrink) * w + factor * g); }
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Grams: the length of Adam's step for each element, in the direction of the gradient. Cao et al. 2024,
 // arXiv:2412.17107.
-//   w <- (1 - lr weight_decay) w - sign(g) |Adam's step|
+//   w <- w - (lr weight_decay w + sign(g) |Adam's step|)
 // As in Adam, eps is added after the bias correction; in the authors' code before it.
 #pragma once
 #include "adam.hpp"
@@ -16,7 +16,7 @@ struct Grams : Adam<T> {
 
   void operator()(T& w, T g, T& m, T& v) const {
     this->average(g, m, v);
-    w = T(1 - this->lr * this->weight_decay) * w - sign(g) * absolute(this->step(m, v));
+    w = w - (T(this->lr * this->weight_decay) * w + sign(g) * absolute(this->step(m, v)));
   }
 };
 

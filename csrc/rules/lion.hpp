@@ -1,6 +1,6 @@
 // Lion: steps of equal length along the sign of an average that looks at g twice. Chen et al. 2023, Algorithm 2,
 // arXiv:2302.06675.
-//   w <- (1 - lr weight_decay) w - lr sign(beta1 m + (1 - beta1) g)
+//   w <- w - (lr weight_decay w + lr sign(beta1 m + (1 - beta1) g))
 //   m <- beta2 m + (1 - beta2) g
 #pragma once
 #include "kernel/math.hpp"
@@ -14,7 +14,7 @@ struct Lion {
   double lr, beta1, beta2, weight_decay;
 
   void operator()(T& w, T g, T& m) const {
-    w = T(1 - lr * weight_decay) * w - T(lr) * sign(T(beta1) * m + T(1 - beta1) * g);
+    w = w - (T(lr * weight_decay) * w + T(lr) * sign(T(beta1) * m + T(1 - beta1) * g));
     m = T(beta2) * m + T(1 - beta2) * g;
   }
 };

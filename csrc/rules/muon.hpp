@@ -3,7 +3,7 @@
 //   m <- momentum m + (1 - momentum) g
 //   u = (1 - momentum) g + momentum m       Nesterov's; without, u = m
 //   u <- Newton-Schulz(u)                   matrix products: muon.py
-//   w <- (1 - lr weight_decay) w - lr u     the rule SGD
+//   w <- w - (lr weight_decay w + lr u)     the rule SGD
 // As torch, m is a running average; the author's first version sums. Here are the first two lines, which leave w alone;
 // a step checks all that it takes before them, hence the hyper-parameters of the last one.
 #pragma once

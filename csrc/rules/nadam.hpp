@@ -39,7 +39,7 @@ template <class T>
 struct NAdamDecoupled : NAdam<T> {
   static constexpr Signature signature = variant(NAdam<T>::signature, "nadam_decoupled", hyper::weight_decay(0));
 
-  void operator()(T& w, T g, T& m, T& v) const { w = T(1 - this->lr * this->weight_decay) * w - this->step(g, m, v); }
+  void operator()(T& w, T g, T& m, T& v) const { w = w - (T(this->lr * this->weight_decay) * w + this->step(g, m, v)); }
 };
 
 }  // namespace

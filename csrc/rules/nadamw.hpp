@@ -3,7 +3,7 @@
 //   m <- beta1 m + (1 - beta1) g
 //   v <- beta2 v + (1 - beta2) g^2
 //   l = beta1 m / (1 - beta1^(t + 1)) + (1 - beta1) g / (1 - beta1^t)
-//   w <- (1 - lr weight_decay) w - lr l / (sqrt(v / (1 - beta2^t) + eps_root) + eps)
+//   w <- w - (lr weight_decay w + lr l / (sqrt(v / (1 - beta2^t) + eps_root) + eps))
 // torch's NAdam has a momentum that grows from step to step.
 #pragma once
 #include "kernel/math.hpp"
@@ -23,7 +23,7 @@ struct NAdamW {
   void operator()(T& w, T g, T& m, T& v) const {
     m = T(beta1) * m + T(1 - beta1) * g;
     v = T(beta2) * v + T(1 - beta2) * (g * g);
-    w = T(1 - lr * weight_decay) * w - (lr_m * m + lr_g * g) / (root(unbias * v + T(eps_root)) + T(eps));
+    w = w - (T(lr * weight_decay) * w + (lr_m * m + lr_g * g) / (root(unbias * v + T(eps_root)) + T(eps)));
   }
 };
 

@@ -2,7 +2,7 @@
 // of FBGEMM (Khudia et al. 2021, arXiv:2101.05615); Adam: Kingma & Ba 2015, arXiv:1412.6980.
 //   m <- beta1 m + (1 - beta1) g
 //   v <- beta2 v + (1 - beta2) mean(g^2)
-//   w <- (1 - lr weight_decay) w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+//   w <- w - (lr weight_decay w + lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps))
 #pragma once
 #include "kernel/math.hpp"
 
@@ -27,7 +27,7 @@ struct RowWiseAdam {
 
   void operator()(T& w, T g, T& m, Unused) const {
     m = T(beta1) * m + T(1 - beta1) * g;
-    w = T(1 - lr * weight_decay) * w - factor * m;
+    w = w - (T(lr * weight_decay) * w + factor * m);
   }
 };
 

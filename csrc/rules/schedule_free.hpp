@@ -2,9 +2,9 @@
 // 2024, Algorithm 1, arXiv:2405.15682.
 //   u = g, or g / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay w  with  v <- beta2 v + (1 - beta2) g^2
 //   z <- z - lr u
-//   x <- (1 - c) x + c z
+//   x <- x + c (z - x)
 //   w <- (1 - beta) z + beta x
-// Only w and z are kept: x = (w - (1 - beta) z) / beta, and put in,  w <- (1 - c) w + c z - lr (1 - beta (1 - c)) u
+// Only w and z are kept: x = z + (w - z) / beta, and put in,  w <- w - (c (w - z) + lr (1 - beta (1 - c)) u)
 // with the former z. The weight c of the newest z is the caller's.
 #pragma once
 #include "kernel/math.hpp"
@@ -20,7 +20,7 @@ struct ScheduleFreeSGD {
   double lr, beta, c;
 
   void operator()(T& w, T g, T& z) const {
-    w = T(1 - c) * w + T(c) * z - T(lr * (1 - beta * (1 - c))) * g;
+    w = w - (T(c) * (w - z) + T(lr * (1 - beta * (1 - c))) * g);
     z = z - T(lr) * g;
   }
 };
@@ -37,7 +37,7 @@ struct ScheduleFreeAdamW {
   void operator()(T& w, T g, T& z, T& v) const {
     v = T(beta2) * v + T(1 - beta2) * (g * g);
     const T u = g / (root(unbias * v) + T(eps)) + T(weight_decay) * w;
-    w = T(1 - c) * w + T(c) * z - T(lr * (1 - beta * (1 - c))) * u;
+    w = w - (T(c) * (w - z) + T(lr * (1 - beta * (1 - c))) * u);
     z = z - T(lr) * u;
   }
 };

@@ -1,5 +1,5 @@
 // SGD: minibatch gradient descent. Robbins & Monro 1951, "A Stochastic Approximation Method".
-//   w <- (1 - lr weight_decay) w - lr g
+//   w <- w - (lr weight_decay w + lr g)
 #pragma once
 #include "kernel/math.hpp"
 
@@ -10,7 +10,7 @@ struct SGD {
   static constexpr Signature signature = {"sgd", {}, {hyper::lr(1e-2), hyper::weight_decay(0)}};
   double lr, weight_decay;
 
-  void operator()(T& w, T g) const { w = T(1 - lr * weight_decay) * w - T(lr) * g; }
+  void operator()(T& w, T g) const { w = w - (T(lr * weight_decay) * w + T(lr) * g); }
 };
 
 }  // namespace

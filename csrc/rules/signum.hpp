@@ -1,7 +1,7 @@
 // Signum: steps of equal length along the sign of the running average of the gradient. Bernstein et al. 2018,
 // Algorithm 2, arXiv:1802.04434.
 //   m <- beta m + (1 - beta) g
-//   w <- (1 - lr weight_decay) w - lr sign(m)
+//   w <- w - (lr weight_decay w + lr sign(m))
 // The paper has no decay.
 #pragma once
 #include "kernel/math.hpp"
@@ -16,7 +16,7 @@ struct Signum {
 
   void operator()(T& w, T g, T& m) const {
     m = T(beta) * m + T(1 - beta) * g;
-    w = T(1 - lr * weight_decay) * w - T(lr) * sign(m);
+    w = w - (T(lr * weight_decay) * w + T(lr) * sign(m));
   }
 };
 

@@ -6,6 +6,7 @@ import collections.abc
 import typing
 
 class Options:
+    corrects_ema: bool
     keeps_ema: bool
     maximize: bool
     raise_nonfinite: bool

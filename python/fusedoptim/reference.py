@@ -45,7 +45,7 @@ def rule(formula: Callable[..., None]) -> Callable[..., None]:
 
 @rule
 def sgd(w, g, *, lr, weight_decay):
-    w[...] = (1 - lr * weight_decay) * w - lr * g
+    w[...] = w - (lr * weight_decay * w + lr * g)
 
 
 @rule
@@ -77,15 +77,13 @@ def adam(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t):
 
 @rule
 def adamw(w, g, m, v, *, lr, weight_decay, **hyper):
-    w[...] = (1 - lr * weight_decay) * w
-    adam(w, g, m, v, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + step_of(adam, w, g, m, v, lr=lr, **hyper))
 
 
 @rule
 def grams(w, g, m, v, *, lr, weight_decay, **hyper):
-    u = np.zeros_like(w)
-    adam(u, g, m, v, lr=lr, **hyper)
-    w[...] = (1 - lr * weight_decay) * w - np.sign(g) * np.abs(u)
+    u = step_of(adam, w, g, m, v, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + np.sign(g) * np.abs(u))
 
 
 @rule
@@ -114,13 +112,13 @@ def ademamix(w, g, m, v, m_slow, *, lr, beta1, beta2, beta3, alpha, eps, eps_roo
     m_slow[...] = beta3 * m_slow + (1 - beta3) * g
     unbias1, unbias2 = 1 / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
     mixed = unbias1 * m + alpha * m_slow
-    w[...] = (1 - lr * weight_decay) * w - lr * mixed / (np.sqrt(unbias2 * v + eps_root) + eps)
+    w[...] = w - (lr * weight_decay * w + lr * mixed / (np.sqrt(unbias2 * v + eps_root) + eps))
 
 
 @rule
 def fromage(w, g, *, lr, min_norm):
     shrink = 1 / math.sqrt(1 + lr * lr)
-    w[...] = shrink * w - shrink * lr * trust_ratio(w, g, min_norm) * g
+    w[...] = w - ((1 - shrink) * w + shrink * lr * trust_ratio(w, g, min_norm) * g)
 
 
 @rule
@@ -180,7 +178,7 @@ def adafactor(w, g, row_var, col_var, *, lr, beta2_decay, eps1, eps2, d, weight_
         mean = in_order(np.asarray(row_var, np.float64), axis=-2) / w.shape[-2]
         v = row_var / np.maximum(mean, eps1).astype(w.dtype) * col_var
     u = g / np.sqrt(np.maximum(v, eps1 * eps1))
-    w[...] = (1 - lr * weight_decay) * w - step / max(1.0, rms(u) / d) * u
+    w[...] = w - (lr * weight_decay * w + step / max(1.0, rms(u) / d) * u)
 
 
 @rule
@@ -201,7 +199,7 @@ def muon(
     m[...] = momentum * m + (1 - momentum) * g
     u = (1 - momentum) * g + momentum * m if nesterov else m
     u = size(u.shape, adjust_lr_fn) * newton_schulz(u, ns_coefficients, ns_steps, eps)
-    w[...] = (1 - lr * weight_decay) * w - lr * u
+    w[...] = w - (lr * weight_decay * w + lr * u)
 
 
 @rule
@@ -219,7 +217,7 @@ def nesterov_momentum(w, g, m, *, lr, momentum):
 @rule
 def asgd(w, g, ax, *, lr, lambd, slowdown, mu):
     eta = lr * slowdown
-    w[...] = (1 - lambd * eta) * w - eta * g
+    w[...] = w - (lambd * eta * w + eta * g)
     ax[...] = ax + mu * (w - ax) if mu != 1 else w
 
 
@@ -280,8 +278,7 @@ def adam_amsgrad(w, g, m, v, v_max, *, lr, beta1, beta2, eps, eps_root, t):
 
 @rule
 def adamw_amsgrad(w, g, m, v, v_max, *, lr, weight_decay, **hyper):
-    w[...] = (1 - lr * weight_decay) * w
-    adam_amsgrad(w, g, m, v, v_max, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + step_of(adam_amsgrad, w, g, m, v, v_max, lr=lr, **hyper))
 
 
 @rule
@@ -302,8 +299,7 @@ def nadam(w, g, m, v, *, lr, beta1, beta2, eps, mu_decay, mu_product, t):
 
 @rule
 def nadam_decoupled(w, g, m, v, *, lr, weight_decay, **hyper):
-    w[...] = (1 - lr * weight_decay) * w
-    nadam(w, g, m, v, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + step_of(nadam, w, g, m, v, lr=lr, **hyper))
 
 
 @rule
@@ -316,13 +312,12 @@ def radam(w, g, m, v, *, lr, beta1, beta2, eps, t):
 
 @rule
 def radam_decoupled(w, g, m, v, *, lr, weight_decay, **hyper):
-    w[...] = (1 - lr * weight_decay) * w
-    radam(w, g, m, v, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + step_of(radam, w, g, m, v, lr=lr, **hyper))
 
 
 @rule
 def sign_sgd(w, g, *, lr, weight_decay):
-    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(g)
+    w[...] = w - (lr * weight_decay * w + lr * np.sign(g))
 
 
 @rule
@@ -346,12 +341,12 @@ def nesterov(w, g, m, *, lr, beta):
 @rule
 def signum(w, g, m, *, lr, beta, weight_decay):
     m[...] = beta * m + (1 - beta) * g
-    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(m)
+    w[...] = w - (lr * weight_decay * w + lr * np.sign(m))
 
 
 @rule
 def lion(w, g, m, *, lr, beta1, beta2, weight_decay):
-    w[...] = (1 - lr * weight_decay) * w - lr * np.sign(beta1 * m + (1 - beta1) * g)
+    w[...] = w - (lr * weight_decay * w + lr * np.sign(beta1 * m + (1 - beta1) * g))
     m[...] = beta2 * m + (1 - beta2) * g
 
 
@@ -361,14 +356,14 @@ def nadamw(w, g, m, v, *, lr, beta1, beta2, eps, eps_root, t, weight_decay):
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     lr_m, lr_g = lr * beta1 / (1 - power(beta1, t + 1)), lr * (1 - beta1) / (1 - power(beta1, t))
     unbias = 1 / (1 - power(beta2, t))
-    w[...] = (1 - lr * weight_decay) * w - (lr_m * m + lr_g * g) / (np.sqrt(unbias * v + eps_root) + eps)
+    w[...] = w - (lr * weight_decay * w + (lr_m * m + lr_g * g) / (np.sqrt(unbias * v + eps_root) + eps))
 
 
 @rule
 def adamaxw(w, g, m, u, *, lr, beta1, beta2, eps, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     u[...] = np.maximum(beta2 * u, np.abs(g) + eps)
-    w[...] = (1 - lr * weight_decay) * w - lr / (1 - power(beta1, t)) * m / u
+    w[...] = w - (lr * weight_decay * w + lr / (1 - power(beta1, t)) * m / u)
 
 
 @rule
@@ -401,7 +396,8 @@ def adan(w, g, m, v, n, prev, *, lr, beta1, beta2, beta3, eps, eps_root, t, weig
     v[...] = beta2 * v + (1 - beta2) * d
     n[...] = beta3 * n + (1 - beta3) * (ahead * ahead)
     lr_m, lr_v, unbias = lr / (1 - power(beta1, t)), lr * beta2 / (1 - power(beta2, t)), 1 / (1 - power(beta3, t))
-    w[...] = 1 / (1 + lr * weight_decay) * (w - (lr_m * m + lr_v * v) / (np.sqrt(unbias * n + eps_root) + eps))
+    step = (lr_m * m + lr_v * v) / (np.sqrt(unbias * n + eps_root) + eps)
+    w[...] = w - 1 / (1 + lr * weight_decay) * (lr * weight_decay * w + step)
     prev[...] = g
 
 
@@ -409,27 +405,25 @@ def adan(w, g, m, v, n, prev, *, lr, beta1, beta2, beta3, eps, eps_root, t, weig
 def cautious_lion(w, g, m, *, lr, beta1, beta2, weight_decay):
     u = np.sign(beta1 * m + (1 - beta1) * g)
     agree = (u * g > 0).astype(w.dtype)
-    w[...] = (1 - lr * weight_decay) * w - lr * (caution(agree) * agree * u)
+    w[...] = w - (lr * weight_decay * w + lr * (caution(agree) * agree * u))
     m[...] = beta2 * m + (1 - beta2) * g
 
 
 @rule
 def cautious_adam(w, g, m, v, **hyper):
-    u = np.zeros_like(w)
-    adam(u, g, m, v, **hyper)
+    u = step_of(adam, w, g, m, v, **hyper)
     agree = (m * g > 0).astype(w.dtype)
-    w[...] = w + caution(agree) * agree * u
+    w[...] = w - caution(agree) * agree * u
 
 
 @rule
 def cautious_adamw(w, g, m, v, *, lr, weight_decay, **hyper):
-    w[...] = (1 - lr * weight_decay) * w
-    cautious_adam(w, g, m, v, lr=lr, **hyper)
+    w[...] = w - (lr * weight_decay * w + step_of(cautious_adam, w, g, m, v, lr=lr, **hyper))
 
 
 @rule
 def schedule_free_sgd(w, g, z, *, lr, momentum, z_weight):
-    w[...] = (1 - z_weight) * w + z_weight * z - lr * (1 - momentum * (1 - z_weight)) * g
+    w[...] = w - (z_weight * (w - z) + lr * (1 - momentum * (1 - z_weight)) * g)
     z[...] = z - lr * g
 
 
@@ -451,7 +445,7 @@ def rowwise_adam(w, g, m, v, *, lr, beta1, beta2, eps, t, weight_decay):
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * in_double(v) + (1 - beta2) * mean_square(g)
     step, unbias = lr / (1 - power(beta1, t)), 1 / (1 - power(beta2, t))
-    w[...] = (1 - lr * weight_decay) * w - of_rows(step / (np.sqrt(unbias * in_double(v)) + eps), w) * m
+    w[...] = w - (lr * weight_decay * w + of_rows(step / (np.sqrt(unbias * in_double(v)) + eps), w) * m)
 
 
 # Rows of a table.
@@ -593,8 +587,17 @@ def trust_ratio(w: Array, u: Array, min_norm: float = 0.0, coefficient: float = 
     return coefficient * above / (below + eps) if above > 0 and below > 0 else 1.0
 
 
-def average(ema: Array, w: Array, *, decay: float) -> None:
-    ema[...] = decay * ema + (1 - decay) * w
+def step_of(rule: Callable[..., None], w: Array, *arrays: Array, **hyper: float) -> Array:
+    """What `rule` subtracts from a weight like `w`."""
+    u = np.full_like(w, -0.0)  # less a step, it is the negative of that step, of 0 too
+    rule(u, *arrays, **hyper)
+    return -u
+
+
+def average(ema: Array, w: Array, *, decay: float, t: float = math.inf) -> None:
+    """The running average of the weights after update t; t = inf leaves out the bias correction."""
+    weight = (1 - decay) / (1 - power(decay, t))
+    ema[...] = ema + weight * (w - ema) if weight != 1 else w
 
 
 def rectification(beta2: float, t: float) -> float:

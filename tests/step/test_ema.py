@@ -1,18 +1,68 @@
 """The running average of the weights; test_step.py has its bits."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 
 import fusedoptim as fo
 
 from ..cases import Case
-from ..nests import bits, gradients, mixed, normal, snapshot, unchanged
+from ..nests import arrays, bits, gradients, mixed, normal, snapshot, unchanged
+
+STEPS = 20_000
 
 
 def test_it_begins_at_the_weights(kind: Case) -> None:
     optimizer = kind.make(mixed(), ema=0.5)
     assert bits(optimizer.ema_params) == bits(mixed())
     assert optimizer.ema_params is optimizer.state["ema"]
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_it_is_the_weighted_mean(corrected: bool) -> None:
+    """Of the weights after each update, the newest of weight 1 - decay; uncorrected, with the first ones for the rest."""
+    decay, w = 0.75, normal(0, 50, dtype=np.float64)
+    optimizer, first, history = fo.Adam(w, lr=0.1, ema=decay, ema_bias_correction=corrected), w.copy(), []
+    for t in range(1, 21):
+        optimizer.step(normal(t, 50, dtype=np.float64))
+        history.append(w.copy())
+        weights = (1 - decay) * decay ** np.arange(t)[::-1]
+        mean, rest = np.einsum("t,ti->i", weights, history), decay**t
+        wanted = mean / (1 - rest) if corrected else mean + rest * first
+        np.testing.assert_allclose(optimizer.ema_params, wanted, rtol=1e-13)
+
+
+def test_at_first_it_is_the_weight(kind: Case) -> None:
+    """To the bit, and whatever it was before."""
+    optimizer = kind.make(mixed(), ema=0.999)
+    for ema in arrays(optimizer.ema_params):
+        ema.fill(np.nan)
+    optimizer.step(gradients(mixed(), 1))
+    assert bits(optimizer.ema_params) == bits(optimizer.params)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.9999, 0.999999])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_of_constants_it_is_the_constant(dtype: type, decay: float, corrected: bool) -> None:
+    w = normal(0, 512, dtype=dtype)
+    optimizer = fo.SGD(w, lr=0.0, ema=decay, ema_bias_correction=corrected)
+    for _ in range(STEPS):
+        optimizer.step(np.zeros_like(w))
+    assert bits(optimizer.ema_params) == bits(normal(0, 512, dtype=dtype))
+
+
+@pytest.mark.parametrize("make", [fo.ScheduleFreeSGD, fo.ScheduleFreeAdamW, partial(fo.ASGD, lambd=0.0, t0=0)])
+def test_of_constants_every_average_is_the_constant(make: Any, dtype: type) -> None:
+    w = normal(0, 512, dtype=dtype)
+    optimizer, first = make(w, lr=0.1), bits(w)
+    for _ in range(STEPS):
+        optimizer.step(np.zeros_like(w))
+    assert bits(w) == bits(next(iter(optimizer.state.values()))) == first
+    if isinstance(optimizer, fo.ScheduleFreeSGD | fo.ScheduleFreeAdamW):
+        with optimizer.averaged():
+            assert bits(w) == first
 
 
 def test_swapped_in_and_back(kind: Case) -> None:

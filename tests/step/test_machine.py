@@ -88,7 +88,7 @@ class Machine(RuleBasedStateMachine):
             g = fo.reference.gradient(of_each[k], p.w, scale=scale, clip_value=math.inf, weight_decay=0.0)
             self.case.reference(p.w, g, *p.state, **self.case.hyper_at(self.t, p.lr if lr is None else lr))
             if self.options["ema"] is not None:
-                fo.reference.average(p.ema, p.w, decay=self.options["ema"])
+                fo.reference.average(p.ema, p.w, decay=self.options["ema"], t=self.t)
 
     def model_step(self, grads: list[np.ndarray], lr: float | None = None) -> None:
         self.minibatches.append(grads)

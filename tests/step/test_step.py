@@ -96,6 +96,7 @@ positive = st.floats(1e-3, 1e3)
         clip_norm=st.none() | positive,
         clip_value=st.none() | positive,
         ema=st.none() | st.floats(0, 0.999),
+        ema_bias_correction=st.booleans(),
         maximize=st.booleans(),
         grad_scale=st.just(1.0) | positive,
         zero_grads=st.booleans(),

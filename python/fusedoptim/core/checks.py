@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusedoptim import _core
 from fusedoptim.core import tree
+from fusedoptim.numerics.numbers import plain_number
 
 MOST_THREADS = 1 << 30  # more than any machine has
 
@@ -47,15 +48,6 @@ def whole(
     if index < least or (bits and index >= 1 << bits):
         raise ValueError(words)
     return index
-
-
-def plain_number(name: str, value: Any) -> float:
-    """TO BE MERGED"""
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, np.integer):
-        return int(value)
-    return float(value) if isinstance(value, np.floating) else value
 
 
 def by_value(name: str, value: Any) -> Any:

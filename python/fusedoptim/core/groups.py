@@ -4,7 +4,8 @@ import math
 from typing import Any, ClassVar, Protocol
 
 from fusedoptim import _core
-from fusedoptim.core.checks import by_value, flag, plain_number, sequence
+from fusedoptim.core.checks import by_value, flag, sequence
+from fusedoptim.numerics.numbers import plain_number
 
 Hyper = dict[str, Any]
 Carried = dict[int, dict[str, float]]  # {n: what n steps have left for the next}: of those done, and of one more

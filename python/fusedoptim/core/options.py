@@ -21,9 +21,12 @@ class Common(TypedDict, total=False):
     clip_value : float, optional
         Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
     ema : float in [0, 1), optional
-        Decay of a running average of the weights, ``ema ← decay·ema + (1 − decay)·w`` after each update, kept in
-        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. It begins at the weights as they are when the optimizer
-        is made.
+        Decay of a running average of the weights, ``ema ← ema + (1 − decay)/(1 − decayᵗ)·(w − ema)`` after update t, kept in
+        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`.
+    ema_bias_correction : bool, default True
+        The division by ``1 − decayᵗ``, with which the average is that of the weights after each update so far, from the first on.
+        False leaves it out: the average then begins at the weights as they are when the optimizer is made, and is near them
+        for some ``1/(1 − decay)`` updates.
     maximize : bool, default False
         Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
     nonfinite : {"propagate", "skip", "raise"}, default "propagate"
@@ -42,6 +45,7 @@ class Common(TypedDict, total=False):
     clip_norm: float | None
     clip_value: float | None
     ema: float | None
+    ema_bias_correction: bool
     maximize: bool
     nonfinite: str
     num_threads: int | None
@@ -52,6 +56,7 @@ def make_options(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     ema: float | None = None,
+    ema_bias_correction: bool = True,
     maximize: bool = False,
     nonfinite: str = "propagate",
     num_threads: int | None = None,
@@ -64,6 +69,7 @@ def make_options(
     if ema is not None:
         options.keeps_ema = True
         set_ema(options, ema)
+    options.corrects_ema = flag("ema_bias_correction", ema_bias_correction)
     set_nonfinite(options, nonfinite)
     options.maximize = flag("maximize", maximize)
     set_num_threads(options, num_threads)

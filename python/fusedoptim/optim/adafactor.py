@@ -17,8 +17,8 @@ class Adafactor(Optimizer):
         R &\leftarrow \beta_2 R + (1 - \beta_2)\, \mathrm{mean}_{rows}(g^2), \quad
         C \leftarrow \beta_2 C + (1 - \beta_2)\, \mathrm{mean}_{columns}(g^2) \\
         v &= \frac{R\, C}{\max(\mathrm{mean}(R), eps_1)}, \quad u = \frac{g}{\max(\sqrt{v}, eps_1)} \\
-        w &\leftarrow (1 - lr\, weight\_decay)\, w
-            - \min\!\left(lr, \tfrac{1}{\sqrt t}\right) \max(eps_2, \mathrm{rms}(w)) \frac{u}{\max(1, \mathrm{rms}(u) / d)}
+        w &\leftarrow w - \left(lr\, weight\_decay\, w
+            + \min\!\left(lr, \tfrac{1}{\sqrt t}\right) \max(eps_2, \mathrm{rms}(w)) \frac{u}{\max(1, \mathrm{rms}(u) / d)}\right)
 
     Steps are relative to the size of each tensor. What has more than two axes is factored along the last two; of a vector
     :math:`v` is the running average of :math:`g^2` itself.
@@ -38,7 +38,7 @@ class Adafactor(Optimizer):
     d : float, default 1
         The root mean square of :math:`u` is clipped to this.
     weight_decay : float, default 0
-        Decoupled: :math:`w` is multiplied by :math:`1 - lr\, weight\_decay`.
+        Decoupled: a step takes :math:`lr\, weight\_decay\, w` with it.
     **common
         See :class:`fusedoptim.Common`.
 
@@ -54,6 +54,7 @@ class Adafactor(Optimizer):
 
     *Deviations.*
 
+    - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - torch: refuses a `d` below 1.
     - torch: takes the epsilon of the first tensor's dtype for all that one of its loops has; here each takes that of
       its own.

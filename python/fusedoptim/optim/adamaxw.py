@@ -12,7 +12,7 @@ class AdamaxW(Optimizer):
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g \\
         u &\leftarrow \max(\beta_2 u,\ |g| + eps) \\
-        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, \frac{m / (1 - \beta_1^t)}{u}
+        w &\leftarrow w - \left(lr\, weight\_decay\, w + lr\, \frac{m / (1 - \beta_1^t)}{u}\right)
 
     The maximum needs no bias correction, and no step is longer than about `lr`.
 
@@ -27,7 +27,7 @@ class AdamaxW(Optimizer):
     eps : float, default 1e-8
         Added to :math:`|g|`.
     weight_decay : float, default 1e-4
-        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+        Decoupled decay, scaled by `lr`: a step takes :math:`lr\, weight\_decay\, w` with it.
     **common
         See :class:`fusedoptim.Common`.
 

@@ -48,6 +48,7 @@ class Adan(Optimizer):
     -----
     *Deviations.*
 
+    - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - optax: has :math:`1 - \beta_2` where :math:`\beta_2` stands before d and v, which agrees at 1/2 alone, an
       `eps_root` of 1e-8, and the decay of :class:`AdamW`.
     - the paper: has restarts, which are left out.

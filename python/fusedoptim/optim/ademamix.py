@@ -16,8 +16,8 @@ class AdEMAMix(Optimizer):
         m &\leftarrow \beta_1 m + (1 - \beta_1) g, & \hat m &= m / (1 - \beta_1^t) \\
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, & \hat v &= v / (1 - \beta_2^t) \\
         m_{slow} &\leftarrow \beta_3 m_{slow} + (1 - \beta_3) g \\
-        w &\leftarrow (1 - lr \cdot weight\_decay)\, w
-            - lr\, \frac{\hat m + \alpha\, m_{slow}}{\sqrt{\hat v + eps\_root} + eps}
+        w &\leftarrow w - \left(lr \cdot weight\_decay\, w
+            + lr\, \frac{\hat m + \alpha\, m_{slow}}{\sqrt{\hat v + eps\_root} + eps}\right)
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ class AdEMAMix(Optimizer):
 
     *Deviations.*
 
+    - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - the authors' code: has an `alpha` of 2 by default, and their experiments up to 8; here it is 5, as in optax.
     - the authors' code: takes a warm-up for each of :math:`\alpha` and :math:`\beta_3`; here it is the same for both,
       as the paper always has it.

@@ -14,7 +14,7 @@ class ASGD(Optimizer):
     .. math::
 
         \eta &= lr\, (1 + lambd \cdot lr \cdot s)^{-alpha} \\
-        w &\leftarrow (1 - lambd\, \eta)\, w - \eta\, g \\
+        w &\leftarrow w - (lambd\, \eta\, w + \eta\, g) \\
         \bar w &\leftarrow \bar w + \frac{1}{\max(1, s - t0)} (w - \bar w)
 
     with :math:`s = 0, 1, \dots` the number of steps that the parameter has taken. The averaged weights :math:`\bar w` are
@@ -47,6 +47,7 @@ class ASGD(Optimizer):
     -----
     *Deviations.*
 
+    - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - torch: with a schedule, :math:`\eta` follows from the `lr` of the step before; here from that of this step.
 
     Examples

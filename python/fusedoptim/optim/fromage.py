@@ -38,6 +38,8 @@ class Fromage(Optimizer):
 
     *Deviations.*
 
+    - pytorch_optimizer: divides by the root in the dtype of the weight, which rounds it to 1 at small rates; here what it
+      takes off is rounded with the step, as in optax.
     - the authors' code: has no least norm, which is optax's: ``min_norm=0``.
 
     Examples

@@ -12,8 +12,8 @@ class Grams(Optimizer):
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g, & \hat m &= m / (1 - \beta_1^t) \\
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2, & \hat v &= v / (1 - \beta_2^t) \\
-        w &\leftarrow (1 - lr \cdot weight\_decay)\, w
-            - \operatorname{sign}(g) \left|\frac{lr\, \hat m}{\sqrt{\hat v + eps\_root} + eps}\right|
+        w &\leftarrow w - \left(lr \cdot weight\_decay\, w
+            + \operatorname{sign}(g) \left|\frac{lr\, \hat m}{\sqrt{\hat v + eps\_root} + eps}\right|\right)
 
     Parameters
     ----------
@@ -44,6 +44,7 @@ class Grams(Optimizer):
 
     *Deviations.*
 
+    - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - the authors' code: adds `eps` before the bias correction; here it is after, as in :class:`Adam` and
       pytorch_optimizer.
 

@@ -11,7 +11,7 @@ class Lion(Optimizer):
 
     .. math::
 
-        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, \operatorname{sign}(\beta_1 m + (1 - \beta_1) g) \\
+        w &\leftarrow w - (lr\, weight\_decay\, w + lr\, \operatorname{sign}(\beta_1 m + (1 - \beta_1) g)) \\
         m &\leftarrow \beta_2 m + (1 - \beta_2) g
 
     Every element moves by `lr`, so that `lr` is to be 3 to 10 times smaller than Adam's, and `weight_decay` as much
@@ -26,7 +26,7 @@ class Lion(Optimizer):
     betas : pair of floats in [0, 1), default (0.9, 0.99)
         Weight :math:`\beta_1` of the average in a step, and its decay :math:`\beta_2`. It is kept in ``state["m"]``.
     weight_decay : float, default 0
-        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+        Decoupled decay, scaled by `lr`: a step takes :math:`lr\, weight\_decay\, w` with it.
     cautious : bool, default False
         Only steps that agree in sign with the gradient are taken, longer by the inverse of their share in the tensor (of
         1e-3 at least): a pass of its own finds it. Holds for all groups.
@@ -42,6 +42,7 @@ class Lion(Optimizer):
     -----
     *Deviations.*
 
+    - lion_pytorch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - the paper of `cautious`: the factor is one more than the number of agreeing elements, over that of all; here it is
       that of the authors' code.
 

@@ -20,7 +20,7 @@ class Muon(Optimizer):
 
         m &\leftarrow \mu m + (1 - \mu) g \\
         u &= (1 - \mu) g + \mu m \quad \text{(without Nesterov: } u = m) \\
-        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, s\, \mathrm{NS}(u)
+        w &\leftarrow w - (lr\, weight\_decay\, w + lr\, s\, \mathrm{NS}(u))
 
     :math:`\mathrm{NS}` takes :math:`x = u / \max(\|u\|, eps)` through ``ns_steps`` steps of Newton–Schulz,
     :math:`x \leftarrow a x + b (x x^\top) x + c (x x^\top)^2 x`. It keeps the singular vectors and takes the singular
@@ -37,7 +37,7 @@ class Muon(Optimizer):
     lr : float or callable of t, default 1e-3
         Step size. The author's 0.02 goes with ``adjust_lr_fn=None``; with ``"match_rms_adamw"`` take AdamW's.
     weight_decay : float, default 0.1
-        Decoupled: :math:`w` is multiplied by :math:`1 - lr\, weight\_decay`, without :math:`s`.
+        Decoupled: a step takes :math:`lr\, weight\_decay\, w` with it, without :math:`s`.
     momentum : float in [0, 1), default 0.95
         Decay :math:`\mu` of the running average, kept in ``state["m"]``.
     nesterov : bool, default True
@@ -65,6 +65,7 @@ class Muon(Optimizer):
 
     *Deviations.*
 
+    - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - torch: computes the products in bfloat16 whatever the weights are; here they have the dtype of the weight, and
       agree with torch's to the last digits where that is made to compute in float64.
     - optax: divides by :math:`\|u\| + eps`, torch and this by :math:`\max(\|u\|, eps)`.

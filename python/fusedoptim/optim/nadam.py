@@ -37,7 +37,7 @@ class NAdam(Optimizer):
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     decoupled_weight_decay : bool, default False
-        :math:`w \leftarrow (1 - lr \cdot weight\_decay)\, w` first instead, as in :class:`AdamW`.
+        A step takes :math:`lr \cdot weight\_decay\, w` with it instead, as in :class:`AdamW`.
     **common
         See :class:`fusedoptim.Common`.
 
@@ -53,6 +53,7 @@ class NAdam(Optimizer):
 
     *Deviations.*
 
+    - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - optax: has no warm up: ``momentum_decay=1e6``.
     - the paper: :math:`m` decays with :math:`\mu_t`, and :math:`v` is multiplied by :math:`\beta_2` besides; torch and
       this do neither.

@@ -13,7 +13,7 @@ class NAdamW(Optimizer):
         m &\leftarrow \beta_1 m + (1 - \beta_1) g \\
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
         l &= \beta_1 m / (1 - \beta_1^{t+1}) + (1 - \beta_1) g / (1 - \beta_1^t) \\
-        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, \frac{l}{\sqrt{v / (1 - \beta_2^t) + eps\_root} + eps}
+        w &\leftarrow w - \left(lr\, weight\_decay\, w + lr\, \frac{l}{\sqrt{v / (1 - \beta_2^t) + eps\_root} + eps}\right)
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class NAdamW(Optimizer):
     eps_root : float, default 0
         Added inside the root.
     weight_decay : float, default 1e-4
-        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+        Decoupled decay, scaled by `lr`: a step takes :math:`lr\, weight\_decay\, w` with it.
     **common
         See :class:`fusedoptim.Common`.
 

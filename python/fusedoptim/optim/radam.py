@@ -38,7 +38,7 @@ class RAdam(Optimizer):
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     decoupled_weight_decay : bool, default False
-        :math:`w \leftarrow (1 - lr \cdot weight\_decay)\, w` first instead, as in :class:`AdamW`.
+        A step takes :math:`lr \cdot weight\_decay\, w` with it instead, as in :class:`AdamW`.
     **common
         See :class:`fusedoptim.Common`.
 
@@ -51,6 +51,7 @@ class RAdam(Optimizer):
     -----
     *Deviations.*
 
+    - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - optax: adds `eps` after :math:`v` is corrected, torch and this before: with ``eps=0`` they agree.
     - the paper: begins at :math:`\rho > 4`, torch and this at 5.
 

@@ -12,8 +12,8 @@ class RowWiseAdam(Optimizer):
 
         m_{ij} &\leftarrow \beta_1 m_{ij} + (1 - \beta_1) g_{ij} \\
         v_i &\leftarrow \beta_2 v_i + (1 - \beta_2) \operatorname{mean}_j g_{ij}^2 \\
-        w_{ij} &\leftarrow (1 - lr \cdot weight\_decay)\, w_{ij}
-            - lr \frac{m_{ij} / (1 - \beta_1^t)}{\sqrt{v_i / (1 - \beta_2^t)} + eps}
+        w_{ij} &\leftarrow w_{ij} - \left(lr \cdot weight\_decay\, w_{ij}
+            + lr \frac{m_{ij} / (1 - \beta_1^t)}{\sqrt{v_i / (1 - \beta_2^t)} + eps}\right)
 
     A row is an index of the weight's first axis. Each element of a weight with one axis is a row, and there this is Adam.
 
@@ -45,7 +45,9 @@ class RowWiseAdam(Optimizer):
     of the optimizer, not those that touch a row. The mean is summed in float64 in a fixed order, and :math:`v_i` is rounded
     once. Many short rows are slow, those of one element above all: give a bias another optimizer.
 
-    *Deviations.* None.
+    *Deviations.*
+
+    - adam_mini: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
 
     Examples
     --------

@@ -60,8 +60,8 @@ class ScheduleFree(Optimizer):
         return [self._average(tensor) for tensor in self._tensors]
 
     def _average(self, tensor: Tensor) -> Array:
-        beta, w = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight
-        return np.asarray((w - (1 - beta) * tensor.states["z"]) / beta, w.dtype)
+        beta, w, z = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight, tensor.states["z"]
+        return np.asarray(z + (w - z) / beta, w.dtype)
 
 
 class ScheduleFreeSGD(ScheduleFree):
@@ -70,7 +70,7 @@ class ScheduleFreeSGD(ScheduleFree):
     .. math::
 
         z &\leftarrow z - lr\, g \\
-        x &\leftarrow (1 - c)\, x + c\, z \\
+        x &\leftarrow x + c\, (z - x) \\
         w &\leftarrow (1 - momentum)\, z + momentum\, x
 
     The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeSGD.averaged`; of
@@ -155,7 +155,7 @@ class ScheduleFreeAdamW(ScheduleFree):
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
         u &= \frac{g}{\sqrt{v / (1 - \beta_2^t)} + eps} + weight\_decay\, w \\
         z &\leftarrow z - lr\, u \\
-        x &\leftarrow (1 - c)\, x + c\, z \\
+        x &\leftarrow x + c\, (z - x) \\
         w &\leftarrow (1 - \beta_1)\, z + \beta_1\, x
 
     The gradient is that at :math:`w`, which `params` hold in training. Evaluate at :math:`x`, within :meth:`~ScheduleFreeAdamW.averaged`; of

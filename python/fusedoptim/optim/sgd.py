@@ -17,7 +17,7 @@ class SGD(Optimizer):
 
     .. math::
 
-        w \leftarrow (1 - lr \cdot weight\_decay)\, w - lr\, g
+        w \leftarrow w - (lr \cdot weight\_decay\, w + lr\, g)
 
     With `momentum`, and :math:`g \leftarrow g + weight\_decay\, w` first,
 

@@ -10,7 +10,7 @@ class SignSGD(Optimizer):
 
     .. math::
 
-        w \leftarrow (1 - lr\, weight\_decay)\, w - lr\, \operatorname{sign}(g)
+        w \leftarrow w - (lr\, weight\_decay\, w + lr\, \operatorname{sign}(g))
 
     Only the signs count: `clip_norm`, `clip_value` and ``grad_scale`` change nothing. Where the gradient is 0, its sign is 0.
     See :class:`Signum` for the sign of the running average.
@@ -22,7 +22,7 @@ class SignSGD(Optimizer):
     lr : float or schedule, default 1e-3
         Learning rate :math:`\eta`.
     weight_decay : float, default 0
-        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+        Decoupled decay, scaled by `lr`: a step takes :math:`lr\, weight\_decay\, w` with it.
     **common
         See :class:`fusedoptim.Common`.
 
@@ -35,6 +35,7 @@ class SignSGD(Optimizer):
     -----
     *Deviations.*
 
+    - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - the paper and optax: have no decay, as the default. Here it is decoupled, for in the sign an L2 penalty is not in
       proportion to the weight.
 

@@ -11,7 +11,7 @@ class Signum(Optimizer):
     .. math::
 
         m &\leftarrow \beta m + (1 - \beta) g \\
-        w &\leftarrow (1 - lr\, weight\_decay)\, w - lr\, \operatorname{sign}(m)
+        w &\leftarrow w - (lr\, weight\_decay\, w + lr\, \operatorname{sign}(m))
 
     With :math:`\beta = 0` it is :class:`SignSGD`. :class:`Lion` looks at the newest gradient once more. Where the average is 0,
     its sign is 0. There is no bias correction: the sign has none.
@@ -25,7 +25,7 @@ class Signum(Optimizer):
     beta : float in [0, 1), default 0.9
         Decay :math:`\beta` of the running average, kept in ``state["m"]``.
     weight_decay : float, default 0
-        Decoupled decay, scaled by `lr`: :math:`w \leftarrow (1 - lr\, weight\_decay) w` first.
+        Decoupled decay, scaled by `lr`: a step takes :math:`lr\, weight\_decay\, w` with it.
     **common
         See :class:`fusedoptim.Common`.
 
@@ -38,6 +38,7 @@ class Signum(Optimizer):
     -----
     *Deviations.*
 
+    - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
     - the paper: has no decay, as the default. Here it is decoupled, for in the sign an L2 penalty is not in proportion
       to the weight.
 

@@ -153,14 +153,15 @@ class Stateful:
         --------
         >>> import numpy as np
         >>> import fusedoptim as fo
-        >>> w = np.array([1.0])
+        >>> w = np.array([3.0])
         >>> opt = fo.SGD(w, lr=1.0, ema=0.5)
-        >>> opt.step(np.array([1.0]))
+        >>> for g in 3.0, -3.0:
+        ...     opt.step(np.array([g]))  # to 0, and back
         >>> with opt.using_ema():
         ...     print(w)
-        [0.5]
+        [2.]
         >>> w
-        array([0.])
+        array([3.])
         """
         averages = tree.leaves(self._skeleton, self.ema_params, "ema")
         with self._swapped("using_ema", lambda: averages):
