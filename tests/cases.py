@@ -94,7 +94,7 @@ class Case:
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
         if lr is not None:
             at_t["lr"] = lr
-        if self.optimizer.carried:
+        if self.optimizer.carried is not None:
             at_t = carried(self, t, lr)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 

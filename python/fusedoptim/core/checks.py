@@ -56,7 +56,12 @@ def by_value(name: str, value: Any) -> Any:
         return value
     if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
         return tuple(by_value(name, each) for each in value)
-    return plain_number(name, value)
+    try:
+        return plain_number(name, value)
+    except TypeError:
+        if isinstance(value, np.number):
+            raise
+        return value  # which no domain has
 
 
 def thread_count(name: str, value: Any) -> int:
@@ -76,9 +81,12 @@ def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = T
 
     `otherwise` is raised where it is none at all. The words have what may be given besides, as in ", or None".
     """
-    if not isinstance(value, int | float | np.integer | np.floating):
-        kind = ValueError if isinstance(value, np.number) else otherwise
-        raise kind(f"{name} must be {_core.domain_words[domain]}{besides}, got {value!r}")
+    if not isinstance(value, int | float):
+        try:
+            value = plain_number(name, value)
+        except TypeError:
+            kind = ValueError if isinstance(value, np.number) else otherwise
+            raise kind(f"{name} must be {_core.domain_words[domain]}{besides}, got {value!r}") from None
     return _core.check_number(name, value, domain, besides)
 
 
@@ -93,9 +101,9 @@ def rate(rule: str, lr: Any) -> float:
     """A learning rate of one step."""
     if callable(lr):
         raise TypeError(f"lr of one step must be a number, got {lr!r}; a schedule is set: opt.lr = …")
-    lr = plain_number("lr", lr)
-    _core.check_hyper(rule, "lr", lr)
-    return lr
+    rate: float = by_value("lr", lr)
+    _core.check_hyper(rule, "lr", rate)
+    return rate
 
 
 def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
