@@ -120,24 +120,37 @@ Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.pt
 
 constexpr int kept = layout | npy_api::NPY_ARRAY_WRITEABLE_;
 
-Known::Known(Name name, py::handle array) : name(name), array(array) {
+void KnownArrays::add(Name name, py::handle array) {
   const auto* now = array_proxy(array.ptr());
-  data = now->data, flags = now->flags & kept, axes = dimensions(now);
-  dtype = py::reinterpret_borrow<py::object>(now->descr);
+  shapes.push_back(dimensions(now));
+  names.push_back(name);
+  dtypes.push_back(py::reinterpret_borrow<py::object>(now->descr));
+  Entry entry = {array, now->data, now->descr, now->flags & kept, kept, now->nd, {}};
+  std::copy_n(now->dimensions, std::min(now->nd, 2), entry.axes);
+  entries.push_back(entry);
 }
 
-bool Known::is_same(int asked) const {
-  const auto* now = array_proxy(array.ptr());
-  return now->data == data && now->descr == dtype.ptr() && ((now->flags ^ flags) & asked) == 0 &&
-         std::size_t(now->nd) == axes.size() && std::equal(axes.begin(), axes.end(), now->dimensions);
+void KnownArrays::set_access(std::size_t k, Access access) {
+  entries[k].asked = access == Access::write ? kept : layout;
 }
 
-void Known::check(Access access) const {
-  const bool written = access == Access::write;
-  if (is_same(written ? kept : layout)) return;
-  py::tuple shape(axes.size());
-  for (std::size_t axis = 0; axis < axes.size(); ++axis) shape[axis] = axes[axis];
-  refuse_if("moved", name.str(), array, std::uintptr_t(data), dtype, shape, written);
+bool KnownArrays::is_same(std::size_t k) const {
+  const Entry& was = entries[k];
+  const auto* now = array_proxy(was.array.ptr());
+  if (now->data != was.data || now->descr != was.dtype || ((now->flags ^ was.flags) & was.asked) != 0) return false;
+  if (now->nd != was.n_axes) return false;
+  if (was.n_axes <= 2) return std::equal(was.axes, was.axes + was.n_axes, now->dimensions);
+  return std::equal(shapes[k].begin(), shapes[k].end(), now->dimensions);
+}
+
+void KnownArrays::check(std::size_t first, std::size_t end) const {
+  for (std::size_t k = first; k < end; ++k) {
+    if (is_same(k)) continue;
+    const Entry& was = entries[k];
+    py::tuple shape(shapes[k].size());
+    for (std::size_t axis = 0; axis < shapes[k].size(); ++axis) shape[axis] = shapes[k][axis];
+    refuse_if("moved", names[k].str(), was.array, std::uintptr_t(was.data), dtypes[k], shape, was.asked == kept);
+  }
 }
 
 const char* shape_name(Shape shape) { return shape_names[int(shape)]; }

@@ -51,22 +51,32 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = 
 using Axes = std::vector<std::size_t>;
 Axes axes_of(const Buffer& array);
 
-// An array as it was when it was accepted: its memory, shape and dtype can be changed in place.
-class Known {
+// Arrays as they were when they were accepted: memory, shape and dtype of each can be changed in place.
+class KnownArrays {
  public:
-  Known(Name name, py::handle array);
-  explicit Known(const Buffer& accepted) : Known(accepted.name, accepted.array) {}
-  void check(Access access = Access::write) const;  // refuses where it is another
+  void add(Name name, py::handle array);  // which somebody else keeps alive
+  void add(const Buffer& accepted) { add(accepted.name, accepted.array); }
+  std::size_t size() const { return entries.size(); }
+  void set_access(std::size_t k, Access access);  // whether it must be writeable; it must, at first
+
+  // Refuses where one is another now: of all, or of those from `first` to `end`.
+  void check() const { check(0, size()); }
+  void check(std::size_t first, std::size_t end) const;
 
  private:
-  bool is_same(int flags) const;
+  struct Entry {  // of one cache line: it comes before every step
+    py::handle array;
+    const char* data;
+    PyObject* dtype;
+    int flags, asked;
+    std::ptrdiff_t n_axes, axes[2];  // those of more are in `shapes`
+  };
+  bool is_same(std::size_t k) const;
 
-  Name name;
-  py::handle array;  // borrowed
-  const char* data;
-  py::object dtype;
-  int flags;
-  Axes axes;
+  std::vector<Entry> entries;
+  std::vector<Axes> shapes;
+  std::vector<Name> names;
+  std::vector<py::object> dtypes;  // kept alive
 };
 
 // What it is called, and what it is for a weight of these axes, and a ring of so many slots.

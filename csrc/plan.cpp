@@ -63,18 +63,20 @@ Plan::Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, lo
            bool carries)
     : rule_at_index(rule_index(rule)), carries(carries), cohorts(cohorts_of(given)), settings(given.size()) {}
 
-void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& arrays,
+void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& given,
                const py::object& grad_sum, const py::object& ema) {
   if (cohort >= cohorts.size()) throw std::invalid_argument("no such cohort");
-  tensors.push_back({tensors.size(), cohort, frozen, path, arrays, {}, {}, {}, {}, {}});
+  tensors.emplace_back();
   Tensor& tensor = tensors.back();
-  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, arrays[0], Access::write);
+  tensor.index = tensors.size() - 1, tensor.cohort = cohort, tensor.frozen = frozen, tensor.path = path;
+  tensor.arrays = given, tensor.known = arrays.size();
+  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, given[0], Access::write);
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
   const auto accept = [&](const Buffer& b) {
     written.push_back(b);
-    tensor.known.emplace_back(b);
+    arrays.add(b);
     return b.begin;
   };
   const auto accept_state = [&](const State& state, const py::object& array) {
@@ -86,14 +88,15 @@ void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const s
   for (const State* state = rule().signature->state; state->name != nullptr; ++state, ++k) {
     if (state->shape == Shape::scratch)
       tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(k),
-                           py::module_::import("numpy").attr("empty_like")(arrays[0]));
-    if (state->begins_with_weight) tensor.begun.push_back(1 + k);
+                           py::module_::import("numpy").attr("empty_like")(given[0]));
+    if (state->begins_with_weight) tensor.copies.push_back(1 + k);
     span.arrays[1 + k] = accept_state(*state, tensor.arrays.at(k));
   }
   if (!grad_sum.is_none()) span.grad_sum = accept_state({"grad_sum"}, grad_sum);
   if (!ema.is_none()) span.ema = accept_state({"ema"}, ema);
   tensor.arrays.push_back(grad_sum);
   tensor.arrays.push_back(ema);
+  tensor.n_known = arrays.size() - tensor.known;
 }
 
 void Plan::finish() {
@@ -116,7 +119,13 @@ void Plan::arrange() {
       tensor.span.settings = &settings[tensor.cohort];
       arranged.add(tensor.span);
     }
-  for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].place = places[i];
+  accepted.resize(arranged.spans.size());
+  for (Cohort& cohort : cohorts) cohort.is_active = false;
+  for (Tensor& tensor : tensors) {
+    tensor.place = places[tensor.index];
+    cohorts[tensor.cohort].is_active |= !tensor.frozen;
+    arrays.set_access(tensor.known, tensor.frozen ? Access::read : Access::write);
+  }
   work = std::move(arranged);
 }
 
@@ -149,7 +158,7 @@ void Plan::freeze(const std::vector<std::size_t>& chosen, bool frozen) {
   std::vector<bool> changes(tensors.size());
   for (const std::size_t i : chosen) changes.at(i) = tensors[i].frozen != frozen;
   if (!frozen)
-    for (const std::size_t i : chosen) tensors.at(i).known[0].check();
+    for (const std::size_t i : chosen) check_writeable(tensors.at(i));
   const auto is_changed = [&](const Tensor& tensor) { return changes[tensor.index]; };
   const auto flip = [&] {
     for (Tensor& tensor : tensors) tensor.frozen ^= is_changed(tensor);
@@ -184,7 +193,7 @@ void Plan::refuse_shared() {
     if (tensor.frozen) continue;
     grads.push_back(tensor.w);
     grads.back().name.argument = "grads";
-    grads.back().begin = tensor.accepted;
+    grads.back().begin = accepted[tensor.place];
   }
   sort_apart(grads);
 }
@@ -194,7 +203,7 @@ void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
-  tensor.accepted = g.begin;
+  accepted[tensor.place] = g.begin;
 }
 
 void Plan::accept_rows(Touched& touched, bool zeroed) {
@@ -219,10 +228,9 @@ std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
   std::vector<Touched> touched;
   if (grads.is_none()) return touched;
   if (py::len(grads) != tensors.size()) throw std::invalid_argument("as many gradients as tensors");
-  Py_ssize_t i = 0;
-  for (const Tensor& tensor : tensors)
-    if (const py::handle grad = PyList_GET_ITEM(grads.ptr(), i++); !tensor.frozen && is_row_grad(grad))
-      touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (const py::handle grad = PyList_GET_ITEM(grads.ptr(), Py_ssize_t(i)); is_row_grad(grad) && !tensors[i].frozen)
+      touched.push_back({&tensors[i], grad.attr("rows"), grad.attr("values"), {}});
   return touched;
 }
 
@@ -241,30 +249,29 @@ void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, 
       accept_array(tensor, grad, zeroed);
   }
   if (zeroed) refuse_shared();
-  for (const Tensor& tensor : tensors)
-    if (!tensor.frozen) span_of(tensor).arrays[1] = tensor.accepted;
+  for (std::size_t k = 0; k < accepted.size(); ++k) work.spans[k].arrays[1] = accepted[k];
   unbind();
 }
 
 void Plan::unbind() {
   if (bound.is_none()) return;
-  bound = py::none(), bound_nest = Nest(), bound_arrays.clear();
+  bound = py::none(), bound_nest = Nest(), bound_arrays = {};
 }
 
 void Plan::check() const {
   nests.check();
-  for (const Tensor& tensor : tensors) check(tensor);
+  arrays.check();
 }
 
-void Plan::check(const Tensor& tensor) {
-  tensor.known[0].check(tensor.frozen ? Access::read : Access::write);
-  for (std::size_t k = 1; k < tensor.known.size(); ++k) tensor.known[k].check();
-}
+void Plan::check(const Tensor& tensor) const { arrays.check(tensor.known, tensor.known + tensor.n_known); }
+
+// A frozen weight may be read-only.
+void Plan::check_writeable(const Tensor& tensor) { buffer(tensor.w.name, tensor.w.array, Access::write); }
 
 void Plan::check_bound() const {
   if (bound.is_none()) refuse("not_bound");
   bound_nest.check();
-  for (const Known& known : bound_arrays) known.check();
+  bound_arrays.check();
 }
 
 // Of some tensors the rows that are touched, of the others all.
@@ -357,20 +364,20 @@ void Plan::step(const py::object& grads, const py::list& values, const Options& 
   set_values(values, options);
   std::vector<Touched> touched = touched_by(grads);
   accept_grads(grads, touched, options.zero_grads);
-  take(touched, values, options, values_at, values_at.is_none() ? std::vector<Known>() : known_grads(grads, touched));
+  take(touched, values, options, values_at, values_at.is_none() ? KnownArrays() : known_grads(grads, touched));
 }
 
 // What the gradients are now, for a step that calls the caller's code in its middle.
-std::vector<Known> Plan::known_grads(const py::object& grads, const std::vector<Touched>& touched) const {
+KnownArrays Plan::known_grads(const py::object& grads, const std::vector<Touched>& touched) const {
   if (grads.is_none()) return bound_arrays;
-  std::vector<Known> known;
+  KnownArrays known;
   auto next = touched.begin();
   for (const Tensor& tensor : tensors) {
     if (tensor.frozen) continue;
     const bool is_next = next != touched.end() && next->tensor == &tensor;
     const py::handle array = is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
-    known.emplace_back(buffer({"grads", tensor.w.name.path}, array, Access::read));
-    if (is_next) known.emplace_back(Name{"grads", tensor.w.name.path}, next++->rows);
+    known.add({"grads", tensor.w.name.path}, array);
+    if (is_next) known.add({"grads", tensor.w.name.path}, next++->rows);
   }
   return known;
 }
@@ -401,7 +408,7 @@ void Plan::flush(const py::list& values, Options options, const py::object& valu
 }
 
 void Plan::take(const std::vector<Touched>& touched, const py::list& values, const Options& options,
-                const py::object& values_at, const std::vector<Known>& known_grads) {
+                const py::object& values_at, const KnownArrays& known_grads) {
   Work expanded = touched.empty() ? Work() : work_of(touched);
   const bool asks_norm = options.require_finite || options.measures_norm;
   const bool needs_norm = asks_norm || !values_at.is_none();
@@ -419,7 +426,7 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
       const py::gil_scoped_acquire acquire;
       set_values(values_at(norm, values), options);
       check();
-      for (const Known& known : known_grads) known.check();
+      known_grads.check();
     }
     if (norm > options.clip_norm) clip = options.clip_norm / norm;
     begin();
@@ -433,17 +440,16 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
       if (!tensor.frozen) all.push_back(&tensor);
     interrupt = write_second(all, options.num_threads);
   }
-  count_step([](const Tensor& tensor) { return !tensor.frozen; });
+  count_step([](const Cohort& cohort) { return cohort.is_active; });
   counters.accumulated = 0;
   if (asks_norm) counters.norm = norm;
   if (interrupt) throw *interrupt;
 }
 
+// Of each cohort, all tensors have stepped or none.
 template <class Stepped>
 void Plan::count_step(const Stepped& has_stepped) {
-  for (Cohort& cohort : cohorts) cohort.chosen = 0, ++cohort.averages;
-  for (const Tensor& tensor : tensors) cohorts[tensor.cohort].chosen += has_stepped(tensor);
-  for (Cohort& cohort : cohorts) cohort.steps += cohort.chosen > 0;
+  for (Cohort& cohort : cohorts) cohort.steps += has_stepped(cohort), ++cohort.averages;
   ++counters.t;
 }
 
@@ -471,13 +477,14 @@ void Plan::Rest::run(const Options& options) {
 }
 
 void Plan::begin() {
-  for (Tensor& tensor : tensors) begin(tensor);
+  if (std::any_of(cohorts.begin(), cohorts.end(), [](const Cohort& c) { return c.steps == 0 || c.averages == 0; }))
+    for (Tensor& tensor : tensors) begin(tensor);
 }
 
 void Plan::begin(Tensor& tensor) const {
   begin_average(tensor);
   if (cohorts[tensor.cohort].steps > 0) return;
-  for (const std::size_t k : tensor.begun) copy_weight(tensor.w, tensor.span.arrays[k]);
+  for (const std::size_t k : tensor.copies) copy_weight(tensor.w, tensor.span.arrays[k]);
 }
 
 void Plan::begin_average(Tensor& tensor) const {
@@ -531,7 +538,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   if (is_row_grad(grad)) touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
   check(tensor);
   touched.empty() ? accept_array(tensor, grad, options.zero_grads) : accept_rows(touched[0], options.zero_grads);
-  span_of(tensor).arrays[1] = tensor.accepted;
+  if (touched.empty()) span_of(tensor).arrays[1] = accepted[tensor.place];
   unbind();
   Work one;
   touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);
@@ -551,8 +558,9 @@ void Plan::end_block(const Options& options) {
   if (std::none_of(tensors.begin(), tensors.end(), is_updated)) return;
   const auto count = [&] {
     part_cohorts(is_updated);
-    count_step(is_updated);
-    for (Tensor& tensor : tensors) tensor.updated = false;
+    for (Cohort& cohort : cohorts) cohort.chosen = 0;
+    for (Tensor& tensor : tensors) cohorts[tensor.cohort].chosen += std::exchange(tensor.updated, false);
+    count_step([](const Cohort& cohort) { return cohort.chosen > 0; });
   };
   try {
     std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return !tensor.updated; });

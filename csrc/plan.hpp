@@ -46,7 +46,8 @@ struct Cohort {
   std::size_t group;
   long long steps = 0;         // that they have taken,
   long long averages = 0;      // and those that their averages have: a weight that takes no step is averaged all the same
-  std::size_t origin = 0;      // the cohort that it was part of
+  std::size_t origin = 0;  // the cohort that it was part of
+  bool is_active = false;  // whether it has tensors that are not frozen
   std::size_t all = 0, chosen = 0, goes_to = 0;  // while cohorts part: its tensors, those that leave, and where to
 };
 
@@ -120,16 +121,15 @@ class Plan {
   struct Tensor {
     std::size_t index, cohort;
     bool frozen;
-    std::string path;
-    std::vector<py::object> arrays;  // kept alive: weight, states, the sum of gradients, the average
-    std::vector<Known> known;        // what they were
-    std::vector<std::size_t> begun;  // places in the span of states that begin with the weight
+    bool updated = false;   // in this block
+    std::size_t place = 0;  // of its span in the work, if it is not frozen
     Buffer w;
+    std::string path;
+    std::vector<py::object> arrays;   // kept alive: weight, states, the sum of gradients, the average
+    std::size_t known, n_known;       // where they are among those that are known, the weight first
+    std::vector<std::size_t> copies;  // places in the span of states that begin with the weight
     Axes axes;
-    Span span;                 // which is copied into the work, if it is not frozen,
-    std::size_t place = 0;     // to this place
-    bool updated = false;      // in this block
-    char* accepted = nullptr;  // its gradient
+    Span span;
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.
@@ -156,8 +156,9 @@ class Plan {
   void accept_rows(Touched& touched, bool zeroed);
   std::vector<Touched> touched_by(const py::object& grads) const;
   void accept_grads(const py::object& grads, std::vector<Touched>& touched, bool zeroed);
-  static void check(const Tensor& tensor);
+  void check(const Tensor& tensor) const;
   void check_bound() const;
+  static void check_writeable(const Tensor& tensor);
   void unbind();
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
@@ -165,8 +166,8 @@ class Plan {
   static void set_average(Settings& settings, const Cohort& cohort, const Options& options);
   void set_second(std::size_t cohort);
   void take(const std::vector<Touched>& touched, const py::list& values, const Options& options,
-            const py::object& values_at, const std::vector<Known>& known_grads);
-  std::vector<Known> known_grads(const py::object& grads, const std::vector<Touched>& touched) const;
+            const py::object& values_at, const KnownArrays& known_grads);
+  KnownArrays known_grads(const py::object& grads, const std::vector<Touched>& touched) const;
   template <class Stepped>
   void count_step(const Stepped& has_stepped);
   void skip(const std::vector<Touched>& touched, double norm, const Options& options);
@@ -196,7 +197,8 @@ class Plan {
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
   Nest nests, bound_nest;
-  std::vector<Known> bound_arrays;
+  KnownArrays arrays, bound_arrays;
+  std::vector<char*> accepted;  // the gradient of each span of the work
   Work work;  // the tensors that are not frozen
   std::optional<Second> second;
 };

@@ -9,12 +9,13 @@ Swap::Swap(const std::vector<std::pair<py::object, py::object>>& pairs) : arrays
     const Buffer first = buffer({"params"}, one, Access::write);
     const Buffer second = buffer({"averages"}, other, Access::write, &first);
     buffers.emplace_back(first, second);
-    known.emplace_back(first), known.emplace_back(second);
+    known.add(first), known.add(second);
   }
 }
 
 void Swap::exchange(Access access) {
-  for (const Known& each : known) each.check(access);
+  for (std::size_t k = 0; k < known.size(); ++k) known.set_access(k, access);
+  known.check();
   for (const auto& [one, other] : buffers) std::swap_ranges(one.begin, one.end(), other.begin);
   is_there = !is_there;
 }

@@ -21,7 +21,7 @@ class Swap {
 
   std::vector<std::pair<py::object, py::object>> arrays;
   std::vector<std::pair<Buffer, Buffer>> buffers;
-  std::vector<Known> known;
+  KnownArrays known;
   bool is_there = false;
 };
 

@@ -74,13 +74,14 @@ class Optimizer(Settable, Stateful):
                 f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
             )
         if rule is not None:
-            vars(self)["rule"] = rule
+            object.__setattr__(self, "rule", rule)
         self._options = make_options(**common)
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
         self._arguments = arguments
         self._slots = slots
         self._layout = state_layout(self.rule, self._options)
-        self._plan = _core.Plan(self.rule, [], carries=self.carried is not None)
+        self._carries = self.carried is not None
+        self._plan = _core.Plan(self.rule, [], carries=self._carries)
         self._turn = Turn()
         self._block = self._block_lr = self._block_values = self._block_cohorts = None
         self._grouped = False
@@ -259,7 +260,7 @@ class Optimizer(Settable, Stateful):
         self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
     ) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.Plan(self.rule, cohorts, carries=self.carried is not None)
+        plan = _core.Plan(self.rule, cohorts, carries=self._carries)
         plan.counters = self._plan.counters
         fill_plan(plan, self.rule, tensors, members)
         plan.watch(tree.containers(params, "params") + tree.containers(state, "opt.state"))
@@ -344,7 +345,8 @@ class Optimizer(Settable, Stateful):
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
-        lr = checks.by_value("lr", lr)
+        if type(lr) is not float:
+            lr = checks.by_value("lr", lr)
         self._check_lr(lr)
         for group in self._groups:
             group._set_lr(lr)
@@ -428,7 +430,7 @@ class Optimizer(Settable, Stateful):
                 self._plan.accumulate(leaves, self._options)
                 return
             values = self._values
-            if lr is not None or self.carried is not None:
+            if self._carries or lr is not None:
                 values = self._values_now(lr)
             else:
                 for group in self._groups:
@@ -448,7 +450,7 @@ class Optimizer(Settable, Stateful):
     def _values_now(self, lr: float | None) -> Values:
         """The hyper-parameters of each group at the step to come, which may have a rate to itself; or of each cohort."""
         values = [group.at(self.t + 1, lr) for group in self._groups]
-        if self.carried is None:
+        if not self._carries:
             return values
         self._carried_now()
         return [self._carry(k, cohort, values[cohort[0]]) for k, cohort in enumerate(self._plan.cohorts)]
@@ -633,7 +635,7 @@ class Optimizer(Settable, Stateful):
             at = self._groups[0]._lr_at
             for own in values:  # a schedule's rate, before anything has changed
                 _core.check_hyper(self.rule, "lr", own[at])
-            self._block_cohorts = [cohort for cohort, _ in self._plan.members] if self.carried is not None else None
+            self._block_cohorts = [cohort for cohort, _ in self._plan.members] if self._carries else None
             self._block_values = values
         elif self._groups[k]._stale:
             self._renew(k, values)
@@ -642,7 +644,7 @@ class Optimizer(Settable, Stateful):
     def _renew(self, k: int, values: Values) -> None:
         """The hyper-parameters of a group in which one was set amid a block."""
         own = self._groups[k].at(self.t + 1, self._block_lr)
-        if self.carried is None:
+        if not self._carries:
             values[k] = own
             return
         for i, cohort in enumerate(self._plan.cohorts):
@@ -695,7 +697,7 @@ class Optimizer(Settable, Stateful):
         vars(self).update(state)
         counted = vars(self).pop("_counted")
         self._options = options_from_dict(state["_options"])
-        self._plan = _core.Plan(self.rule, [], carries=self.carried is not None)
+        self._plan = _core.Plan(self.rule, [], carries=self._carries)
         self._plan.counters = _core.Counters(*state["_plan"])
         lay_out(self._tensors, [name for name, _ in self._layout])
         self._state = self._nests_of_states(self._skeleton, self._tensors)

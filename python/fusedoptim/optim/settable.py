@@ -17,7 +17,7 @@ class Settable:
     _accumulate: int
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and not hasattr(type(self), name):
+        if name[0] != "_" and not hasattr(type(self), name):
             checks.no_attribute(self, name)
         object.__setattr__(self, name, value)
 
