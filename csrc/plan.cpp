@@ -120,13 +120,12 @@ void Plan::arrange() {
       arranged.add(tensor.span);
     }
   accepted.resize(arranged.spans.size());
-  for (Cohort& cohort : cohorts) cohort.is_active = false;
   for (Tensor& tensor : tensors) {
     tensor.place = places[tensor.index];
-    cohorts[tensor.cohort].is_active |= !tensor.frozen;
     arrays.set_access(tensor.known, tensor.frozen ? Access::read : Access::write);
   }
   work = std::move(arranged);
+  see_active();
 }
 
 // Makes each cohort one of which all tensors are chosen, or none: those that are go into one of their own.
@@ -317,6 +316,12 @@ void Plan::set_counts(const std::vector<std::tuple<std::size_t, long long, long 
   if (second) second->settings.swap(of_second);
   for (Tensor& tensor : tensors) move_to(tensor, members[tensor.index]);
   part_cohorts([](const Tensor& tensor) { return tensor.frozen; });
+  see_active();
+}
+
+void Plan::see_active() {
+  for (Cohort& cohort : cohorts) cohort.is_active = false;
+  for (const Tensor& tensor : tensors) cohorts[tensor.cohort].is_active |= !tensor.frozen;
 }
 
 std::vector<std::pair<std::size_t, bool>> Plan::members() const {

@@ -188,6 +188,7 @@ class Plan {
   void part_cohorts(const Chosen& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
   void arrange();
+  void see_active();
 
   const std::size_t rule_at_index;
   const bool carries;
