@@ -293,7 +293,7 @@ def test_frozen_stays_frozen_when_a_group_is_added(kind: Case) -> None:
     assert bits(optimizer.params[0]["a"]) != before
 
 
-@pytest.mark.parametrize("key", ["z", ("a", 0), ("layer",), ("layer", 1), 0, None, (0, "a")], ids=str)
+@pytest.mark.parametrize("key", ["z", ("a", 0), ("layer", 0, 0), ("layer", 1), 0, None, (0, "a")], ids=str)
 def test_an_unknown_key(kind: Case, key: Any) -> None:
     """Then none of the keys is frozen."""
     optimizer = kind.make({"a": normal(0, 3), "layer": [normal(1, 4)]})

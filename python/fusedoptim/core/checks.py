@@ -3,6 +3,7 @@
 First the validators, each for all arguments of its kind; then the refusals that the compiled code calls by name.
 """
 
+import difflib
 import math
 import operator
 from collections.abc import Sequence
@@ -88,6 +89,11 @@ def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Excep
 def matrix(name: str, array: NDArray[Any]) -> None:
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes, got the shape {array.shape}; step it with AdamW or the like")
+
+
+def unknown_in_group(name: object, group: int, takes: list[str]) -> NoReturn:
+    near = "".join(f"; did you mean {known!r}?" for known in difflib.get_close_matches(str(name), takes, 1))
+    raise TypeError(f"unknown keyword {name!r} in group {group}; a group takes {', '.join(takes)}{near}")
 
 
 # -- refusals that the compiled code calls -----------------------------------------------------------------------------

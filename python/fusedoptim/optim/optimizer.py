@@ -18,7 +18,7 @@ from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out
 from fusedoptim.optim.stateful import Stateful
 from fusedoptim.schedules import Schedule
 
-Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
+Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...] | tree.Dataclass
 Values = list[list[Any]]  # the hyper-parameters of each group, as its rule has them
 
 
@@ -27,6 +27,11 @@ class Optimizer(Stateful):
 
     Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
     ``Adam([{"params": nest, "lr": 1e-3}, {"params": nest}])``, whose own hyper-parameters come before those of the call.
+
+    A nest is an array, or a dict, list, tuple, named tuple or dataclass of nests. What an optimizer makes in its shape, as
+    `state`, has the same classes. Of a dataclass, a field that is None, a number or string of Python, or a function
+    is no weight, and is carried along. A list is one of groups where each entry is a dict whose key ``"params"`` has at
+    most hyper-parameters beside it: ``[{"params": …, "batch_stats": {…}}]`` is a nest.
 
     Attributes
     ----------
@@ -84,7 +89,7 @@ class Optimizer(Stateful):
         self._block = self._block_lr = self._block_values = None
         self._any_frozen = self._grouped = False
         self.groups, self._tensors = [], []
-        grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
+        grouped = self._are_groups(params)
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
     # What a class may say besides its arguments.
@@ -146,7 +151,7 @@ class Optimizer(Stateful):
         >>> body, head
         (array([0., 0.]), array([0.5, 0.5]))
         """
-        if not _is_group(group):
+        if not (isinstance(group, dict) and "params" in group):
             raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
         with self._turn():
             self._refuse_amid("add a group")
@@ -158,12 +163,13 @@ class Optimizer(Stateful):
         Parameters
         ----------
         *keys
-            Places in the nest, as in :meth:`update`.
+            Places in the nest, as in :meth:`update`, or of a part of it: ``"encoder"`` is all of ``params["encoder"]``,
+            and ``()`` is all.
 
         Raises
         ------
         KeyError
-            where there is no such parameter; nothing has changed then.
+            where there is no parameter; nothing has changed then.
         RuntimeError
             within :meth:`stepping`.
 
@@ -191,7 +197,7 @@ class Optimizer(Stateful):
         Parameters
         ----------
         *keys
-            Places in the nest, as in :meth:`update`.
+            Places in the nest, as for :meth:`freeze`.
 
         Raises
         ------
@@ -203,7 +209,7 @@ class Optimizer(Stateful):
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
         with self._turn():
             self._refuse_amid("freeze or thaw")
-            found = {self._find(key) for key in keys}
+            found = {index for key in keys for index in self._below(key)}
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
             plan = self._make_plan(len(self.groups), tensors)
             places = places_of(tensors)
@@ -225,12 +231,11 @@ class Optimizer(Stateful):
             ]
         for spec in specs:
             own = {key: value for key, value in spec.items() if key != "params"}
-            if unknown := own.keys() - self._arguments.keys():
-                takes = ", ".join(self._arguments)
-                raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
+            if unknown := [key for key in own if key not in self._arguments]:
+                checks.unknown_in_group(unknown[0], len(groups), list(self._arguments))
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
             self._check_lr(group.lr)
-            skeleton = tree.skeleton(group.params)
+            skeleton = tree.skeleton(group.params, "params")
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
             weights = tree.leaves(skeleton, group.params, "params")
@@ -239,7 +244,7 @@ class Optimizer(Stateful):
             groups.append(group)
         plan = self._make_plan(len(groups), tensors)
         params = [group.params for group in groups] if grouped else groups[0].params
-        skeleton = tree.skeleton(params)
+        skeleton = tree.skeleton(params, "params")
         state = self._nests_of_states(skeleton, tensors)
         values = [group._values for group in groups]
         index, places = {tensor.key: k for k, tensor in enumerate(tensors)}, places_of(tensors)
@@ -538,6 +543,26 @@ class Optimizer(Stateful):
         if zero_grads != self._zero_grads:
             self._zero_grads = self._options.zero_grads = zero_grads
 
+    def _are_groups(self, params: Any) -> bool:
+        """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""
+        if not isinstance(params, list | tuple) or hasattr(params, "_fields"):
+            return False
+        return len(params) > 0 and all(
+            isinstance(spec, dict)
+            and "params" in spec
+            and not any(tree.holds_arrays(spec[key]) for key in spec.keys() - self._arguments.keys() - {"params"})
+            for spec in params
+        )
+
+    def _below(self, key: Any) -> list[int]:
+        """The parameters in a part of the nest."""
+        place = key if isinstance(key, tuple) else (key,)
+        try:
+            inside = [] if place in self._index else [k for own, k in self._index.items() if own[: len(place)] == place]
+        except TypeError:  # what cannot be hashed is no key
+            inside = []
+        return inside or [self._find(key)]
+
     def _find(self, key: Any) -> int:
         try:
             return self._index[key if isinstance(key, tuple) else (key,)]
@@ -565,10 +590,11 @@ class Optimizer(Stateful):
         self._options = options_from_dict(state["_options"])
         self._plan = _core.Plan(self.rule, 0)
         self._plan.counters = _core.Counters(*state["_plan"])
+        # What came apart of an array that was in several places, as by joblib, is that of `params` again.
+        for group, params in zip(self.groups, self.params if self._grouped else [self.params], strict=True):
+            vars(group).update(params=params)
+        for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
+            tensor.weight = weight
         lay_out(self._tensors, [name for name, _ in self._layout])
         self.state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(len(self.groups), self._tensors)
-
-
-def _is_group(spec: Any) -> bool:
-    return isinstance(spec, dict) and "params" in spec

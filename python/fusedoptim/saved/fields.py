@@ -27,7 +27,7 @@ def same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = f
     if not isinstance(got, Mapping):
         raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
     if got.keys() - optional != set(wanted) - optional:
-        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")
+        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got, key=str)}")
 
 
 def count(name: str, n: Any) -> int:
