@@ -96,6 +96,29 @@ def unknown_in_group(name: object, group: int, takes: list[str]) -> NoReturn:
     raise TypeError(f"unknown keyword {name!r} in group {group}; a group takes {', '.join(takes)}{near}")
 
 
+def keys_of_a_file(place: tuple[Any, ...]) -> None:
+    """Those of an array by which another process finds it in a file, or an error."""
+    for key in place:
+        if not _lasts(key):
+            raise ValueError(
+                f"the keys of params must be strings, bytes, numbers, None or tuples of them to be found in a file, "
+                f"got {key!r} of {type(key).__name__}; a state_dict() has any"
+            )
+
+
+def _lasts(key: Any) -> bool:
+    """Whether it prints alike wherever it is made, as what has its address in it does not."""
+    if isinstance(key, tuple):
+        return all(map(_lasts, key))
+    if isinstance(key, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in key)  # which no file can have
+    return (
+        key is None
+        or isinstance(key, bytes)
+        or (isinstance(key, int | float | np.integer | np.floating) and bool(key <= math.inf))
+    )
+
+
 # -- refusals that the compiled code calls -----------------------------------------------------------------------------
 
 

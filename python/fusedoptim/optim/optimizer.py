@@ -151,7 +151,7 @@ class Optimizer(Stateful):
         >>> body, head
         (array([0., 0.]), array([0.5, 0.5]))
         """
-        if not (isinstance(group, dict) and "params" in group):
+        if not _is_group(group):
             raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
         with self._turn():
             self._refuse_amid("add a group")
@@ -548,8 +548,7 @@ class Optimizer(Stateful):
         if not isinstance(params, list | tuple) or hasattr(params, "_fields"):
             return False
         return len(params) > 0 and all(
-            isinstance(spec, dict)
-            and "params" in spec
+            _is_group(spec)
             and not any(tree.holds_arrays(spec[key]) for key in spec.keys() - self._arguments.keys() - {"params"})
             for spec in params
         )
@@ -598,3 +597,7 @@ class Optimizer(Stateful):
         lay_out(self._tensors, [name for name, _ in self._layout])
         self.state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(len(self.groups), self._tensors)
+
+
+def _is_group(spec: Any) -> bool:
+    return isinstance(spec, dict) and "params" in spec

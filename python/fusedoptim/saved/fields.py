@@ -19,8 +19,12 @@ class Saved(TypedDict):
 
 
 STATE_DICT = tuple(Saved.__annotations__)
+OPTIONAL = {
+    "grad_sum",
+    "ema",
+}  # in the state: those of the keywords `accumulate` and `ema`, which the one or the other may lack
 IN_MANIFEST = tuple(name for name in STATE_DICT if name != "state")  # whose arrays a file has on their own
-MANIFEST = ("format", "version", "optimizer", *IN_MANIFEST, "crc32")
+MANIFEST = ("format", "version", "optimizer", *IN_MANIFEST, "metadata", "crc32")
 
 
 def same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:
