@@ -110,13 +110,9 @@ def _lasts(key: Any) -> bool:
     """Whether it prints alike wherever it is made, as what has its address in it does not."""
     if isinstance(key, tuple):
         return all(map(_lasts, key))
-    if isinstance(key, str):
-        return not any("\ud800" <= letter <= "\udfff" for letter in key)  # which no file can have
-    return (
-        key is None
-        or isinstance(key, bytes)
-        or (isinstance(key, int | float | np.integer | np.floating) and bool(key <= math.inf))
-    )
+    if isinstance(key, int | float | np.integer | np.floating):
+        return bool(key <= math.inf)  # NaN is not found by itself
+    return key is None or isinstance(key, str | bytes)
 
 
 # -- refusals that the compiled code calls -----------------------------------------------------------------------------

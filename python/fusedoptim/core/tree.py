@@ -156,7 +156,10 @@ def _items(skeleton: Any) -> Any:
 def _index(key: Any) -> str:
     if isinstance(key, Attribute):
         return f".{key}"
-    return f"[{json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)}]"  # no two print alike
+    text = json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)  # no two print alike
+    return (
+        f"[{text if text.isascii() else text.encode(errors='backslashreplace').decode()}]"  # half a letter cannot print
+    )
 
 
 def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:

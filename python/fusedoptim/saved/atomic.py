@@ -2,8 +2,8 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -39,7 +39,10 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[Path], None]) ->
 def remove(folder: Path, process: int) -> None:
     """Removes a folder, in the process that made it: a child that was forked meanwhile leaves it to its parent."""
     if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # shutil.rmtree is not safe where an interrupt may come
+            for name in os.listdir(folder):
+                os.unlink(folder / name)
+            folder.rmdir()
 
 
 def sync_folder(folder: Path) -> None:

@@ -231,7 +231,7 @@ def _count(opt: "Stateful", other: Counterpart, of_tensor: Sequence[Mapping[str,
     """The number of steps done. torch's SGD keeps none: it is 0 before there is a momentum."""
     if not other.counts:
         return max(opt.t, int(any(of_tensor)))
-    counts = {float(np.asarray(given["step"])) for given in of_tensor if given}
+    counts = {float(np.asarray(given["step"])) for given in of_tensor if given} - {0.0}
     if len(counts) > 1 or not all(n.is_integer() for n in counts):
         raise ValueError(f"torch's state dict has parameters of {sorted(counts)} steps; here all have stepped alike")
     return int(max(counts, default=0))
