@@ -432,7 +432,7 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extra hyper": (setting("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
     "lr": (setting("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
     "state is no dict": (setting("state", to=1), '"state" must be a dict'),
-    "no grad_sum": (without("state", "grad_sum"), '"state" must have the keys.*grad_sum'),
+    "no grad_sum": (without("state", "grad_sum"), '1 gradients summed, but no "grad_sum"'),
     "extra state": (setting("state", "extra", to={}), '"state" must have the keys.*extra'),
     "structure": (setting("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
     "shape": (

@@ -49,7 +49,7 @@ def test_nothing_is_said_where_all_is_alike(resume: Way) -> None:
     plateau = S.Plateau(0.5, factor=0.5, patience=0)
     groups = [
         ({"betas": np.array([0.5, 0.75])}, {"betas": (0.5, 0.75)}),
-        ({"lr": plateau}, {"lr": S.Plateau(0.5, 0.5, 0)}),
+        ({"lr": plateau}, {"lr": S.Plateau(0.5, factor=0.5, patience=0)}),
     ]
     saved, other = (
         fo.Adam([{"params": normal(k, 3)} | group[k] for group in groups], lr=S.cosine(0.1, n=10), eps=eps)
@@ -231,11 +231,11 @@ def test_other_states_must_be_there_in_whole(resume: Way, tmp_path: Path) -> Non
 
 
 def test_a_state_dict_is_plain() -> None:
-    lr = S.warmup(S.join([0.5, S.Plateau(0.1)], [5]), n=3)
-    opt = fo.SGD(np.zeros(1), lr=lr)
+    plateau = S.Plateau(0.1)
+    opt = fo.SGD(np.zeros(1), lr=S.warmup(S.join([0.5, plateau], [5]), n=3))
     saved = opt.state_dict()["groups"][0]["lr"]
     assert saved["schedule"]["name"] == "warmup" and saved["schedule"]["schedule"]["schedules"][1]["name"] == "Plateau"
-    lr.keywords["schedule"].keywords["schedules"][1].observe(1.0)
+    plateau.observe(1.0)
     assert saved["schedule"]["schedule"]["schedules"][1]["best"] == np.inf, "by value"
     before = snapshot(opt)
     opt.load_state_dict(opt.state_dict())

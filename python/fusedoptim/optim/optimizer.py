@@ -29,9 +29,9 @@ class Optimizer(Stateful):
     ``Adam([{"params": nest, "lr": 1e-3}, {"params": nest}])``, whose own hyper-parameters come before those of the call.
 
     A nest is an array, or a dict, list, tuple, named tuple or dataclass of nests. What an optimizer makes in its shape, as
-    `state`, has the same classes. Of a dataclass, a field that is None, a number or string of Python, or a function
-    is no weight, and is carried along. A list is one of groups where each entry is a dict whose key ``"params"`` has at
-    most hyper-parameters beside it: ``[{"params": …, "batch_stats": {…}}]`` is a nest.
+    `state`, has named tuples and dataclasses of the same classes. A field of a dataclass that is None, a number or string
+    of Python, or a function is no weight, and is carried along. A list is one of groups where each entry is a dict whose
+    key ``"params"`` has at most hyper-parameters beside it: ``[{"params": …, "batch_stats": {…}}]`` is a nest.
 
     Attributes
     ----------
@@ -479,7 +479,8 @@ class Optimizer(Stateful):
         ----------
         key
             Its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()`` for a
-            single array. With groups it begins with the number of the group: ``(1, "w1")``.
+            single array; the name of a dataclass's field, the index of a named tuple's. With groups it begins with the
+            number of the group: ``(1, "w1")``.
         grad : array or RowGrad
             As for :meth:`step`.
         grad_scale, zero_grads

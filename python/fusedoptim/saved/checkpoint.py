@@ -80,9 +80,10 @@ def _safetensors() -> Any:
 @contextmanager
 def _about(path: PathLike) -> Iterator[None]:
     """What is wrong with a file is a ValueError that names it."""
+    safetensors = _safetensors()
     try:
         yield
-    except _safetensors().SafetensorError as error:
+    except safetensors.SafetensorError as error:
         what = f"is not a whole safetensors file ({error})"
     except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
         what = f"does not fit: {error}"
@@ -110,7 +111,7 @@ def _manifest(opt: "Stateful", checksums: Mapping[str, int], noted: dict[str, An
 
 def _plain(value: Any) -> Any:
     """What JSON has in place of a number or an array of NumPy."""
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.longdouble):  # which no float has
         return value.tolist()
     raise TypeError(f"a checkpoint has only numbers, got {value!r}")
 
