@@ -118,14 +118,18 @@ def holds_arrays(value: Any) -> bool:
 def _children(skeleton: Any, nest: Any, name: str) -> tuple[list[Any], Any]:
     """What is on the outermost level of a nest that is no dict, and the skeletons of that."""
     if type(skeleton) is Record:
-        names, needed = set(_field_names(nest)), skeleton.fields.keys()
-        if needed <= names <= needed | skeleton.others.keys():
-            return [getattr(nest, key, None) for key in needed], skeleton.fields.values()
+        if type(nest) is skeleton.kind or _has_fields(nest, skeleton):
+            return [getattr(nest, key, None) for key in skeleton.fields], skeleton.fields.values()
     elif isinstance(nest, _SEQUENCE) and len(nest) == len(skeleton):
         order = getattr(skeleton, "_fields", None)
         if order is None or getattr(nest, "_fields", order) == order:
             return list(nest), skeleton
     raise _mismatch(skeleton, nest, name)
+
+
+def _has_fields(nest: Any, record: Record) -> bool:
+    """Whether it is another dataclass with the parts of this one, and no other arrays."""
+    return record.fields.keys() <= set(_field_names(nest)) <= record.fields.keys() | record.others.keys()
 
 
 def _field_names(nest: Any) -> list[str]:
@@ -157,9 +161,8 @@ def _index(key: Any) -> str:
     if isinstance(key, Attribute):
         return f".{key}"
     text = json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)  # no two print alike
-    return (
-        f"[{text if text.isascii() else text.encode(errors='backslashreplace').decode()}]"  # half a letter cannot print
-    )
+    printable = text if text.isascii() else text.encode(errors="backslashreplace").decode()  # half a letter is not
+    return f"[{printable}]"
 
 
 def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:
