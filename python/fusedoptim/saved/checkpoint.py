@@ -136,7 +136,8 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
         json.loads(header, object_pairs_hook=_unique)  # of two tensors of a name, safetensors takes the last
         names = file.keys()
         there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in names}
-        nests = (opt.state.keys() - OPTIONAL) | (there & {"params", *OPTIONAL})
+        known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
+        nests = [name for name in known if name in there or name not in {"params", *OPTIONAL}]
         own = _arrays(opt, nests)
         manifest = _check_manifest(opt, file.metadata() or {})
         _check_names(own, names, "its tensors")

@@ -178,7 +178,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
             _check_names(tensor, given, other)
             numbers[tensor.group] |= {ours: float(given[name]) for ours, name in other.carried.items()}
     state = {}
-    for name in opt.state.keys() - OPTIONAL:
+    for name in (name for name in opt.state if name not in OPTIONAL):
         found = (
             _array(given.get(other.states_of(tensor).get(name)), tensor.states[name])
             for given, tensor in zip(of_tensor, opt._tensors, strict=True)
