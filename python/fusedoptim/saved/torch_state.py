@@ -37,9 +37,7 @@ class Counterpart:
     derived: Callable[[Mapping[str, Any], int], dict[str, float]] | None = None  # what torch keeps besides
     arguments: dict[str, str] = field(default_factory=dict)  # those with another name
     fixed: dict[str, Any] = field(default_factory=dict)  # theirs, that make it this rule
-    marks: dict[str, Any] = field(
-        default_factory=dict
-    )  # the same, where no caller can give them; older versions have none
+    marks: dict[str, Any] = field(default_factory=dict)  # as `fixed`, but no arguments; older versions have none
     of_all: Callable[["Stateful"], dict[str, Any]] = maximize  # theirs, which here no group has of its own
     absent: dict[str, Any] = field(default_factory=dict)  # ours, and the value that torch means
     counts: bool = True  # whether it counts its steps
