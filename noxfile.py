@@ -125,7 +125,13 @@ def nightly(session: nox.Session) -> None:
     session.install(".[test]")
     files = [
         f"tests/{name}.py"
-        for name in ("faults/test_processes", "faults/test_fuzz", "step/test_machine", "saved/test_checkpoint")
+        for name in (
+            "faults/test_processes",
+            "faults/test_fuzz",
+            "step/test_machine",
+            "saved/test_checkpoint",
+            "saved/test_system",
+        )
     ]
     session.run("pytest", *(session.posargs or files), env={"FUSEDOPTIM_NIGHTLY": "1"})
 

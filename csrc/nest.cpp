@@ -24,11 +24,18 @@ bool Nest::Container::holds_them_in_order() const {
       if (!is_child(k, PyList_GET_ITEM(object.ptr(), k))) return false;
     return true;
   }
-  if (!PyDict_Check(object.ptr()) || PyDict_Size(object.ptr()) != n) return false;
+  if (!PyDict_Check(object.ptr())) return holds_them_as_attributes();
+  if (PyDict_Size(object.ptr()) != n) return false;
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t k = 0;
   for (Py_ssize_t at = 0; PyDict_Next(object.ptr(), &at, &key, &value); ++k)
     if (!is_child(k, value)) return false;
+  return true;
+}
+
+bool Nest::Container::holds_them_as_attributes() const {
+  for (std::size_t k = 0; k < keys.size(); ++k)
+    if (!py::getattr(object, keys[k], py::none()).is(children[k])) return false;
   return true;
 }
 

@@ -24,6 +24,7 @@ class Nest {
     py::list keys, children;
 
     bool holds_them_in_order() const;
+    bool holds_them_as_attributes() const;
   };
 
   std::vector<Container> containers;

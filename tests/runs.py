@@ -52,4 +52,4 @@ def as_rows(grad: np.ndarray) -> fo.RowGrad:
 
 def arrays_by_name(optimizer: fo.Optimizer) -> dict[str, np.ndarray]:
     """Weights and states, by their names in a file."""
-    return fo.saved.checkpoint._arrays(optimizer, weights=True)
+    return fo.saved.checkpoint._arrays(optimizer, ["params", *optimizer.state])

@@ -8,6 +8,7 @@ import inspect
 import math
 import pickle
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import permutations
@@ -306,6 +307,10 @@ BAD_NESTS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
     "missing key": (lambda g: {"a": g["a"], "b": g["b"]}, ("^grads must have", r"missing: \['z'\]")),
     "extra key": (lambda g: g | {"zz": g["z"]}, ("^grads must have", r"not in params: \['zz'\]")),
     "other key": (lambda g: {"a": g["a"], "b": g["b"], "y": g["z"]}, ("^grads must have", "'z'.*'y'")),
+    "other key of a defaultdict": (
+        lambda g: defaultdict(list, {"a": g["a"], "b": g["b"], "y": g["z"]}),
+        ("^grads must have", "'z'.*'y'"),
+    ),
     "too short": (lambda g: g | {"b": g["b"][:1]}, (r'^grads\["b"\] must have 2', "got 1")),
     "too long": (lambda g: g | {"b": [*g["b"], g["a"]]}, (r'^grads\["b"\] must have 2', "got 3")),
     "a list for a dict": (lambda g: list(g.values()), ("^grads must be a dict", "'a', 'b', 'z'", "got list")),
@@ -427,7 +432,7 @@ BAD_STATE_DICTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extra hyper": (setting("groups", 0, "extra", to=1.0), '"groups" must have the keys.*extra'),
     "lr": (setting("groups", 0, "lr", to=-1.0), "lr must be.*got -1.0"),
     "state is no dict": (setting("state", to=1), '"state" must be a dict'),
-    "no grad_sum": (without("state", "grad_sum"), '"state" must have the keys.*grad_sum'),
+    "no grad_sum": (without("state", "grad_sum"), '1 gradients summed, but no "grad_sum"'),
     "extra state": (setting("state", "extra", to={}), '"state" must have the keys.*extra'),
     "structure": (setting("state", "grad_sum", "b", to=[]), r'grad_sum\["b"\] must have 2'),
     "shape": (

@@ -202,7 +202,7 @@ def check(optimizer: fo.Optimizer) -> None:
     assert isinstance(optimizer.t, int) and 0 <= optimizer.t < 2**53
     for group in optimizer.groups:
         assert 0 <= rate(group.lr, optimizer.t + 1) < np.inf
-    text = fo.saved.checkpoint._manifest(optimizer, {})
+    text = fo.saved.checkpoint._manifest(optimizer, {}, {})
     assert "NaN" not in text
 
 

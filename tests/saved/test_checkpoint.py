@@ -1,20 +1,15 @@
 """Files of optimizers: nothing is lost, and nothing damaged is taken in. The long runs are `nox -s nightly`."""
 
-import errno
+import enum
 import itertools
 import json
 import math
 import os
 import re
-import signal
-import stat
 import struct
 import subprocess
 import sys
-import textwrap
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fusedoptim as fo
-from fusedoptim.saved import atomic, checkpoint, counts, named_schedules
+from fusedoptim.saved import checkpoint, counts, named_schedules
 
 from .. import ROOT
 from ..any_schedule import ANY
@@ -38,7 +33,7 @@ from ..runs import ROWS, make, nest, step
 from . import hostile_files
 from .hostile_files import joined, sign, split
 
-EXAMPLES, KILLS, HOSTILE = (2000, 500, 100_000) if NIGHTLY else (100, 6, 1000)
+EXAMPLES, HOSTILE = (2000, 100_000) if NIGHTLY else (100, 1000)
 
 
 @pytest.fixture
@@ -178,7 +173,8 @@ def test_hyper_parameters_of_numpy_and_of_each_group(path: Path) -> None:
     )
     optimizer.save(path)
     other = fo.ADOPT([{"params": normal(0, 3)}, {"params": normal(1, 2), "lr": 9.0}])
-    other.load(path)
+    with pytest.warns(UserWarning, match="the saved hyper-parameters replace"):
+        other.load(path)
     assert (other.groups[0].lr, other.groups[0].betas) == (float(np.float32(0.1)), (0.5, 0.75))
     assert (other.groups[1].lr, other.groups[1].clip) == (1e-3, math.inf)
 
@@ -213,14 +209,52 @@ def test_the_order_of_keys_does_not_matter(path: Path) -> None:
     assert other.params["a"].tolist() == [1, 1]
 
 
-def test_keys_that_print_alike_are_refused(path: Path) -> None:
-    class Key:
-        def __repr__(self) -> str:
-            return "key"
+class Key:
+    """That has the address in its name, as any object has that says nothing else."""
 
-    with pytest.raises(ValueError, match="must print differently"):
-        fo.SGD({Key(): np.ones(1), Key(): np.ones(1)}).save(path)
-    assert not path.exists()
+
+@pytest.mark.parametrize(
+    "key", [Key(), Key, len, math.nan, np.float32(math.nan), ("a", Key()), 1j, b"\x00".hex], ids=repr
+)
+def test_keys_that_no_other_process_finds_are_refused(path: Path, key: Any) -> None:
+    optimizer = fo.SGD({"a": np.ones(1), "b": [{key: np.ones(1)}]})
+    with pytest.raises(
+        ValueError, match=r"^the keys of params must be strings, bytes, numbers, None or tuples of them"
+    ):
+        optimizer.save(path)
+    assert os.listdir(path.parent) == []
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+class Color(enum.IntEnum):
+    RED = 1
+
+
+def test_keys_that_any_process_finds(path: Path) -> None:
+    keys = [
+        "",
+        "a\nb",
+        "é\ud800",
+        0,
+        -1,
+        10**400,
+        1.5,
+        math.inf,
+        True,
+        None,
+        b"x\x00",
+        np.int64(7),
+        np.str_("s"),
+        Color.RED,
+        (1, ("a", None)),
+        (),
+    ]
+    params = [{key: np.full(1, float(k))} for k, key in enumerate(keys)]
+    optimizer = fo.SGD(params, lr=0.5)
+    optimizer.save(path)
+    other = fo.SGD(fo.core.tree.map_leaves(np.zeros_like, params), lr=0.5)
+    other.load(path)
+    assert bits(other.params) == bits(params)
 
 
 def test_bound_gradients_stay_bound(path: Path) -> None:
@@ -266,6 +300,22 @@ def test_safetensors_is_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             call(path)
 
 
+@pytest.mark.parametrize("version", ["0.5.3", "0.7.0rc1"])
+def test_safetensors_is_too_old(path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    optimizer = fo.SGD(np.ones(2))
+    optimizer.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr("safetensors.__version__", version)
+    for call in (optimizer.save, optimizer.load):
+        with pytest.raises(
+            ImportError, match=rf"need safetensors 0\.8 or later, got {version}; run: pip install --upgrade"
+        ):
+            call(path)
+    assert path.read_bytes() == before
+    monkeypatch.setattr("safetensors.__version__", "1.0.dev0")
+    optimizer.load(path)
+
+
 # Schedules
 
 OF_NAMES: dict[str, Any] = {name: row.keywords["lr"] for name, row in SCHEDULES.items()} | {
@@ -289,7 +339,8 @@ def test_schedules_go_along(name: str, path: Path) -> None:
     optimizer = fo.SGD(np.ones(2), lr=schedule)
     optimizer.save(path)
     other = fo.SGD(np.ones(2))
-    other.load(path)
+    with pytest.warns(UserWarning, match=r"groups\[0\]\.lr is .* in the saved, 0\.01 in the program"):
+        other.load(path)
     lr: Any = other.lr
     assert lr == schedule and lr is not schedule
     assert [lr(t) for t in range(1, 30)] == [schedule(t) for t in range(1, 30)]
@@ -434,7 +485,7 @@ def with_manifest(path: Path, change: Callable[[Any], Any]) -> Path:
 DEEP = "[" * 100_000 + "]" * 100_000
 
 MANIFESTS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "another format": (setting("format", to=2), "format 2 and this version reads 1; install"),
+    "another format": (setting("format", to=3), r"format 3 and this version reads \(1, 2\); install"),
     "no dict": (lambda _: "[]", "format None"),
     "no JSON": (lambda _: "{", "Expecting property name"),
     "deep": (lambda _: f'{{"format": {DEEP}}}', "recursion"),
@@ -576,7 +627,6 @@ OTHERS: dict[str, tuple[fo.Optimizer, str]] = {
     "another shape": (fo.Adam(normal(0, 3, 4)), r"params must be float32 of shape \(3, 4\), got float32 of \(4, 3\)"),
     "another dtype": (fo.Adam(normal(0, 4, 3, dtype=np.float64)), "params must be float64.*got float32"),
     "other keys": (fo.Adam({"w": normal(0, 4, 3)}), r'its tensors are others: it lacks \[.*m\["w"\]'),
-    "an average": (fo.Adam(normal(0, 4, 3), ema=0.5), r"it lacks \['ema'\]"),
     "groups": (fo.Adam([{"params": normal(0, 4, 3)}]), r"it lacks \['m\[0\]'"),
 }
 
@@ -624,176 +674,6 @@ def test_an_array_that_cannot_be_read_to_the_end(path: Path, monkeypatch: pytest
     refused(optimizer, path, ".")
 
 
-# Files, whatever the system does
-
-
-@pytest.fixture
-def umask() -> Iterator[Callable[[int], None]]:
-    before = os.umask(0)
-    os.umask(before)
-    yield lambda mask: os.umask(mask) and None
-    os.umask(before)
-
-
-@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o137])
-def test_the_mode_is_that_of_a_new_file(path: Path, umask: Callable[[int], None], mask: int) -> None:
-    umask(mask)
-    optimizer = fo.SGD(np.ones(2))
-    for _ in range(2):
-        optimizer.save(path)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
-        path.chmod(0o640)
-    assert os.listdir(path.parent) == [path.name]
-
-
-def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    real, link = tmp_path / "disk" / "real", tmp_path / "link"
-    link.symlink_to(real)
-    optimizer = fo.SGD(np.ones(2))
-    for _ in range(2):  # it leads to nothing yet
-        optimizer.save(link)
-        assert link.is_symlink() and real.is_file() and os.listdir(real.parent) == ["real"]
-        optimizer.load(link)
-
-
-def test_who_reads_the_old_file_goes_on_reading_it(path: Path) -> None:
-    optimizer = fo.SGD(np.ones(2), lr=1.0)
-    optimizer.save(path)
-    old = path.read_bytes()
-    with open(path, "rb") as reader:
-        optimizer.step(np.ones(2))
-        optimizer.save(path)
-        assert reader.read() == old != path.read_bytes()
-
-
-def test_data_are_on_disk_before_the_name_and_the_name_before_save_returns(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = []
-
-    def fsync(opened: int) -> None:
-        log.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
-
-    rename = Path.replace
-    monkeypatch.setattr(atomic.os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", lambda a, b: log.append("rename") or rename(a, b))
-    fo.SGD(np.ones(2)).save(path)
-    assert log == ["file", "rename", "folder"]
-
-
-@contextmanager
-def kept(path: Path) -> Iterator[None]:
-    """The old file stays, and nothing else is left."""
-    before = path.read_bytes()
-    yield
-    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
-
-
-@pytest.mark.parametrize("what", ["fsync", "chmod", "replace"])
-def test_the_disk_is_full(path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    optimizer = fo.SGD(np.ones(2), lr=1.0)
-    optimizer.save(path)
-    optimizer.step(np.ones(2))
-
-    def fail(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch, kept(path):
-        patch.setattr(atomic.os if what == "fsync" else Path, what, fail)
-        with pytest.raises(OSError, match="No space left"):
-            optimizer.save(path)
-    optimizer.save(path)
-    optimizer.load(path)
-
-
-def child(text: str, *arguments: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-TOO_LARGE = """
-    import resource, sys
-    import numpy as np
-    import fusedoptim as fo
-    optimizer = fo.Adam(np.zeros(1 << 16))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    try:
-        optimizer.save(sys.argv[1])
-    except OSError as error:
-        print(error)
-"""
-
-
-def test_a_file_too_large_for_the_system(path: Path) -> None:
-    fo.SGD(np.ones(2)).save(path)
-    with kept(path), child(TOO_LARGE, path) as process:
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0 and "cannot write" in said and "File too large" in said
-
-
-def test_a_folder_that_nobody_may_write_to(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = folder / "run.safetensors"
-    optimizer = fo.SGD(np.ones(2))
-    optimizer.save(path)
-    as_root = os.geteuid() == 0
-    folder.chmod(0o555)
-    try:
-        if as_root:  # whom modes do not stop
-            os.seteuid(65534)
-        with pytest.raises(PermissionError):
-            optimizer.save(path)
-    finally:
-        if as_root:
-            os.seteuid(0)
-        folder.chmod(0o755)
-    assert os.listdir(folder) == [path.name]
-    optimizer.load(path)
-
-
-# Kills
-
-SAVES = """
-    import os, sys
-    import numpy as np
-    import fusedoptim as fo
-    w, g = np.zeros(100_000), np.ones(100_000)
-    optimizer = fo.Momentum(w, lr=1.0, beta=0.0)
-    if os.path.exists(sys.argv[1]):
-        optimizer.load(sys.argv[1])
-    while True:
-        optimizer.step(g)
-        optimizer.save(sys.argv[1])
-        print(optimizer.t, flush=True)
-"""
-
-
-def test_killed_while_it_saves(path: Path) -> None:
-    """The file is whole each time: that of the last save that returned, or of the one after it."""
-    rng = np.random.default_rng(0)
-    optimizer = fo.Momentum(np.zeros(100_000), lr=1.0, beta=0.0)
-    saved, littered = 0, 0
-    for _ in range(KILLS):
-        with child(SAVES, path) as process:
-            assert process.stdout is not None
-            saved = int(process.stdout.readline())
-            time.sleep(rng.uniform(0, 0.03))
-            process.send_signal(signal.SIGKILL)
-            for line in process.stdout:
-                saved = int(line) if line.endswith("\n") else saved
-        optimizer.load(path)
-        assert optimizer.t in (saved, saved + 1)
-        assert (optimizer.params == -optimizer.t).all() and (optimizer.state["m"] == 1).all()
-        litter = [entry for entry in path.parent.iterdir() if entry != path]
-        assert all(entry.name.startswith(".fusedoptim-") for entry in litter)
-        littered = len(litter)
-    print(f"{KILLS} kills, {littered} of them with a new file begun, {saved} saves returned")
-    if NIGHTLY:  # a few may all come between two saves
-        assert littered > KILLS / 10, "let the kills come at other moments"
-
-
 # Hostile files
 
 
@@ -806,24 +686,3 @@ def test_hostile_files(tmp_path: Path) -> None:
     counts = json.loads(done.stdout.splitlines()[-1])
     assert counts["refused"] + counts["as it was"] + counts["other values"] == HOSTILE
     assert counts["refused"] > HOSTILE / 2 and counts["other values"] > 0
-
-
-def test_memory(path: Path) -> None:
-    """Loading takes that of the file; saving takes none."""
-    text = """
-        import resource, sys
-        import numpy as np
-        import fusedoptim as fo
-        import safetensors.numpy
-        optimizer = fo.Adam(np.ones(1 << 21))  # 16 MiB, 48 with the states
-        optimizer.step(np.ones(1 << 21))
-        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        before = peak()
-        optimizer.save(sys.argv[1])
-        saved = peak()
-        optimizer.load(sys.argv[1])
-        print(saved - before, peak() - saved)
-    """
-    with child(text, path) as process:
-        saving, loading = map(float, process.communicate(timeout=60)[0].split())
-    assert saving < 8 and loading < 1.25 * 48 + 8

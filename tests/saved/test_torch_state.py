@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from fusedoptim.saved.torch_state import COUNTERPARTS
+from fusedoptim.saved.torch_state import COUNTERPARTS, counterpart
 
 from ..cases import CASES, MATRIX_CASES, Case
-from ..changes import setting
+from ..changes import setting, without
 from ..nests import unchanged
 
 torch = pytest.importorskip("torch", reason="torch, with which to exchange state dicts, is not installed")
@@ -129,7 +129,7 @@ def test_sparse_adam_goes_to_torch_and_comes_back() -> None:
         ours.step([fo.RowGrad(rows, g)])
         there(rows, g)
     assert_same_weights([w], params)
-    back = fo.SparseAdam([again], lr=0.5)
+    back = fo.SparseAdam([again], lr=0.03, eps=1e-2)
     again[...] = params[0].detach().numpy()
     back.from_torch_state_dict(theirs.state_dict())
     for rows, g in steps[20:]:
@@ -145,6 +145,90 @@ def test_a_dict_of_no_steps_begins_anew() -> None:
     ours.from_torch_state_dict(fresh)
     assert ours.t == 0
     assert not any(array.any() for nest in ours.state.values() for array in nest)
+
+
+def stepped_in_torch(name: str) -> dict[str, Any]:
+    """A state dict of a matrix."""
+    param = torch.ones(4, 5, requires_grad=True)
+    optimizer = getattr(torch.optim, name)([param], **{"momentum": 0.5} if name == "SGD" else {})
+    param.grad = torch.ones(4, 5).to_sparse() if name == "SparseAdam" else torch.ones(4, 5)
+    optimizer.step()
+    return dict(optimizer.state_dict())
+
+
+@pytest.mark.parametrize("row", [*EXCHANGED, Case(fo.SparseAdam)], ids=str)
+def test_a_dict_of_another_class_is_refused(row: Case) -> None:
+    ours = row.make([np.ones((4, 5))])
+    own = counterpart(ours).name
+    for name in {other.name for other in COUNTERPARTS.values()} - {own}:
+        with unchanged(ours), pytest.raises(ValueError, match=r"^torch's state"):
+            ours.from_torch_state_dict(stepped_in_torch(name))
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("AdamW", fo.Adam), ("Adam", fo.AdamW)])
+def test_decoupled_decay_is_not_taken_for_the_other(theirs: str, ours: Any) -> None:
+    saved = stepped_in_torch(theirs)
+    optimizer = ours([np.ones((4, 5))], weight_decay=saved["param_groups"][0]["weight_decay"])
+    said = f"decoupled_weight_decay={theirs == 'AdamW'}, where {ours.__name__} has {theirs != 'AdamW'}"
+    with unchanged(optimizer), pytest.raises(ValueError, match=said):
+        optimizer.from_torch_state_dict(saved)
+    del saved["param_groups"][0]["decoupled_weight_decay"]  # of before torch 2.7
+    optimizer.from_torch_state_dict(saved)
+    assert optimizer.t == 1
+
+
+@pytest.mark.parametrize("row", [case for case in EXCHANGED if case not in MATRIX_CASES], ids=str)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_parameter_without_a_state(row: Case, last: bool) -> None:
+    """One that is frozen, or was not used yet, whichever of the two: the other goes on."""
+    steps = gradients(1, 8)
+    params, theirs = in_torch(start(), COUNTERPARTS[row.rule].name)
+    theirs.load_state_dict(row.make(start()).to_torch_state_dict())
+    params[last].requires_grad_(False)
+    used, still = params[not last], params[last].detach().numpy().copy()
+
+    def run_one(steps: list[list[np.ndarray]]) -> None:
+        for grads in steps:
+            used.grad = torch.tensor(grads[not last])
+            theirs.step()
+
+    run_one(steps[:5])
+    weights = [param.detach().numpy().copy() for param in params]
+    ours = row.make(weights)
+    ours.freeze(int(last))
+    ours.from_torch_state_dict(theirs.state_dict())
+    if COUNTERPARTS[row.rule].counts:
+        assert ours.t == 5
+    run(ours, steps[5:])
+    run_one(steps[5:])
+    np.testing.assert_allclose(weights[not last], used.detach().numpy(), rtol=1e-10)
+    assert weights[last].tobytes() == still.tobytes()
+
+
+def test_what_torch_does_not_have() -> None:
+    """A sum of gradients is given up, and an average begins at the weights."""
+    ours, weights = fo.Adam(start()), start()
+    run(ours, gradients(1, 3))
+    other = fo.Adam(weights, accumulate=2, ema=0.5)
+    run(other, gradients(2, 3))
+    assert other._accumulated == 1
+    with pytest.warns(UserWarning, match="^the average of the weights begins anew, for none was saved$"):
+        other.from_torch_state_dict(ours.to_torch_state_dict())
+    assert other.t == 3 and other._accumulated == 0
+    assert not any(array.any() for array in other.state["grad_sum"])
+    assert all(np.array_equal(average, w) for average, w in zip(other.ema_params, weights, strict=True))
+
+
+def test_whose_hyper_parameters_count() -> None:
+    theirs = fo.Adam(start(), lr=0.5, betas=(0.5, 0.75))
+    run(theirs, gradients(1, 1))
+    saved, ours = theirs.to_torch_state_dict(), fo.Adam(start(), lr=0.25)
+    with pytest.warns(UserWarning, match=r"of the program replace.*lr is 0\.5 in the saved, 0\.25 in the program"):
+        ours.from_torch_state_dict(saved, hyper="program")
+    assert (ours.lr, ours.t) == (0.25, 1)
+    with pytest.warns(UserWarning, match="the saved hyper-parameters replace"):
+        ours.from_torch_state_dict(saved)
+    assert (ours.lr, ours.groups[0].betas) == (0.5, (0.5, 0.75))
 
 
 def test_groups_schedules_and_maximize() -> None:
@@ -175,6 +259,18 @@ def test_what_torch_has_not() -> None:
         (setting("param_groups", 0, "amsgrad", to=True), "amsgrad"),
         (setting("param_groups", 0, "maximize", to=True), "maximize"),
         (setting("param_groups", 0, "betas", to=(0.9, 1.5)), "beta2"),
+        (without("param_groups", 0, "betas"), "betas"),
+        (without("param_groups", 0, "params"), "groups"),
+        (setting("param_groups", to=[1]), "groups"),
+        (setting("param_groups", 0, "params", to=[[0], [1]]), "unhashable"),
+        (setting("state", to=[1]), "groups"),
+        (setting("state", 0, to=7), "groups"),
+        (setting("state", 0, "step", to=torch.tensor(1.5)), "steps"),
+        (setting("state", 0, "step", to=torch.tensor(np.inf)), "steps"),
+        (setting("state", 0, "step", to=torch.ones(2)), "."),
+        (without("state", 1, "step"), "step"),
+        (without("state", 1, "exp_avg_sq"), "exp_avg_sq"),
+        (setting("state", 1, "max_exp_avg_sq", to=torch.ones(7)), "max_exp_avg_sq"),
     ],
 )
 def test_a_bad_dict_changes_nothing(spoil: Any, said: str) -> None:

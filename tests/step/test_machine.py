@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def reload(self) -> None:
         """A new optimizer over copies goes on."""
-        groups = [{"params": w.copy()} for w in self.optimizer.params]
+        groups = [{"params": w.copy(), "lr": p.lr} for w, p in zip(self.optimizer.params, self.model, strict=True)]
         again = self.case.make(groups, **self.options)
         again.load_state_dict(self.optimizer.state_dict())
         self.optimizer = again
@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def save_and_load(self) -> None:
         """The same by a file, into weights that are others until then."""
-        groups = [{"params": np.ones_like(w)} for w in self.optimizer.params]
+        groups = [{"params": np.ones_like(p.w), "lr": p.lr} for p in self.model]
         again = self.case.make(groups, **self.options)
         with tempfile.TemporaryDirectory() as folder:
             self.optimizer.save(path := Path(folder, "run.safetensors"))

@@ -3,6 +3,7 @@
 First the validators, each for all arguments of its kind; then the refusals that the compiled code calls by name.
 """
 
+import difflib
 import math
 import operator
 from collections.abc import Sequence
@@ -125,6 +126,30 @@ def matrix(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{name} must have two axes, got the shape {array.shape}; step it with AdamW or the like")
 
 
+def unknown_in_group(name: object, group: int, takes: list[str]) -> NoReturn:
+    near = "".join(f"; did you mean {known!r}?" for known in difflib.get_close_matches(str(name), takes, 1))
+    raise TypeError(f"unknown keyword {name!r} in group {group}; a group takes {', '.join(takes)}{near}")
+
+
+def keys_of_a_file(place: tuple[Any, ...]) -> None:
+    """Those of an array by which another process finds it in a file, or an error."""
+    for key in place:
+        if not _lasts(key):
+            raise ValueError(
+                f"the keys of params must be strings, bytes, numbers, None or tuples of them to be found in a file, "
+                f"got {key!r} of {type(key).__name__}; a state_dict() has any"
+            )
+
+
+def _lasts(key: Any) -> bool:
+    """Whether it prints alike wherever it is made, as what has its address in it does not."""
+    if isinstance(key, tuple):
+        return all(map(_lasts, key))
+    if isinstance(key, int | float | np.integer | np.floating):
+        return bool(key <= math.inf)  # NaN is not found by itself
+    return key is None or isinstance(key, str | bytes)
+
+
 # -- refusals that the compiled code calls -----------------------------------------------------------------------------
 
 
@@ -217,7 +242,7 @@ def moved(
 
 def changed(path: str, container: Any, keys: list[Any], children: list[Any]) -> None:
     """Whether a nest holds other arrays than the optimizer steps; if so, which."""
-    now = tree.items(container)
+    now = tree.contents(container, keys)
     for key, child in zip(keys, children, strict=True):
         place = path + tree.index(key)
         if key not in now:

@@ -19,7 +19,7 @@ from fusedoptim.optim.settable import Settable
 from fusedoptim.optim.stateful import Counts, Stateful
 from fusedoptim.schedules import Schedule
 
-Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...]
+Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...] | tree.Dataclass
 Values = list[list[Any]]  # the hyper-parameters of each group, or cohort, as its rule has them
 
 
@@ -28,6 +28,11 @@ class Optimizer(Settable, Stateful):
 
     Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
     ``Adam([{"params": nest, "lr": 1e-3}, {"params": nest}])``, whose own hyper-parameters come before those of the call.
+
+    A nest is an array, or a dict, list, tuple, named tuple or dataclass of nests. What an optimizer makes in its shape, as
+    `state`, has named tuples and dataclasses of the same classes. A field of a dataclass that is None, a number or string
+    of Python, or a function is no weight, and is carried along. A list is one of groups where each entry is a dict whose
+    key ``"params"`` has at most hyper-parameters beside it: ``[{"params": …, "batch_stats": {…}}]`` is a nest.
 
     Attributes
     ----------
@@ -86,7 +91,7 @@ class Optimizer(Settable, Stateful):
         self._block = self._block_lr = self._block_values = self._block_cohorts = None
         self._grouped = False
         self._groups, self._tensors, self._carried = [], [], []
-        grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
+        grouped = self._are_groups(params)
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
     # What a class may say besides its arguments.
@@ -160,12 +165,13 @@ class Optimizer(Settable, Stateful):
         Parameters
         ----------
         *keys
-            Places in the nest, as in :meth:`update`.
+            Places in the nest, as in :meth:`update`, or of a part of it: ``"encoder"`` is all of ``params["encoder"]``,
+            and ``()`` is all.
 
         Raises
         ------
         KeyError
-            where there is no such parameter; nothing has changed then.
+            where there is no parameter; nothing has changed then.
         RuntimeError
             within :meth:`stepping`.
 
@@ -193,7 +199,7 @@ class Optimizer(Settable, Stateful):
         Parameters
         ----------
         *keys
-            Places in the nest, as in :meth:`update`.
+            Places in the nest, as for :meth:`freeze`.
 
         Raises
         ------
@@ -205,8 +211,9 @@ class Optimizer(Settable, Stateful):
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
         with self._turn():
             self._refuse_amid("freeze or thaw")
-            found = [self._find(key) for key in keys]
-            thawed = [self._tensors[k] for k in found] if not frozen else []
+            found = list({index for key in keys for index in self._below(key)})
+            members = self._plan.members
+            thawed = [self._tensors[k] for k in found if members[k][1] and not frozen]
 
             def commit() -> None:
                 drop_sums(thawed)
@@ -222,12 +229,11 @@ class Optimizer(Settable, Stateful):
         cohorts, members = self._counts()
         for spec in specs:
             own = {key: value for key, value in spec.items() if key != "params"}
-            if unknown := own.keys() - self._arguments.keys():
-                takes = ", ".join(self._arguments)
-                raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
+            if unknown := [key for key in own if key not in self._arguments]:
+                checks.unknown_in_group(unknown[0], len(groups), list(self._arguments))
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
             self._check_lr(group.lr)
-            skeleton = tree.skeleton(group.params)
+            skeleton = tree.skeleton(group.params, "params")
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
             weights = tree.leaves(skeleton, group.params, "params")
@@ -237,7 +243,7 @@ class Optimizer(Settable, Stateful):
             cohorts.append((len(groups), 0, 0))
             groups.append(group)
         params = [group.params for group in groups] if grouped else groups[0].params
-        skeleton = tree.skeleton(params)
+        skeleton = tree.skeleton(params, "params")
         state = self._nests_of_states(skeleton, tensors)
         plan = self._make_plan(cohorts, members, tensors, params, state)
         plan.begin()
@@ -263,7 +269,9 @@ class Optimizer(Settable, Stateful):
         plan = _core.Plan(self.rule, cohorts, carries=self._carries)
         plan.counters = self._plan.counters
         fill_plan(plan, self.rule, tensors, members)
-        plan.watch(tree.containers(params, "params") + tree.containers(state, "opt.state"))
+        skeleton = tree.skeleton(params)
+        of_state = dict.fromkeys(state, skeleton)
+        plan.watch(tree.containers(skeleton, params, "params") + tree.containers(of_state, state, "opt.state"))
         return plan
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
@@ -496,7 +504,7 @@ class Optimizer(Settable, Stateful):
         array([-3., -3.])
         """
         with self._turn():
-            self._plan.bind(self._leaves(grads), tree.containers(grads, "grads"))
+            self._plan.bind(self._leaves(grads), tree.containers(self._skeleton, grads, "grads"))
 
     def flush(self) -> bool:
         """Takes the step with the gradients that are accumulated, fewer than `accumulate`: their mean. For the end of an epoch.
@@ -596,7 +604,8 @@ class Optimizer(Settable, Stateful):
         ----------
         key
             Its place in the nest: ``"w1"`` for ``params["w1"]``, ``("layer", 0)`` for ``params["layer"][0]``, ``()`` for a
-            single array. With groups it begins with the number of the group: ``(1, "w1")``.
+            single array; the name of a dataclass's field, the index of a named tuple's. With groups it begins with the
+            number of the group: ``(1, "w1")``.
         grad : array or RowGrad
             As for :meth:`step`.
         grad_scale, zero_grads
@@ -668,6 +677,25 @@ class Optimizer(Settable, Stateful):
         if zero_grads != self._zero_grads:
             self._zero_grads = self._options.zero_grads = zero_grads
 
+    def _are_groups(self, params: Any) -> bool:
+        """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""
+        if not isinstance(params, list | tuple) or hasattr(params, "_fields"):
+            return False
+        return len(params) > 0 and all(
+            _is_group(spec)
+            and not any(tree.holds_arrays(spec[key]) for key in spec.keys() - self._arguments.keys() - {"params"})
+            for spec in params
+        )
+
+    def _below(self, key: Any) -> list[int]:
+        """The parameters in a part of the nest."""
+        place = key if isinstance(key, tuple) else (key,)
+        try:
+            inside = [] if place in self._index else [k for own, k in self._index.items() if own[: len(place)] == place]
+        except TypeError:  # what cannot be hashed is no key
+            inside = []
+        return inside or [self._find(key)]
+
     def _find(self, key: Any) -> int:
         try:
             return self._index[key if isinstance(key, tuple) else (key,)]
@@ -699,11 +727,13 @@ class Optimizer(Settable, Stateful):
         self._options = options_from_dict(state["_options"])
         self._plan = _core.Plan(self.rule, [], carries=self._carries)
         self._plan.counters = _core.Counters(*state["_plan"])
-        lay_out(self._tensors, [name for name, _ in self._layout])
-        self._state = self._nests_of_states(self._skeleton, self._tensors)
-        # Some copies lose that these are the same arrays.
+        # What came apart of an array that was in several places, as by joblib, is that of `params` again.
+        for group, params in zip(self.groups, self.params if self._grouped else [self.params], strict=True):
+            vars(group).update(params=params)
         for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
             tensor.weight = weight
+        lay_out(self._tensors, [name for name, _ in self._layout])
+        self._state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(*counted, self._tensors, self.params, self.state)
 
 

@@ -185,15 +185,15 @@ class Stateful:
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that a later run needs besides the weights: a plain dict of numbers, arrays and the rule's name.
 
-        A learning rate that is a schedule is left out: it belongs to the program that goes on, and so do the keywords of
-        :class:`~fusedoptim.Common` and what is frozen.
+        The keywords of :class:`~fusedoptim.Common` and what is frozen belong to the program that goes on.
 
         Returns
         -------
         dict
             ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update) and ``"skipped"``,
             numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"state"``, a nest of arrays for each
-            name of `state`.
+            name of `state`. A schedule of :mod:`fusedoptim.schedules` is there by name and arguments, as
+            ``{"schedule": {"name": "cosine", "lr": 0.1, …}}``, any other function as ``{"schedule": None}``.
 
         Examples
         --------
@@ -208,13 +208,21 @@ class Stateful:
             self._refuse_amid("save a state")
             return state_dict.save(self)
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
         """Goes on where :meth:`state_dict` was taken, with the same bits.
 
         Parameters
         ----------
         saved : dict
-            Of an optimizer that was made in the same way. A learning rate in it replaces the present one.
+            Of an optimizer of this class over parameters of the same keys, shapes and dtypes.
+        hyper : {"saved", "program"}, default "saved"
+            Whose hyper-parameters and schedules count: the saved ones, or those that this optimizer has.
+
+        Warns
+        -----
+        UserWarning
+            once, with all that is overruled: hyper-parameters that differ, and an average of the weights that only one of
+            the two keeps.
 
         Raises
         ------
@@ -223,22 +231,39 @@ class Stateful:
         RuntimeError
             within :meth:`stepping`.
 
+        Notes
+        -----
+        A function that is not of :mod:`fusedoptim.schedules` cannot be named: the present learning rate is kept then, and
+        must be a function too. A present :class:`~fusedoptim.schedules.Plateau` stays the object that it is, and takes over
+        the numbers of the saved one.
+
+        The sum of gradients of `accumulate` is nothing between two updates, and may be missing on either side then. An
+        average of the weights (`ema`) that was not saved begins at the weights, one that this optimizer does not keep is
+        left out.
+
         Examples
         --------
         >>> import numpy as np
         >>> import fusedoptim as fo
-        >>> opt = fo.Momentum(np.zeros(1), lr=0.5)
+        >>> opt = fo.Momentum(np.zeros(1), lr=fo.schedules.cosine(0.5, n=100))
         >>> opt.step(np.ones(1))
-        >>> again = fo.Momentum(np.zeros(1))
+        >>> again = fo.Momentum(np.zeros(1), lr=fo.schedules.cosine(0.5, n=100))
         >>> again.load_state_dict(opt.state_dict())
-        >>> again.t, again.lr
-        (1, 0.5)
+        >>> again.t
+        1
         """
+        checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
-            state_dict.load(self, saved)
+            state_dict.load(self, saved, hyper)
 
-    def save(self, path: str | os.PathLike[str], *, weights: bool = True) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        weights: bool = True,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         """Writes all that a later run needs into a safetensors file. Needs the package safetensors.
 
         Whenever the process is killed or the machine stops, there is the old file or the new one, whole.
@@ -248,19 +273,23 @@ class Stateful:
         path : path
             A file there is replaced; of a link, the one that it leads to. The mode is that of any new file.
         weights : bool, default True
-            Whether the weights are in it, besides what :meth:`state_dict` has and the schedules of
-            :mod:`fusedoptim.schedules`.
+            Whether the weights are in it, besides what :meth:`state_dict` has.
+        metadata : dict, optional
+            What the program wants to find again, as an epoch or the state of a random number generator: strings, numbers,
+            bools, None, and lists and dicts of them. Arrays and scalars of NumPy go by value; they and tuples come back as
+            lists. At most 256 KiB as JSON.
 
         Raises
         ------
         OSError
             where the system refuses, or there is something else than a file; what was there stays.
-        ValueError
-            where two keys of `params` print alike, for a file has tensors by name.
+        TypeError, ValueError
+            where `metadata` has something else; where a key of `params` is no string, bytes, number, None or tuple of
+            them, for another process would not find it in the file. Nothing is written then.
         RuntimeError
             within :meth:`stepping`, :meth:`using_ema` and the like.
-        ModuleNotFoundError
-            without safetensors.
+        ImportError
+            without safetensors, or with one before 0.8.
 
         Examples
         --------
@@ -268,30 +297,42 @@ class Stateful:
         >>> import numpy as np
         >>> import fusedoptim as fo
         >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
-        >>> w = np.zeros(2)
-        >>> opt = fo.Momentum(w, lr=fo.schedules.cosine(0.5, n=100))
+        >>> w, rng = np.zeros(2), np.random.default_rng(0)
+        >>> opt = fo.Momentum(w, lr=0.5)
         >>> opt.step(np.ones(2))
-        >>> opt.save(path)
-        >>> again = fo.Momentum(np.zeros(2))
-        >>> again.load(path)
-        >>> again.t, again.lr == 0.5, np.array_equal(again.params, w)
-        (1, False, True)
+        >>> opt.save(path, metadata={"epoch": 3, "rng": rng.bit_generator.state})
+        >>> again = fo.Momentum(np.zeros(2), lr=0.5)
+        >>> found = again.load(path)
+        >>> again.t, np.array_equal(again.params, w), found["epoch"], found["rng"] == rng.bit_generator.state
+        (1, True, 3, True)
         """
         with self._turn():
             self._refuse_amid("save a state")
-            checkpoint.save(self, path, checks.flag("weights", weights))
+            checkpoint.save(self, path, checks.flag("weights", weights), metadata)
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: str | os.PathLike[str], *, hyper: str = "saved") -> dict[str, Any]:
         """Goes on where :meth:`save` was called, with the same bits.
 
         The optimizer is made in the same way before; a file has no keywords of :class:`~fusedoptim.Common`, no other
         arguments that are not a group's, as the `seed` of :class:`NoisySGD`, and not what is frozen. Weights in it are
         written into the arrays of `params`; a file without leaves them. The file is read as a whole first, which takes memory
-        of its size.
+        of its size. All else is as with :meth:`load_state_dict`.
 
         Parameters
         ----------
         path : path
+        hyper : {"saved", "program"}, default "saved"
+            Whose hyper-parameters and schedules count.
+
+        Returns
+        -------
+        dict
+            The `metadata` that :meth:`save` was given, or an empty one.
+
+        Warns
+        -----
+        UserWarning
+            as :meth:`load_state_dict`.
 
         Raises
         ------
@@ -300,20 +341,13 @@ class Stateful:
             Nothing has changed then.
         OSError
             where the system refuses.
-        RuntimeError
+        RuntimeError, ImportError
             as :meth:`save`.
-        ModuleNotFoundError
-            without safetensors.
-
-        Notes
-        -----
-        The learning rate in the file replaces the present one. A function that is not of :mod:`fusedoptim.schedules` cannot be
-        named in a file: the present one is kept then, and must be a function too. A present
-        :class:`~fusedoptim.schedules.Plateau` stays the object that it is, and takes over the numbers of that in the file.
         """
+        checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
-            checkpoint.load(self, path)
+            return checkpoint.load(self, path, hyper)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
         """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.
@@ -332,17 +366,31 @@ class Stateful:
             self._refuse_amid("save a state")
             return torch_state.save(self)
 
-    def from_torch_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Goes on where the same optimizer in torch stopped: `saved` is its ``state_dict()``, of tensors on the CPU or arrays.
+    def from_torch_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
+        """Goes on where the same optimizer in torch stopped.
 
-        The number of steps, all states and hyper-parameters are taken over; a running average of the weights and a sum of
-        gradients, which torch does not have, stay as they are.
+        A parameter without a state there, as one that is frozen or was not used, has one of zeros here. An average of the
+        weights, which torch does not have, begins at the weights.
+
+        Parameters
+        ----------
+        saved : dict
+            Its ``state_dict()``, of tensors on the CPU or arrays.
+        hyper : {"saved", "program"}, default "saved"
+            Whose hyper-parameters count.
+
+        Warns
+        -----
+        UserWarning
+            as :meth:`load_state_dict`.
 
         Raises
         ------
         TypeError, ValueError
-            where it is not of such an optimizer over parameters like these; nothing has changed then.
+            where it is not of such an optimizer over parameters like these, AdamW's for Adam for one; nothing has changed
+            then.
         """
+        checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
-            torch_state.load(self, saved)
+            torch_state.load(self, saved, hyper)

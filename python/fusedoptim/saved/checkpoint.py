@@ -6,52 +6,60 @@ find accidents, which takes no cryptography, and it runs at the speed of memory 
 
 import json
 import os
+import re
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.core import tree
-from fusedoptim.core.groups import Group
+from fusedoptim.core import checks, tree
 from fusedoptim.core.tensors import Array
-from fusedoptim.saved import named_schedules, state_dict
-from fusedoptim.saved.atomic import replacement
-from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, NEW, count, same_keys
-from fusedoptim.schedules import Schedule
+from fusedoptim.saved import metadata, state_dict
+from fusedoptim.saved.atomic import replace_file
+from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, NEW, OPTIONAL, Saved, same_keys
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Stateful
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, 2)  # the first has no metadata
+SAFETENSORS = (0, 8)  # the first version that reads without mapping the file
 MANIFEST_KEY, CHECKSUM_KEY = "fusedoptim", "crc32"  # in the file's metadata
 DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 PathLike = str | os.PathLike[str]
 
 
-def save(opt: "Stateful", path: PathLike, weights: bool) -> None:
+def save(opt: "Stateful", path: PathLike, weights: bool, given: Mapping[str, Any] | None) -> None:
     safetensors = _safetensors()
-    arrays = _arrays(opt, weights)  # all C-contiguous, as a plan has them; others would be written in a wrong order
-    text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()})
-    with replacement(path) as fresh:
+    noted = metadata.plain({} if given is None else given)
+    for tensor in opt._tensors:
+        checks.keys_of_a_file(tensor.key)
+    # All are C-contiguous, as a plan has them; others would be written in a wrong order.
+    arrays = _arrays(opt, [*["params"] * weights, *opt.state])
+    text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()}, noted)
+
+    def write(fresh: Path) -> None:
         try:
             safetensors.numpy.save_file(arrays, fresh, {MANIFEST_KEY: text, CHECKSUM_KEY: _checksum(text)})
         except safetensors.SafetensorError as error:  # of the disk, for the arrays are in order
             raise OSError(f"cannot write {os.fspath(path)!r}: {error}; what was there stays") from None
 
+    replace_file(path, write)
 
-def load(opt: "Stateful", path: PathLike) -> None:
-    """Reads and checks everything, then changes the optimizer."""
+
+def load(opt: "Stateful", path: PathLike, hyper: str) -> dict[str, Any]:
+    """Reads and checks everything, then changes the optimizer; returns the metadata."""
     with _about(path):
-        manifest, arrays = _read(opt, path)
-        saved = {name: manifest[name] for name in IN_MANIFEST if name in manifest}
-        saved["groups"] = _groups(opt, manifest)
-        saved["state"] = {name: _nest(opt, name, arrays) for name in opt.state}
-        weights = _nest(opt, "params", arrays) if _has_weights(arrays) else None
-        state_dict.load(opt, saved, weights)
+        manifest, nests = _read(opt, path)
+        weights = nests.pop("params", None)
+        saved = {name: manifest[name] for name in IN_MANIFEST if name in manifest} | {"state": nests}
+        state_dict.restore(opt, cast(Saved, saved), weights, hyper)
+    return dict(manifest["metadata"])
 
 
 def _safetensors() -> Any:
@@ -61,15 +69,21 @@ def _safetensors() -> Any:
         raise ModuleNotFoundError(
             "checkpoints need safetensors, which is not installed; run: pip install 'fusedoptim[checkpoint]'"
         ) from None
+    if tuple(map(int, safetensors.__version__.split(".")[:2])) < SAFETENSORS:
+        raise ImportError(
+            f"checkpoints need safetensors {'.'.join(map(str, SAFETENSORS))} or later, "
+            f"got {safetensors.__version__}; run: pip install --upgrade 'fusedoptim[checkpoint]'"
+        )
     return safetensors
 
 
 @contextmanager
 def _about(path: PathLike) -> Iterator[None]:
     """What is wrong with a file is a ValueError that names it."""
+    safetensors = _safetensors()
     try:
         yield
-    except _safetensors().SafetensorError as error:
+    except safetensors.SafetensorError as error:
         what = f"is not a whole safetensors file ({error})"
     except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
         what = f"does not fit: {error}"
@@ -81,37 +95,23 @@ def _about(path: PathLike) -> Iterator[None]:
 # -- what is in a file -------------------------------------------------------------------------------------------------
 
 
-def _arrays(opt: "Stateful", weights: bool) -> dict[str, Array]:
-    """By the names in the file, those of the error messages: ``params["w"]``, ``m["w"]``."""
-    pairs = [("params" + tensor.path, tensor.weight) for tensor in opt._tensors if weights]
-    pairs += [(name + tensor.path, tensor.states[name]) for name in opt.state for tensor in opt._tensors]
-    arrays = dict(pairs)
-    if len(arrays) < len(pairs):
-        raise ValueError("the keys of params must print differently, for a file has tensors by name")
-    return arrays
+def _arrays(opt: "Stateful", nests: Iterable[str]) -> dict[str, Array]:
+    """By the names in the file, those of the error messages: ``params["w"]``, ``m["w"]``.
+
+    What this optimizer does not keep, though another might, is as its weights are.
+    """
+    return {name + tensor.path: tensor.states.get(name, tensor.weight) for name in nests for tensor in opt._tensors}
 
 
-def _nest(opt: "Stateful", name: str, arrays: Mapping[str, Array]) -> Any:
-    return tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors))
-
-
-def _has_weights(names: Mapping[str, Any]) -> bool:
-    return any(name.startswith("params") for name in names)
-
-
-def _manifest(opt: "Stateful", checksums: Mapping[str, int]) -> str:
-    view = state_dict.view(opt)
-    saved = {name: value for name, value in view.items() if name in IN_MANIFEST}
-    for group, numbers in zip(opt.groups, view["groups"], strict=True):
-        if callable(group.lr):
-            numbers["lr"] = {"schedule": named_schedules.describe(group.lr)}
+def _manifest(opt: "Stateful", checksums: Mapping[str, int], noted: dict[str, Any]) -> str:
+    saved = {name: value for name, value in state_dict.view(opt).items() if name in IN_MANIFEST}
     who = {"format": FORMAT, "version": _core.version, "optimizer": type(opt).__name__}
-    return json.dumps(who | saved | {"crc32": checksums}, default=_plain)
+    return json.dumps(who | saved | {"metadata": noted, "crc32": checksums}, default=_plain)
 
 
 def _plain(value: Any) -> Any:
     """What JSON has in place of a number or an array of NumPy."""
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.longdouble):  # which no float has
         return value.tolist()
     raise TypeError(f"a checkpoint has only numbers, got {value!r}")
 
@@ -123,8 +123,8 @@ def _checksum(text: str) -> str:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Manifest and arrays, as whole as they were written and fit for this optimizer.
+def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Manifest and nests of arrays, as whole as they were written and fit for this optimizer.
 
     All is read before anything is changed, so that a disk that fails in the middle does no harm.
     """
@@ -134,9 +134,13 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Ar
     # By read() and not by mapping it: a file that is cut off meanwhile is an error then, not a signal.
     with _safetensors().safe_open(path, framework="numpy", backend="pread") as file:
         json.loads(header, object_pairs_hook=_unique)  # of two tensors of a name, safetensors takes the last
-        own = _arrays(opt, _has_weights(dict.fromkeys(file.keys())))
+        names = file.keys()
+        there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in names}
+        known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
+        nests = [name for name in known if name in there or name not in {"params", *OPTIONAL}]
+        own = _arrays(opt, nests)
         manifest = _check_manifest(opt, file.metadata() or {})
-        _check_names(own, file.keys(), "its tensors")
+        _check_names(own, names, "its tensors")
         _check_names(own, manifest["crc32"], "its checksums")
         for name, array in own.items():
             stored = file.get_slice(name)
@@ -147,31 +151,33 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Ar
     for name, array in arrays.items():
         if zlib.crc32(array.data) != manifest["crc32"][name]:
             raise ValueError(f"{name} is damaged, its checksum differs")
-    return manifest, arrays
+    return manifest, {
+        name: tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors)) for name in nests
+    }
 
 
 def _header(opt: "Stateful", path: PathLike) -> bytes:
     """Refuses one that is far longer than that of this optimizer: parsed, it takes 30 times its size of memory."""
-    ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, weights=True), 0)))
+    ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, {"params", *OPTIONAL, *opt.state}), 0), {}))
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        if size > 16 * ours + 2**20:  # of each tensor it has up to ten times as much as the manifest
+        if size > 16 * ours + 4 * metadata.MOST:  # of each tensor it has up to ten times as much as the manifest
             raise ValueError(f"its header of {size} bytes is too long to be of this optimizer")
         return file.read(size)
 
 
-def _check_manifest(opt: "Stateful", metadata: Mapping[str, str]) -> dict[str, Any]:
-    if not (text := metadata.get(MANIFEST_KEY)):
+def _check_manifest(opt: "Stateful", header: Mapping[str, str]) -> dict[str, Any]:
+    if not (text := header.get(MANIFEST_KEY)):
         raise ValueError("it was not written by Optimizer.save")
-    if metadata.get(CHECKSUM_KEY) != _checksum(text):
+    if header.get(CHECKSUM_KEY) != _checksum(text):
         raise ValueError("its manifest is damaged, the checksum differs")
     manifest: Any = json.loads(text, object_pairs_hook=_unique)
     written = manifest.get("format") if isinstance(manifest, dict) else None
-    if written != FORMAT:
-        raise ValueError(
-            f"it has the format {written!r} and this version reads {FORMAT}; install the one that wrote it"
-        )
+    if written not in READ:
+        raise ValueError(f"it has the format {written!r} and this version reads {READ}; install the one that wrote it")
+    manifest = {"metadata": {}} | manifest
     same_keys("its manifest", manifest, MANIFEST, optional=NEW)
+    metadata.plain(manifest["metadata"])
     theirs, ours = (manifest["optimizer"], manifest["rule"]), (type(opt).__name__, opt.rule)
     if theirs != ours:
         raise ValueError("it is of {!r} with the rule {!r}, this optimizer is {!r} with {!r}".format(*theirs, *ours))
@@ -189,29 +195,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name comes twice in it")
     return found
-
-
-# -- groups ------------------------------------------------------------------------------------------------------------
-
-
-def _groups(opt: "Stateful", manifest: Mapping[str, Any]) -> Any:
-    """What a state dict has of the groups, and the schedules; that it is of the right form is not known yet."""
-    groups = manifest["groups"]
-    for group, numbers in zip(opt.groups, groups if isinstance(groups, list) else [], strict=False):
-        if isinstance(numbers, dict):
-            numbers |= {name: tuple(value) for name, value in numbers.items() if isinstance(value, list)}
-            if isinstance(lr := numbers.get("lr"), dict):
-                numbers["lr"] = _schedule(opt.rule, group, lr, count('"t"', manifest["t"]))
-    return groups
-
-
-def _schedule(rule: str, group: Group, lr: dict[str, Any], t: int) -> Schedule:
-    """The one of a file; where that has no name, the present one."""
-    same_keys("a learning rate", lr, ("schedule",))
-    if lr["schedule"] is not None:
-        schedule = named_schedules.make(lr["schedule"])
-        _core.check_hyper(rule, "lr", schedule(t + 1))
-        return schedule
-    if callable(present := group.lr):
-        return cast(Schedule, present)
-    raise ValueError("its learning rate is a function that has no name; set opt.lr to it, then load")

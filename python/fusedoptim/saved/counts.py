@@ -55,6 +55,8 @@ def of_groups(opt: "Stateful", saved: Mapping[str, Any], t: int) -> dict[str, An
 
     ASGD's groups had their own number of them.
     """
+    if not isinstance(saved["groups"], list) or not all(isinstance(group, Mapping) for group in saved["groups"]):
+        raise TypeError(f'the state dict\'s "groups" must be a list of dicts, got {saved["groups"]!r}')
     names = {"steps", *(opt.carried or {})}
     cohorts = [
         {"group": k, "steps": t, "averages": t} | {name: value for name, value in group.items() if name in names}

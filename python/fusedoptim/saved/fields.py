@@ -22,15 +22,19 @@ class Saved(TypedDict):
 
 STATE_DICT = tuple(Saved.__annotations__)
 NEW = {"cohorts", "members"}  # which former versions did not have
+OPTIONAL = {
+    "grad_sum",
+    "ema",
+}  # in the state: those of the keywords `accumulate` and `ema`, which the one or the other may lack
 IN_MANIFEST = tuple(name for name in STATE_DICT if name != "state")  # whose arrays a file has on their own
-MANIFEST = ("format", "version", "optimizer", *IN_MANIFEST, "crc32")
+MANIFEST = ("format", "version", "optimizer", *IN_MANIFEST, "metadata", "crc32")
 
 
 def same_keys(name: str, got: Any, wanted: Iterable[str], optional: Set[str] = frozenset()) -> None:
     if not isinstance(got, Mapping):
         raise TypeError(f"{name} must be a dict with the keys {sorted(wanted)}, got {type(got).__name__}")
     if got.keys() - optional != set(wanted) - optional:
-        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got)}")
+        raise ValueError(f"{name} must have the keys {sorted(wanted)}, got {sorted(got, key=str)}")
 
 
 def count(name: str, n: Any) -> int:

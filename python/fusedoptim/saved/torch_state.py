@@ -4,7 +4,7 @@ A state dict of torch numbers the parameters in the order in which its optimizer
 of the leaves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from fusedoptim.core import tree
 from fusedoptim.core.groups import Group
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import state_dict
-from fusedoptim.saved.fields import Saved, same_keys
+from fusedoptim.saved.fields import OPTIONAL, Saved, same_keys
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Stateful
@@ -37,6 +37,7 @@ class Counterpart:
     derived: Callable[[Mapping[str, Any], int], dict[str, float]] | None = None  # what torch keeps besides
     arguments: dict[str, str] = field(default_factory=dict)  # those with another name
     fixed: dict[str, Any] = field(default_factory=dict)  # theirs, that make it this rule
+    marks: dict[str, Any] = field(default_factory=dict)  # as `fixed`, but no arguments; older versions have none
     of_all: Callable[["Stateful"], dict[str, Any]] = maximize  # theirs, which here no group has of its own
     absent: dict[str, Any] = field(default_factory=dict)  # ours, and the value that torch means
     counts: bool = True  # whether it counts its steps
@@ -44,6 +45,11 @@ class Counterpart:
 
     def states_of(self, tensor: Tensor) -> dict[str, str]:
         return self.states if self.of_vectors is None or tensor.weight.ndim > 1 else self.of_vectors
+
+    def names_of(self, opt: "Stateful", group: Group) -> set[str]:
+        """All that its groups have by which its steps differ, in torch's words."""
+        ours = {self.arguments.get(name, name) for name in group._arguments if name not in self.absent}
+        return ours | self.fixed.keys() | self.marks.keys() | self.of_all(opt).keys()
 
 
 def asgd_rates(arguments: Mapping[str, Any], steps: int) -> dict[str, float]:
@@ -70,6 +76,7 @@ AMSGRAD = ADAM | {"v_max": "max_exp_avg_sq"}
 NO_ROOT = {"eps_root": 0.0, "bias_correction": True}
 BUFFER = {"m": "momentum_buffer"}
 MU_PRODUCT = {"mu_product": "mu_product"}
+COUPLED, DECOUPLED = {"decoupled_weight_decay": False}, {"decoupled_weight_decay": True}
 
 
 def rmsprop(states: dict[str, str], **fixed: Any) -> Counterpart:
@@ -79,7 +86,7 @@ def rmsprop(states: dict[str, str], **fixed: Any) -> Counterpart:
 
 # By rule, or by class where that has another's rule.
 COUNTERPARTS = {
-    "sgd": Counterpart("SGD", {}, fixed={"momentum": 0.0}, counts=False),
+    "sgd": Counterpart("SGD", {}, fixed={"momentum": 0.0, "nesterov": False}, counts=False),
     "heavy_ball": Counterpart("SGD", BUFFER, fixed={"nesterov": False}, counts=False),
     "nesterov_momentum": Counterpart("SGD", BUFFER, fixed={"nesterov": True}, counts=False),
     "asgd": Counterpart("ASGD", {"ax": "ax"}, derived=asgd_rates),
@@ -90,20 +97,25 @@ COUNTERPARTS = {
     "rmsprop_centered": rmsprop({"m": "grad_avg"}, centered=True, momentum=0.0),
     "rmsprop_momentum": rmsprop({"b": "momentum_buffer"}, centered=False),
     "rmsprop_centered_momentum": rmsprop({"m": "grad_avg", "b": "momentum_buffer"}, centered=True),
-    "adam": Counterpart("Adam", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
-    "adamw": Counterpart("AdamW", ADAM, fixed={"amsgrad": False}, absent=NO_ROOT),
-    "adam_amsgrad": Counterpart("Adam", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
-    "adamw_amsgrad": Counterpart("AdamW", AMSGRAD, fixed={"amsgrad": True}, absent=NO_ROOT),
+    "adam": Counterpart("Adam", ADAM, fixed={"amsgrad": False}, marks=COUPLED, absent=NO_ROOT),
+    "adamw": Counterpart("AdamW", ADAM, fixed={"amsgrad": False}, marks=DECOUPLED, absent=NO_ROOT),
+    "adam_amsgrad": Counterpart("Adam", AMSGRAD, fixed={"amsgrad": True}, marks=COUPLED, absent=NO_ROOT),
+    "adamw_amsgrad": Counterpart("AdamW", AMSGRAD, fixed={"amsgrad": True}, marks=DECOUPLED, absent=NO_ROOT),
     "adamax": Counterpart("Adamax", {"m": "exp_avg", "u": "exp_inf"}),
-    "nadam": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed={"decoupled_weight_decay": False}),
-    "nadam_decoupled": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed={"decoupled_weight_decay": True}),
-    "radam": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": False}),
-    "radam_decoupled": Counterpart("RAdam", ADAM, fixed={"decoupled_weight_decay": True}),
+    "nadam": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed=COUPLED),
+    "nadam_decoupled": Counterpart("NAdam", ADAM, carried=MU_PRODUCT, fixed=DECOUPLED),
+    "radam": Counterpart("RAdam", ADAM, fixed=COUPLED),
+    "radam_decoupled": Counterpart("RAdam", ADAM, fixed=DECOUPLED),
     "SparseAdam": Counterpart("SparseAdam", ADAM),
     "adafactor": Counterpart(
         "Adafactor", {"row_var": "row_var", "col_var": "col_var"}, of_vectors={"row_var": "variance"}
     ),
     "muon": Counterpart("Muon", BUFFER, of_all=muon_direction, counts=False),
+}
+# By these names of hyper-parameters and arrays a state dict shows whose it is.
+DISTINCT = {name for other in COUNTERPARTS.values() for name in other.fixed | other.marks}
+STATES = {
+    name for other in COUNTERPARTS.values() for states in (other.states, other.carried) for name in states.values()
 }
 
 
@@ -130,7 +142,7 @@ def save(opt: "Stateful") -> dict[str, Any]:
         steps = cohorts[cohort][1]
         if steps == 0 and not other.begun:
             continue
-        given, carried = groups[tensor.group], opt._carried_now()[cohort][steps]
+        given, carried = groups[tensor.group], opt._carried_now()[cohort].get(steps, {})
         arrays = {theirs: tensor.states[ours].copy() for ours, theirs in other.states_of(tensor).items()}
         numbers = {"step": float(steps)} if other.counts else {}
         numbers |= {theirs: float(carried[ours]) for ours, theirs in other.carried.items()}
@@ -152,21 +164,22 @@ def _arguments(opt: "Stateful", group: Group, other: Counterpart) -> dict[str, A
     return arguments
 
 
-def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
+def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
     """Checks everything, then changes the optimizer."""
     other = counterpart(opt)
     same_keys("torch's state dict", saved, ("state", "param_groups"))
     theirs, groups = saved["state"], saved["param_groups"]
-    indices = [index for group in groups for index in group["params"]]
     sizes = [sum(tensor.group == k for tensor in opt._tensors) for k in range(len(opt.groups))]
-    if [len(group["params"]) for group in groups] != sizes:
-        raise ValueError(
-            f"torch's state dict must have groups of {sizes} parameters, got {[len(g['params']) for g in groups]}"
-        )
-    of_tensor = [theirs.get(index, {}) for index in indices]
+    if not _is_of(theirs, groups) or [len(group["params"]) for group in groups] != sizes:
+        raise ValueError(f"torch's state dict must have groups of {sizes} parameters, got {groups!r}")
+    indices = [index for group in groups for index in group["params"]]
+    of_tensor = [{key: value for key, value in theirs.get(i, {}).items() if value is not None} for i in indices]
     numbers = [_numbers(opt, group, given, other) for group, given in zip(opt.groups, groups, strict=True)]
+    for tensor, given in zip(opt._tensors, of_tensor, strict=True):
+        if given:  # one that is frozen, or was not used yet, has nothing
+            _check_names(tensor, given, other)
     state = {}
-    for name in opt.state:
+    for name in (name for name in opt.state if name not in OPTIONAL):
         found = (
             _array(given.get(other.states_of(tensor).get(name)), tensor.states[name])
             for given, tensor in zip(of_tensor, opt._tensors, strict=True)
@@ -174,34 +187,36 @@ def load(opt: "Stateful", saved: Mapping[str, Any]) -> None:
         state[name] = tree.build(opt._skeleton, found)
     counted = [_counted(opt, tensor, given, other) for tensor, given in zip(opt._tensors, of_tensor, strict=True)]
     cohorts = list({tuple(each.items()): each for each in counted}.values())
-    state_dict.load(
-        opt,
-        Saved(
-            rule=opt.rule,
-            t=max((each["steps"] for each in counted), default=0),
-            accumulated=0,
-            grad_scale=1.0,
-            skipped=0,
-            groups=numbers,
-            cohorts=cohorts,
-            members=[cohorts.index(each) for each in counted],
-            state=state,
-        ),
+    made = Saved(
+        rule=opt.rule,
+        t=max((each["steps"] for each in counted), default=0),
+        accumulated=0,
+        grad_scale=1.0,
+        skipped=0,
+        groups=numbers,
+        cohorts=cohorts,
+        members=[cohorts.index(each) for each in counted],
+        state=state,
     )
+    state_dict.restore(opt, made, None, hyper)
 
 
-def _counted(opt: "Stateful", tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
-    """The steps that a parameter has taken, and what it carries. torch's SGD keeps none: 0 before there is a momentum."""
-    steps = int(given.get("step", 0)) if other.counts else max(opt.t, int(bool(given)))
-    carried = {ours: float(given.get(name, (opt.carried or {})[ours])) for ours, name in other.carried.items()}
-    return {"group": tensor.group, "steps": steps, "averages": steps} | (opt.carried or {}) | carried
+def _is_of(state: Any, groups: Any) -> bool:
+    """Whether it has the form of a state dict."""
+    of_groups = isinstance(groups, list) and all(
+        isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups
+    )
+    return of_groups and isinstance(state, Mapping) and all(isinstance(given, Mapping) for given in state.values())
 
 
 def _numbers(opt: "Stateful", group: Group, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
     """What a group of torch has, as our hyper-parameters."""
-    for name, value in (other.fixed | other.of_all(opt)).items():
+    names = other.names_of(opt, group)
+    if differ := (names - given.keys() - other.marks.keys()) | (given.keys() & DISTINCT - names):
+        raise ValueError(f"torch's state dict is not of its {other.name}, by {sorted(differ)}")
+    for name, value in (other.fixed | other.marks | other.of_all(opt)).items():
         if given.get(name, value) != value:
-            raise ValueError(f"torch's {other.name} has {name}={given[name]!r}, where this optimizer has {value!r}")
+            raise ValueError(f"torch's state dict has {name}={given[name]!r}, where {type(opt).__name__} has {value!r}")
     numbers = dict(other.absent)
     for name in group._arguments.keys() - other.absent.keys():
         value = given[other.arguments.get(name, name)]
@@ -213,7 +228,21 @@ def _number(given: Any) -> float | None:
     return None if given is None else float(given)
 
 
+def _check_names(tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> None:
+    names = {*other.states_of(tensor).values(), *other.carried.values(), *["step"] * other.counts}
+    if differ := (names - given.keys()) | (given.keys() & STATES - names):
+        raise ValueError(f"torch's state of params{tensor.path} is not of its {other.name}, by {sorted(differ)}")
+
+
 def _array(given: Any, own: Array) -> Array:
     """A state of torch, or zeros where it has none yet."""
     return np.zeros_like(own) if given is None else np.asarray(given)
 
+
+def _counted(opt: "Stateful", tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
+    """The steps that a parameter has taken, and what it carries. torch's SGD keeps none: 0 before there is a momentum."""
+    steps = float(np.asarray(given.get("step", 0))) if other.counts else max(opt.t, int(bool(given)))
+    if steps < 0 or steps != int(steps):
+        raise ValueError(f"torch's state of params{tensor.path} has {steps!r} steps, which must be a whole number")
+    carried = {ours: float(given.get(name, (opt.carried or {})[ours])) for ours, name in other.carried.items()}
+    return {"group": tensor.group, "steps": int(steps), "averages": int(steps)} | (opt.carried or {}) | carried
