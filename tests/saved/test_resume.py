@@ -87,7 +87,7 @@ def test_those_of_the_program_count_where_it_says_so(resume: Way) -> None:
     (said,) = told(resume, saved, other, hyper="program")
     assert 'the hyper-parameters of the program replace the saved ones, which hyper="saved" takes: groups[0].lr' in said
     assert repr(other.groups) == kept and other.lr is schedule
-    assert other.t == 1 and other.groups[0]._carried_by(1) == saved.groups[0]._carried_by(1), "that is state"
+    assert other.t == 1 and other.state_dict()["cohorts"] == saved.state_dict()["cohorts"], "that is state"
     assert bits(*other.state.values()) == bits(*saved.state.values())
 
 
@@ -170,7 +170,7 @@ def test_between_two_updates_any_number_may_be_accumulated(resume: Way, before: 
     for tensor, w in zip(other._tensors, arrays(params), strict=True):
         tensor.weight[...] = w
     resume(saved, other)
-    assert other._accumulated == 0
+    assert other.accumulated == 0
     for each, calls in ((saved, before), (other, accumulate)):
         for _ in range(calls):
             each.step(gradients(params, 2))

@@ -162,7 +162,7 @@ def test_gradients_of_another_class() -> None:
         pair.step(Reversed(np.ones(2), np.zeros(2)))
 
 
-@pytest.mark.parametrize("value", [{1.0}, np.float64(1.0), object(), 1j], ids=repr)
+@pytest.mark.parametrize("value", [{1.0}, np.float64(1.0), object(), 1j])
 def test_a_field_that_may_be_meant_for_a_weight_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^params\.b must be a numpy\.ndarray"):
         fo.SGD(Layer(np.ones(2), value))
@@ -277,7 +277,7 @@ def test_a_part_of_a_nest_is_frozen_and_thawed(kind: Case, grouped: bool) -> Non
     optimizer, prefix = kind.make([{"params": nest}] if grouped else nest), (0,) * grouped
 
     def frozen() -> list[bool]:
-        return [tensor.frozen for tensor in optimizer._tensors]
+        return [frozen for _, frozen in optimizer._plan.members]
 
     optimizer.freeze((*prefix, "enc"))
     assert frozen() == [True, True, True, False]

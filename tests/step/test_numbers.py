@@ -86,7 +86,7 @@ NONE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", NONE, ids=repr)
+@pytest.mark.parametrize("value", NONE)
 def test_what_is_no_number(value: Any) -> None:
     with pytest.raises(TypeError, match=r"(?s)^x must be a real number of at most double .*, got .*; pass float\(…\)"):
         plain_number("x", value)

@@ -69,8 +69,8 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
     checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
     if not NEW <= saved.keys():
         saved = counts.of_groups(opt, saved, t)
-    cohorts, members, carried = counts.read(opt, saved, t)
     theirs = _groups(opt, saved["groups"], t, hyper)
+    cohorts, members, carried = counts.read(opt, saved, t)
     groups, said = _chosen(opt, theirs, hyper)
     copies, more = _copies(opt, saved, weights, cohorts)
     rates = [group.lr for group in opt.groups]

@@ -242,7 +242,7 @@ def _array(given: Any, own: Array) -> Array:
 def _counted(opt: "Stateful", tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:
     """The steps that a parameter has taken, and what it carries. torch's SGD keeps none: 0 before there is a momentum."""
     steps = float(np.asarray(given.get("step", 0))) if other.counts else max(opt.t, int(bool(given)))
-    if steps < 0 or steps != int(steps):
+    if steps < 0 or not float(steps).is_integer():
         raise ValueError(f"torch's state of params{tensor.path} has {steps!r} steps, which must be a whole number")
     carried = {ours: float(given.get(name, (opt.carried or {})[ours])) for ours, name in other.carried.items()}
     return {"group": tensor.group, "steps": int(steps), "averages": int(steps)} | (opt.carried or {}) | carried
