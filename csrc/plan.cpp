@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "elementary.hpp"
+#include "flush.hpp"
 #include "no_gil.hpp"
 
 namespace fusedoptim {
@@ -45,6 +46,12 @@ std::vector<Cohort> cohorts_of(const std::vector<std::tuple<std::size_t, long lo
   std::vector<Cohort> cohorts;
   for (const auto& [group, steps, averages] : given) cohorts.push_back({group, steps, averages, cohorts.size()});
   return cohorts;
+}
+
+// Rounded as within the loops, whatever mode the host has set.
+double norm_of(Run& run, const Options& options) {
+  const FlushSubnormals nearest;
+  return std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
 }
 
 void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
@@ -132,8 +139,7 @@ void Plan::arrange() {
 template <class Chosen>
 void Plan::part_cohorts(const Chosen& is_chosen) {
   for (Cohort& cohort : cohorts) cohort.all = cohort.chosen = 0;
-  for (const Tensor& tensor : tensors)
-    ++cohorts[tensor.cohort].all, cohorts[tensor.cohort].chosen += is_chosen(tensor);
+  for (const Tensor& tensor : tensors) ++cohorts[tensor.cohort].all, cohorts[tensor.cohort].chosen += is_chosen(tensor);
   for (std::size_t k = 0, n = cohorts.size(); k < n; ++k) {
     const bool parts = cohorts[k].chosen > 0 && cohorts[k].chosen < cohorts[k].all;
     cohorts[k].goes_to = parts ? cohorts.size() : k;
@@ -222,7 +228,8 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   if (g.n > 0) refuse_overlap(g);
 }
 
-// The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any check.
+// The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any
+// check.
 std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
   std::vector<Touched> touched;
   if (grads.is_none()) return touched;
@@ -380,7 +387,8 @@ KnownArrays Plan::known_grads(const py::object& grads, const std::vector<Touched
   for (const Tensor& tensor : tensors) {
     if (tensor.frozen) continue;
     const bool is_next = next != touched.end() && next->tensor == &tensor;
-    const py::handle array = is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
+    const py::handle array =
+        is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
     known.add({"grads", tensor.w.name.path}, array);
     if (is_next) known.add({"grads", tensor.w.name.path}, next++->rows);
   }
@@ -422,7 +430,7 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
   {
     const NoGil no_gil;
     Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm);
-    if (needs_norm) norm = std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
+    if (needs_norm) norm = norm_of(run, options);
     if (options.require_finite && !std::isfinite(norm)) {
       const py::gil_scoped_acquire acquire;
       return skip(touched, norm, options);

@@ -6,10 +6,11 @@
 
 namespace fusedoptim::FUSEDOPTIM_ISA {
 
-static constexpr Rule rules[] = {entry_of<Accumulate>(), entry_of<Rest>(), traffic_entry_of<Traffic0>(),
-                                 traffic_entry_of<Traffic1>(),    traffic_entry_of<Traffic2>(),
-                                 traffic_entry_of<Traffic3>(),    traffic_entry_of<Traffic4>(),
-                                 traffic_entry_of<TrafficRing>(), traffic_entry_of<TrafficRead>()};
+static constexpr Rule rules[] = {entry_of<Accumulate>(),         entry_of<Rest>(),
+                                 traffic_entry_of<Traffic0>(),   traffic_entry_of<Traffic1>(),
+                                 traffic_entry_of<Traffic2>(),   traffic_entry_of<Traffic3>(),
+                                 traffic_entry_of<Traffic4>(),   traffic_entry_of<TrafficRing>(),
+                                 traffic_entry_of<TrafficRead>()};
 extern const Unit helpers;
 const Unit helpers = {rules, sizeof rules / sizeof *rules};
 

@@ -16,7 +16,8 @@ constexpr Hyper z_weight = {"z_weight", 1, Domain::non_negative};
 
 template <class T>
 struct ScheduleFreeSGD {
-  static constexpr Signature signature = {"schedule_free_sgd", {iterate}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
+  static constexpr Signature signature = {
+      "schedule_free_sgd", {iterate}, {hyper::lr(1), hyper::momentum(0.9), z_weight}};
   double lr, beta, c;
 
   void operator()(T& w, T g, T& z) const {

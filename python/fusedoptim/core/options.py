@@ -25,7 +25,7 @@ class Common(TypedDict, total=False):
         ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`.
     ema_bias_correction : bool, default True
         The division by ``1 − decayᵗ``, with which the average is that of the weights after each update so far, from the first on.
-        False leaves it out: the average then begins at the weights as they are when the optimizer is made, and is near them
+        False leaves it out: the average then begins at the weights as they are at their first step, and is near them
         for some ``1/(1 − decay)`` updates.
     maximize : bool, default False
         Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.

@@ -63,6 +63,15 @@ class Settable:
             set_ema(self._options, decay)
 
     @property
+    def ema_bias_correction(self) -> bool:
+        return self._options.corrects_ema
+
+    @ema_bias_correction.setter
+    def ema_bias_correction(self, corrects: bool) -> None:
+        with self._turn():
+            self._options.corrects_ema = checks.flag("ema_bias_correction", corrects)
+
+    @property
     def maximize(self) -> bool:
         return self._options.maximize
 

@@ -5,11 +5,11 @@ cohort of each parameter.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fusedoptim.core.checks import number
 from fusedoptim.core.groups import Carried
-from fusedoptim.saved.fields import count, same_keys
+from fusedoptim.saved.fields import Saved, count, same_keys
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Counts, Stateful
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 COUNTS = ("group", "steps", "averages")
 
 
-def view(opt: "Stateful") -> dict[str, Any]:
+def view(opt: "Stateful") -> tuple[list[dict[str, Any]], list[int]]:
+    """The cohorts, and the one of each parameter."""
     cohorts, members = opt._counts()
     carried = [own.get(steps, {}) for own, (_, steps, _) in zip(opt._carried_now(), cohorts, strict=True)]
-    return {
-        "cohorts": [dict(zip(COUNTS, counts, strict=True)) | own for counts, own in zip(cohorts, carried, strict=True)],
-        "members": [cohort for cohort, _ in members],
-    }
+    numbers = [dict(zip(COUNTS, counts, strict=True)) | own for counts, own in zip(cohorts, carried, strict=True)]
+    return numbers, [cohort for cohort, _ in members]
 
 
 def read(opt: "Stateful", saved: Mapping[str, Any], t: int) -> tuple[list["Counts"], list[int], list[Carried]]:
@@ -50,7 +49,7 @@ def read(opt: "Stateful", saved: Mapping[str, Any], t: int) -> tuple[list["Count
     return cohorts, members, carried
 
 
-def of_groups(opt: "Stateful", saved: Mapping[str, Any], t: int) -> dict[str, Any]:
+def of_groups(opt: "Stateful", saved: Saved, t: int) -> Saved:
     """The same of a state dict of former versions, in which all parameters of a group have taken t steps.
 
     ASGD's groups had their own number of them.
@@ -63,4 +62,5 @@ def of_groups(opt: "Stateful", saved: Mapping[str, Any], t: int) -> dict[str, An
         for k, group in enumerate(saved["groups"])
     ]
     groups = [{name: value for name, value in group.items() if name not in names} for group in saved["groups"]]
-    return {**saved, "groups": groups, "cohorts": cohorts, "members": [tensor.group for tensor in opt._tensors]}
+    members = [tensor.group for tensor in opt._tensors]
+    return cast(Saved, {**saved, "groups": groups, "cohorts": cohorts, "members": members})

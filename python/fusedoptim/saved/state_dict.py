@@ -32,6 +32,7 @@ def save(opt: "Stateful") -> dict[str, Any]:
 
 def view(opt: "Stateful") -> Saved:
     """The state dict with the arrays of the optimizer themselves, for those who only read them."""
+    cohorts, members = counts.view(opt)
     return {
         "rule": opt.rule,
         "t": opt.t,
@@ -39,7 +40,8 @@ def view(opt: "Stateful") -> Saved:
         "grad_scale": opt._grad_scale if opt.accumulated else 1.0,  # that of the sums
         "skipped": opt.skipped,
         "groups": [_described(group) for group in opt.groups],
-        **counts.view(opt),
+        "cohorts": cohorts,
+        "members": members,
         "state": dict(opt.state),
     }
 
@@ -67,7 +69,7 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
     checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
-    if not NEW <= saved.keys():
+    if not saved.keys() >= NEW:
         saved = counts.of_groups(opt, saved, t)
     theirs = _groups(opt, saved["groups"], t, hyper)
     cohorts, members, carried = counts.read(opt, saved, t)
