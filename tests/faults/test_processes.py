@@ -15,6 +15,7 @@ import pytest
 
 import fusedoptim as fo
 
+from .. import ROOT
 from ..nightly import NIGHTLY
 from .test_threads import PARALLEL, printed, several_cpus
 
@@ -215,6 +216,27 @@ def test_a_subinterpreter() -> None:
 
 
 @several_cpus
+def test_a_thread_with_a_small_stack() -> None:
+    """Of 64 KiB, of which Python takes a part. (Of Muon's products NumPy's BLAS takes more.)"""
+    code = """
+    from tests.runs import RULES, make, step
+
+    def train():
+        for row in RULES:
+            for dtype in np.float32, np.float64:
+                params = {"w": np.ones((2, 5000), dtype), "layers": [np.ones((300, 7), dtype)]}
+                if row.optimizer is not fo.Muon:
+                    step(make(row, params, clip_value=1.0), 0)
+        print("done")
+
+    threading.stack_size(1 << 16)
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    """
+    assert ran(code, PYTHONPATH=str(ROOT)).endswith("done")
+
+
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="no users on this system")
 def test_a_limit_on_processes() -> None:
     """A thread that cannot be started is a thread fewer; once it can, it is there."""
