@@ -13,6 +13,9 @@
 
 namespace fusedoptim {
 
+// Makes a class of Python one whose objects are taken as gradients of some rows.
+void add_row_grad_type(const py::type& type);
+
 // What a step does besides the rule, for all groups alike.
 struct Options {
   int accumulate = 1;  // gradients in the mean
@@ -40,6 +43,7 @@ struct Counters {
 class Plan {
  public:
   Plan(const std::string& rule, std::size_t n_groups) : rule_at_index(rule_index(rule)), settings(n_groups) {}
+  Plan(const Plan&) = delete;
 
   // Adds a tensor of a group. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
   // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
@@ -83,6 +87,7 @@ class Plan {
     Span span;              // which moves into the work when all are there,
     std::size_t place = 0;  // to this place
     bool updated = false;   // in this block
+    py::object number;      // its gradient, where that came as one
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.

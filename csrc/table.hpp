@@ -169,8 +169,8 @@ struct Unit {
   int n;
 };
 
-// The driver, compiled once per dtype: runs any rule over memory. `clip` multiplies the gradients. `scratch` has room for
-// a chunk, if the rule takes sums: on the stack of a small thread there may be none.
+// The driver, compiled once per dtype: runs any rule over memory. `clip` multiplies the gradients. `scratch` has room
+// for a chunk, if the rule takes sums: on the stack of a small thread there may be none.
 struct Driver {
   void (*update)(const Rule& rule, const Span* first, Share share, double clip, void* scratch);
   Sums (*square_sum)(const Span& span, std::size_t offset, std::size_t n);  // of the gradient, over a chunk

@@ -1,10 +1,12 @@
 """Parameters that share their hyper-parameters."""
 
 import math
+import weakref
 from typing import Any, ClassVar, Protocol
 
 from fusedoptim import _core
 from fusedoptim.core.checks import flag, number, sequence
+from fusedoptim.core.lock import wholly
 
 Hyper = dict[str, Any]
 
@@ -48,6 +50,8 @@ class Group:
     Attributes
     ----------
     params : nest of arrays
+    current_lr : float
+        The learning rate of the next step, also where `lr` is a schedule. It cannot be set.
 
     Examples
     --------
@@ -70,6 +74,7 @@ class Group:
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
     _lr_at: int  # where in the values the learning rate is
     _carried: dict[int, dict[str, float]]  # {t: what t steps have left for the next}: of those done, and of one more
+    _owner: Any  # a weak proxy of the optimizer, which knows t; no part of a copy
     _moves: bool  # whether the values change from step to step, besides t
     _stale: bool  # whether something was set since the values were those of a step
 
@@ -96,12 +101,28 @@ class Group:
         if name == "lr":
             if not callable(value):
                 _core.check_hyper(self._rule, "lr", value)
-            self._set_lr(value)
+            wholly(lambda: self._set_lr(value))
         else:
             self._set(self._arguments | {name: value})
 
     def __repr__(self) -> str:
-        return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
+        return f"Group({self._words()})"
+
+    def _words(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self._arguments.items())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
+
+    def _belong_to(self, optimizer: Any) -> None:
+        vars(self)["_owner"] = weakref.proxy(optimizer)
+
+    @property
+    def current_lr(self) -> float:
+        """The learning rate of the optimizer's next step, a number."""
+        lr: Any = self._arguments["lr"]
+        rate: float = lr(self._owner.t + 1) if callable(lr) else lr
+        return rate
 
     def _numbers(self, t: int) -> dict[str, Any]:
         """The hyper-parameters, without a learning rate that is a schedule, and what is carried on after t steps."""
@@ -160,6 +181,11 @@ class Group:
                 values[k] = hyper[name]
         if "t" in names and "t" not in hyper:
             values[names.index("t")] = None
-        self._values[:] = values
-        vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=names.index("lr"))
-        self._set_lr(hyper["lr"])
+        lr_at = names.index("lr")
+
+        def commit() -> None:
+            self._values[:] = values
+            vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=lr_at)
+            self._set_lr(hyper["lr"])
+
+        wholly(commit)

@@ -56,8 +56,8 @@ def make_options(
     num_threads: int | None = None,
 ) -> _core.Options:
     """The common keywords, checked."""
-    options = _core.Options()
-    options.accumulate = whole("accumulate", accumulate)
+    options = _core.new_options()
+    options.accumulate = whole("accumulate", accumulate, bits=31)
     for name, limit in ("clip_norm", clip_norm), ("clip_value", clip_value):
         if limit is not None:
             setattr(options, name, number(name, limit, "limit", otherwise=ValueError, besides=", or None"))
@@ -76,7 +76,7 @@ def options_to_dict(options: _core.Options) -> dict[str, Any]:
 
 
 def options_from_dict(saved: dict[str, Any]) -> _core.Options:
-    options = _core.Options()
+    options = _core.new_options()
     for name, value in saved.items():
         setattr(options, name, value)
     return options

@@ -4,7 +4,7 @@ A *skeleton* is the shape of a nest, with `None` for each leaf. It outlives chan
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, ValuesView
 from operator import countOf
 from typing import Any
 
@@ -85,5 +85,6 @@ def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:
         missing, extra = list(skeleton.keys() - nest.keys()), list(nest.keys() - skeleton.keys())
         return ValueError(f"{name} must have the keys of params; missing: {missing}, not in params: {extra}")
     if not isinstance(nest, list | tuple):
-        return TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {type(nest).__name__}")
+        remedy = f"; pass list({name})" if isinstance(nest, Iterator | ValuesView) else ""
+        return TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {type(nest).__name__}{remedy}")
     return ValueError(f"{name} must have {len(skeleton)} elements as params has, got {len(nest)}")

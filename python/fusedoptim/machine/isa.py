@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fusedoptim import _core
+from fusedoptim.core.checks import shown
 
 VARIABLE = "FUSEDOPTIM_ISA"
 
@@ -58,4 +59,4 @@ def configure() -> None:
 
 def _set(what: str, name: object) -> None:
     if not isinstance(name, str) or not _core.set_isa(name):
-        raise ValueError(f"{what} must be one of {', '.join(available_isas())} on this CPU, got {name!r}")
+        raise ValueError(f"{what} must be one of {', '.join(available_isas())} on this CPU, got {shown(name)}")

@@ -1,10 +1,11 @@
 import math
-from typing import Any, Unpack
+from inspect import signature
+from typing import Any, Never, Unpack
 
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, whole
+from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, shown, unknown_keyword, whole
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
@@ -129,8 +130,12 @@ def kernel(
     ns_steps: int = 5,
     eps: float = 1e-7,
     adjust_lr_fn: str | None = None,
+    **unknown: Never,
 ) -> None:
     """One step of :class:`Muon`, in place."""
+    if unknown:
+        names = list(signature(kernel).parameters)[:-1]
+        unknown_keyword(min(unknown), "for kernels.muon", names, "help(fusedoptim.kernels.muon)")
     direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
     if isinstance(w, np.ndarray):  # else refused below
         matrix("w", w)
@@ -168,5 +173,5 @@ def coefficients_of(values: Any) -> tuple[float, float, float]:
     words = "three finite numbers"
     a, b, c = sequence("ns_coefficients", values, 3, words, otherwise=ValueError)
     if not all(map(math.isfinite, map(number_or_nan, (a, b, c)))):
-        raise ValueError(f"ns_coefficients must be {words}, got {values!r}")
+        raise ValueError(f"ns_coefficients must be {words}, got {shown(values)}")
     return a, b, c

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group, Hyper, to_hyper
@@ -38,6 +40,10 @@ class Optimizer(Stateful):
         The running averages and the like by name, each a nest as `params`.
     t : int
         Number of updates done.
+    lr : float or schedule
+        The learning rate of the first group; setting it sets that of all.
+    current_lr : float
+        What the next step takes for it.
     skipped : int
         Number of steps not taken for a gradient that was not finite.
     last_grad_norm : float or None
@@ -53,6 +59,9 @@ class Optimizer(Stateful):
     >>> opt.step(w.copy())  # the gradient of |w|² / 2, of norm 5
     >>> w, opt.t, opt.last_grad_norm
     (array([1.5, 2. ]), 1, 5.0)
+    >>> print(opt)
+    SGD, t=1: 2 parameters in 1 tensor, 0 bytes of state
+        lr=1.0, weight_decay=0.0
     """
 
     rule: str
@@ -69,9 +78,10 @@ class Optimizer(Stateful):
         self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, slots: int = 1, **common: Any
     ) -> None:
         if unknown := common.keys() - Common.__annotations__.keys():
-            raise TypeError(
-                f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
-            )
+            own = [name for name in inspect.signature(type(self)).parameters if name != "common"]
+            name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+            see = f"help({name}), and help(fusedoptim.Common) for what all take"
+            checks.unknown_keyword(min(unknown), f"for {type(self).__name__}", own, see, list(Common.__annotations__))
         if rule is not None:
             self.rule = rule
         self._options = make_options(**common)
@@ -79,11 +89,13 @@ class Optimizer(Stateful):
         self._arguments = arguments
         self._slots = slots
         self._layout = state_layout(self.rule, self._options)
-        self._plan = _core.Plan(self.rule, 0)
+        self._plan = _core.new_plan(self.rule, 0)
         self._turn = Turn()
         self._block = self._block_lr = self._block_values = None
         self._any_frozen = self._grouped = False
         self.groups, self._tensors = [], []
+        if _is_group(params) and _has_keywords(params, {*arguments, *Common.__annotations__}):
+            raise TypeError("params is a group, with keywords of its own; pass a list of groups: [params]")
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
@@ -147,7 +159,7 @@ class Optimizer(Stateful):
         (array([0., 0.]), array([0.5, 0.5]))
         """
         if not _is_group(group):
-            raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
+            raise TypeError(f'a group must be a dict with the key "params", got {checks.shown(group)}')
         with self._turn():
             self._refuse_amid("add a group")
             self._extend([group], grouped=True)
@@ -207,10 +219,10 @@ class Optimizer(Stateful):
             tensors = [replace(t, frozen=frozen) if i in found else t for i, t in enumerate(self._tensors)]
             plan = self._make_plan(len(self.groups), tensors)
             places = places_of(tensors)
-            thawed = [was for was, now in zip(self._tensors, tensors, strict=True) if was.frozen and not now.frozen]
 
             def commit() -> None:
-                drop_sums(thawed)
+                pairs = zip(self._tensors, tensors, strict=True)
+                drop_sums(was for was, now in pairs if was.frozen and not now.frozen)
                 self._plan, self._tensors, self._places = plan, tensors, places
                 self._any_frozen = any(tensor.frozen for tensor in tensors)
 
@@ -226,9 +238,10 @@ class Optimizer(Stateful):
         for spec in specs:
             own = {key: value for key, value in spec.items() if key != "params"}
             if unknown := own.keys() - self._arguments.keys():
-                takes = ", ".join(self._arguments)
-                raise TypeError(f"unknown keyword {min(unknown)!r} in group {len(groups)}; a group takes {takes}")
+                see = "help(fusedoptim.Group); what else there is holds for all groups, and is given beside them"
+                checks.unknown_keyword(min(unknown), f"in group {len(groups)}", list(self._arguments), see)
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
+            group._belong_to(self)
             self._check_lr(group.lr)
             skeleton = tree.skeleton(group.params)
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
@@ -256,7 +269,7 @@ class Optimizer(Stateful):
 
     def _make_plan(self, n_groups: int, tensors: list[Tensor]) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.Plan(self.rule, n_groups)
+        plan = _core.new_plan(self.rule, n_groups)
         plan.counters = self._plan.counters
         return fill_plan(plan, self.rule, tensors)
 
@@ -275,8 +288,17 @@ class Optimizer(Stateful):
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
         self._check_lr(lr)
-        for group in self.groups:
-            group._set_lr(lr)
+
+        def commit() -> None:
+            for group in self.groups:
+                group._set_lr(lr)
+
+        wholly(commit)
+
+    @property
+    def current_lr(self) -> float:
+        """The learning rate of the next step, a number, of the first group; each has its own ``current_lr``."""
+        return self.groups[0].current_lr
 
     def _check_lr(self, lr: float | Schedule) -> None:
         """Refuses what is no rate, and at once a schedule that cannot give the next step its own."""
@@ -356,11 +378,10 @@ class Optimizer(Stateful):
             if self._accumulate > 1 and self._accumulated + 1 < self._accumulate:
                 self._plan.accumulate(leaves, self._options)
                 return
-            values = self._values
-            for group in self.groups:
-                if group._moves or lr is not None:
-                    values = self._values_now(lr)
-                    break
+            moves = lr is not None
+            for group in self.groups:  # with no condition inside: core/lock.py
+                moves |= group._moves
+            values = self._values_now(lr) if moves else self._values
             if self._follows:
                 t = self.t
                 try:
@@ -536,14 +557,14 @@ class Optimizer(Stateful):
                 )
             self._grad_scale = self._options.grad_scale = grad_scale
         if zero_grads != self._zero_grads:
-            self._zero_grads = self._options.zero_grads = zero_grads
+            self._options.zero_grads = self._zero_grads = checks.flag("zero_grads", zero_grads)
 
     def _find(self, key: Any) -> int:
         try:
             return self._index[key if isinstance(key, tuple) else (key,)]
         except (KeyError, TypeError):  # what cannot be hashed is no key
             keys = list(self._index)[:9]
-            raise KeyError(f"no parameter has the key {key!r}; there are {keys}") from None
+            raise KeyError(f"no parameter has the key {checks.shown(key)}; there are {keys}") from None
 
     # For copy.deepcopy and pickle: all but what is compiled.
 
@@ -563,12 +584,20 @@ class Optimizer(Stateful):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._options = options_from_dict(state["_options"])
-        self._plan = _core.Plan(self.rule, 0)
-        self._plan.counters = _core.Counters(*state["_plan"])
+        self._plan = _core.new_plan(self.rule, 0)
+        self._plan.counters = _core.new_counters(*state["_plan"])
         lay_out(self._tensors, [name for name, _ in self._layout])
         self.state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(len(self.groups), self._tensors)
+        for group in self.groups:
+            group._belong_to(self)
 
 
 def _is_group(spec: Any) -> bool:
     return isinstance(spec, dict) and "params" in spec
+
+
+def _has_keywords(group: dict[Any, Any], names: set[str]) -> bool:
+    """Whether what is beside the parameters is keywords, and not a nest of weights."""
+    own = group.keys() - {"params"}
+    return bool(own) and own <= names and not any(isinstance(group[name], np.ndarray | dict | list) for name in own)

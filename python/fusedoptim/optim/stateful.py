@@ -13,6 +13,8 @@ from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
 
+SHOWN = 8  # groups in the words of an optimizer
+
 
 class Stateful:
     """What the class :class:`Optimizer` has of its state; the optimizer makes it, and its steps change it."""
@@ -33,10 +35,27 @@ class Stateful:
     _block_lr: float | None  # the learning rate that it was given,
     _block_values: list[list[Any]] | None  # and the hyper-parameters of each group, once a step has begun in it
 
+    def __repr__(self) -> str:
+        n = _counted(sum(tensor.weight.size for tensor in self._tensors), "parameter")
+        tensors = _counted(len(self._tensors), "tensor")
+        of_state = sum(state.nbytes for tensor in self._tensors for state in tensor.states.values())
+        frozen = sum(tensor.frozen for tensor in self._tensors)
+        variant = f" ({self.rule})" if self.rule != getattr(type(self), "rule", self.rule) else ""
+        which = f"{type(self).__name__}{variant}, t={self.t}"
+        left_out = f" ({frozen} frozen)" if frozen else ""
+        lines = [f"{which}: {n} in {tensors}{left_out}, {_counted(of_state, 'byte')} of state"]
+        for k, group in enumerate(self.groups[:SHOWN]):
+            which = f"group {k}: " if len(self.groups) > 1 else ""
+            now = f"; lr now {group.current_lr!r}" if callable(group.lr) else ""
+            lines.append(f"    {which}{group._words()}{now}")
+        if len(self.groups) > SHOWN:
+            lines.append(f"    … {len(self.groups) - SHOWN} more groups")
+        return "\n".join(lines)
+
     @property
     def t(self) -> int:
         """Number of updates done."""
-        return self._plan.counters.t
+        return self._plan.t
 
     @t.setter
     def t(self, t: int) -> None:
@@ -48,31 +67,31 @@ class Stateful:
             def commit() -> None:
                 for group, numbers in zip(self.groups, carried, strict=True):
                     vars(group).update(_carried={t: numbers})
-                self._plan.counters.t = t
+                self._plan.t = t
 
             wholly(commit)
 
     @property
     def skipped(self) -> int:
         """Number of steps not taken for a gradient that was not finite."""
-        return self._plan.counters.skipped
+        return self._plan.skipped
 
     @skipped.setter
     def skipped(self, skipped: int) -> None:
-        self._plan.counters.skipped = count("skipped", skipped)
+        self._plan.skipped = count("skipped", skipped)
 
     @property
     def last_grad_norm(self) -> float | None:
         """Norm of the gradients of the last step, if it was asked for."""
-        return self._plan.counters.norm
+        return self._plan.norm
 
     @last_grad_norm.setter
     def last_grad_norm(self, norm: float | None) -> None:
-        self._plan.counters.norm = norm
+        self._plan.norm = norm
 
     @property
     def _accumulated(self) -> int:
-        return self._plan.counters.accumulated
+        return self._plan.accumulated
 
     def _refuse_amid(self, what: str) -> None:
         if self._block is not None:
@@ -133,7 +152,7 @@ class Stateful:
     def _swapped(self, block: str, averages: Callable[[], list[Array]]) -> Iterator[None]:
         """Exchanges the weights with these arrays until the block ends: compiled, all of them between two signals."""
         with self._inside(block, "use the averaged weights"):
-            swap = _core.Swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
+            swap = _core.new_swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
             try:
                 swap.there()
                 yield
@@ -306,3 +325,7 @@ class Stateful:
         with self._turn():
             self._refuse_amid("load a state")
             torch_state.load(self, saved)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -55,6 +55,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
     for name, nest in nests.items():
         for tensor, array in zip(opt._tensors, tree.leaves(opt._skeleton, nest, name), strict=True):
             own, path = tensor.weight if name == "params" else tensor.states[name], name + tensor.path
+            checks.unmasked(path, array)
             if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
                 raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
             if not own.flags.writeable:
@@ -71,7 +72,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], weights: Any = None) -> None
             if isinstance(lr, Plateau) and isinstance(replaced.lr, Plateau):
                 vars(lr).update(vars(replaced.lr))  # stays the object that it is: the program tells it the metric
                 group.lr = lr
-        opt._plan.counters = _core.Counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
+        opt._plan.counters = _core.new_counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
         opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 
     wholly(commit)
