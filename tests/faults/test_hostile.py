@@ -457,3 +457,27 @@ def test_load_state_dict_of_another_optimizer(row: Case, other: Case) -> None:
     watched, others = Watched(row), Watched(other)
     with watched.unchanged(), refused("rule"):
         watched.optimizer.load_state_dict(others.optimizer.state_dict())
+
+
+def test_a_number_that_replaces_itself_is_there_while_it_is_printed() -> None:
+    class Rate:
+        armed = False
+
+        def __init__(self) -> None:
+            self.name = "x" * 500
+
+        def __repr__(self) -> str:
+            return self.name
+
+        def __float__(self) -> float:
+            if self.armed:
+                optimizer.groups[0].lr = 0.5  # which frees this
+                return math.nan
+            return 0.1
+
+    optimizer = fo.SGD(np.ones(3))
+    optimizer.groups[0].lr = Rate()
+    Rate.armed = True
+    with refused(f"^lr must be .*, got {'x' * 500}$", error=TypeError):
+        optimizer.step(np.ones(3))
+    assert optimizer.t == 0 and np.array_equal(optimizer.params, np.ones(3))
