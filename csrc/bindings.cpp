@@ -111,7 +111,6 @@ auto setter(Count Counters::*count) {
 // Objects are made by functions, new_..., and counters come by value: where memory is lacking while pybind11 takes down
 // an object that a constructor has made, or one that another keeps alive, it ends the process.
 void define_plan(py::module_& m) {
-  m.def("new_options", [] { return Options(); });
   py::class_<Options>(m, "Options")
       .def_readwrite("accumulate", &Options::accumulate)
       .def_readwrite("clip_norm", &Options::clip_norm)
@@ -124,20 +123,18 @@ void define_plan(py::module_& m) {
       .def_readwrite("require_finite", &Options::require_finite)
       .def_readwrite("raise_nonfinite", &Options::raise_nonfinite)
       .def_readwrite("num_threads", &Options::num_threads);
-  m.def(
-      "new_counters",
-      [](long long t, long long skipped, int accumulated, std::optional<double> norm) {
-        return Counters{t, skipped, accumulated, norm};
-      },
-      py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
+  m.def("new_options", [] { return Options(); });
   py::class_<Counters>(m, "Counters")
       .def_readonly("t", &Counters::t)
       .def_readonly("skipped", &Counters::skipped)
       .def_readonly("accumulated", &Counters::accumulated)
       .def_readonly("norm", &Counters::norm);
   m.def(
-      "new_plan", [](const std::string& rule, std::size_t n_groups) { return new Plan(rule, n_groups); },
-      py::arg("rule"), py::arg("n_groups"));
+      "new_counters",
+      [](long long t, long long skipped, int accumulated, std::optional<double> norm) {
+        return Counters{t, skipped, accumulated, norm};
+      },
+      py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
   py::class_<Plan>(m, "Plan")
       .def("add", &Plan::add, py::arg("group"), py::arg("path"), py::arg("arrays"), py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
@@ -156,11 +153,14 @@ void define_plan(py::module_& m) {
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
       .def("end_block", &Plan::end_block)
       .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
+  m.def(
+      "new_plan", [](const std::string& rule, std::size_t n_groups) { return new Plan(rule, n_groups); },
+      py::arg("rule"), py::arg("n_groups"));
   m.def("add_row_grad_type", &add_row_grad_type, py::arg("type"));
+  py::class_<Swap>(m, "Swap").def("there", &Swap::there).def("back", &Swap::back);
   m.def(
       "new_swap", [](const std::vector<std::pair<py::object, py::object>>& pairs) { return new Swap(pairs); },
       py::arg("pairs"));
-  py::class_<Swap>(m, "Swap").def("there", &Swap::there).def("back", &Swap::back);
 }
 
 void define_machine(py::module_& m) {

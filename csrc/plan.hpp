@@ -87,7 +87,7 @@ class Plan {
     Span span;              // which moves into the work when all are there,
     std::size_t place = 0;  // to this place
     bool updated = false;   // in this block
-    py::object number;      // its gradient, where that came as one
+    py::object number{};    // its gradient, where that came as one
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.

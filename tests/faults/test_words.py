@@ -57,7 +57,7 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
     "a generator of weights": (lambda: fo.SGD(np.ones(2) for _ in range(2)), r"generator; pass list\(params\)"),
     "values of a dict": (lambda: fo.SGD({"w": np.ones(2)}.values()), r"dict_values; pass list\(params\)"),
     "a generator of gradients": (lambda: fo.SGD([np.ones(2)]).step(x for x in ()), r"generator; pass list\(grads\)"),
-    "one group": (lambda: fo.SGD({"params": np.ones(2), "lr": 0.1}), r"list of groups: \[params\]"),
+    "one group": (lambda: fo.SGD({"params": np.ones(2), "lr": 0.1}), r"one group.*in a list: \[\{…\}\]"),
     "rows as a mask": (
         lambda: stepped_rows(np.array([True, False, True, False])),
         r"bool; .*np\.flatnonzero\(grads\.rows\)",

@@ -1,6 +1,8 @@
 import math
+from collections.abc import Callable
+from functools import wraps
 from inspect import signature
-from typing import Any, Never, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -117,6 +119,20 @@ class Muon(Optimizer):
         return plan
 
 
+def names_keywords(kernel: Callable[..., None]) -> Callable[..., None]:
+    """Refuses unknown ones as the compiled kernels do."""
+    names = list(signature(kernel).parameters)
+
+    @wraps(kernel)
+    def call(*arrays: Array, **given: Any) -> None:
+        for name in given.keys() - names:
+            unknown_keyword(name, "for kernels.muon", names, "help(fusedoptim.kernels.muon)")
+        kernel(*arrays, **given)
+
+    return call
+
+
+@names_keywords
 def kernel(
     w: Array,
     g: Array,
@@ -130,12 +146,8 @@ def kernel(
     ns_steps: int = 5,
     eps: float = 1e-7,
     adjust_lr_fn: str | None = None,
-    **unknown: Never,
 ) -> None:
     """One step of :class:`Muon`, in place."""
-    if unknown:
-        names = list(signature(kernel).parameters)[:-1]
-        unknown_keyword(min(unknown), "for kernels.muon", names, "help(fusedoptim.kernels.muon)")
     direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
     if isinstance(w, np.ndarray):  # else refused below
         matrix("w", w)

@@ -95,7 +95,7 @@ class Optimizer(Stateful):
         self._any_frozen = self._grouped = False
         self.groups, self._tensors = [], []
         if _is_group(params) and _has_keywords(params, {*arguments, *Common.__annotations__}):
-            raise TypeError("params is a group, with keywords of its own; pass a list of groups: [params]")
+            raise TypeError("params is one group, with keywords of its own; pass it in a list: [{…}]")
         grouped = isinstance(params, list | tuple) and len(params) > 0 and all(map(_is_group, params))
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
@@ -320,7 +320,7 @@ class Optimizer(Stateful):
         ----------
         grads : nest as `params`, or None for the gradients given to :meth:`bind`
             They are only read, unless `zero_grads`. A :class:`~fusedoptim.RowGrad` in place of an array touches some rows
-            alone.
+            alone; in place of one without axes there may be a number, unless it should be zeroed.
         lr : float, optional
             Learning rate of this step alone, in all groups. `lr` stays what it is, and so does that of each group. Of the
             minibatches of one update (`accumulate`) that of the last call counts.
