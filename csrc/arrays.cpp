@@ -166,7 +166,8 @@ Indices indices(Name name, py::handle object) {
 }
 
 py::object array_of_number(py::handle object, const Buffer& like) {
-  if (Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_) return {};
+  PyTypeObject* const type = Py_TYPE(object.ptr());
+  if (type == npy_api::get().PyArray_Type_ || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) return {};
   const auto numpy = py::module_::import("numpy");
   if (py::isinstance(object, numpy.attr("generic"))) return numpy.attr("asarray")(object);
   if (PyBool_Check(object.ptr()) || !(PyFloat_Check(object.ptr()) || PyLong_Check(object.ptr()))) return {};

@@ -43,6 +43,10 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: stepped(w=1.0),
         r"float; pass the array, which for a weight of shape \(\) is np\.array",
     ),
+    "a number of a class of theirs": (
+        lambda: stepped(b=type("Own", (np.float64,), {})(1)),
+        r'^grads\["b"\] must be .*Own',
+    ),
     "a truth for a number": (lambda: stepped(b=True), "got bool"),
     "a number of another dtype": (lambda: stepped(b=np.float32(1)), r"must be float64.*got float32; convert it"),
     "a number that no float holds": (lambda: stepped(b=HUGE), r'^grads\["b"\] must be a numpy\.ndarray, got int'),
