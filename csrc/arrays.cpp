@@ -98,14 +98,16 @@ bool contains(Domain domain, double x) {
   return false;
 }
 
-// Nothing for what is no number; but what its __float__ raises besides, as an interrupt, is raised.
+// Nothing for what says that it is no number; what its __float__ raises besides, as an interrupt, is raised.
 std::optional<double> double_of(py::handle value) {
   const double x = PyFloat_AsDouble(value.ptr());
   if (x != -1 || !PyErr_Occurred()) return x;
-  if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError))
-    throw py::error_already_set();
-  PyErr_Clear();
-  return std::nullopt;
+  for (PyObject* const is_none : {PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError})
+    if (PyErr_ExceptionMatches(is_none)) {
+      PyErr_Clear();
+      return std::nullopt;
+    }
+  throw py::error_already_set();
 }
 
 template <class T>

@@ -461,8 +461,6 @@ def test_load_state_dict_of_another_optimizer(row: Case, other: Case) -> None:
 
 def test_a_number_that_replaces_itself_is_there_while_it_is_printed() -> None:
     class Rate:
-        armed = False
-
         def __init__(self) -> None:
             self.name = "x" * 500
 
@@ -470,14 +468,11 @@ def test_a_number_that_replaces_itself_is_there_while_it_is_printed() -> None:
             return self.name
 
         def __float__(self) -> float:
-            if self.armed:
-                optimizer.groups[0].lr = 0.5  # which frees this
-                return math.nan
-            return 0.1
+            values[0][0] = 0.5  # which frees this
+            return math.nan
 
     optimizer = fo.SGD(np.ones(3))
-    optimizer.groups[0].lr = Rate()
-    Rate.armed = True
+    values: list[list[Any]] = [[Rate(), 0.0, 0.0]]
     with refused(f"^lr must be .*, got {'x' * 500}$", error=TypeError):
-        optimizer.step(np.ones(3))
+        optimizer._plan.step([np.ones(3)], values, optimizer._options)
     assert optimizer.t == 0 and np.array_equal(optimizer.params, np.ones(3))

@@ -269,23 +269,27 @@ class Rate:
         return 0.1
 
 
-@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(3), MemoryError("of theirs")], ids=repr)
+RAISED = [KeyboardInterrupt(), SystemExit(3), MemoryError("of theirs"), ZeroDivisionError()]
+
+
+@pytest.mark.parametrize("raised", RAISED, ids=repr)
 def test_what_is_raised_inside_a_number_passes(raised: BaseException) -> None:
-    optimizer, rate = fo.SGD(np.ones(2)), Rate()
-    optimizer.groups[0].lr = rate
+    optimizer, rate, w = fo.SGD(np.ones(2)), Rate(), np.ones(2)
     rate.raised = raised
     calls = (
-        lambda: optimizer.step(np.ones(2)),
         lambda: optimizer.step(np.ones(2), lr=rate),  # type: ignore[arg-type]
         lambda: setattr(optimizer, "lr", rate),
-        lambda: fo.kernels.sgd(np.ones(2), np.ones(2), lr=rate),
+        lambda: setattr(optimizer.groups[0], "weight_decay", rate),
+        lambda: fo.kernels.sgd(w, np.ones(2), lr=rate),
         lambda: fo.Adam(np.ones(2), lr=rate),  # type: ignore[arg-type]
     )
     for call in calls:
         with pytest.raises(type(raised)) as caught:
             call()
         assert caught.value is raised
-    assert np.array_equal(optimizer.params, np.ones(2)) and optimizer.t == 0
-    rate.raised = ZeroDivisionError()  # any other is that of a bad number
-    with pytest.raises(TypeError, match=r"^lr must be a finite number >= 0, got .*Rate"):
-        optimizer.step(np.ones(2))
+    assert np.array_equal(optimizer.params, np.ones(2)) and np.array_equal(w, np.ones(2))
+    assert optimizer.t == 0 and optimizer.lr == 1e-2
+    rate.raised = TypeError()  # what says that it is no number
+    for call in calls:
+        with pytest.raises(TypeError, match=r"^(lr|weight_decay) must be .*, got .*Rate"):
+            call()
