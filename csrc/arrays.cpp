@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <iterator>
 #include <numeric>
+#include <optional>
 
 namespace fusedoptim {
 
@@ -99,10 +100,28 @@ bool contains(Domain domain, double x) {
   return false;
 }
 
+// Nothing for what says that it is no number; what its __float__ raises besides, as an interrupt, is raised.
+std::optional<double> double_of(py::handle value) {
+  const double x = PyFloat_AsDouble(value.ptr());
+  if (x != -1 || !PyErr_Occurred()) return x;
+  for (PyObject* const is_none : {PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError})
+    if (PyErr_ExceptionMatches(is_none)) {
+      PyErr_Clear();
+      return std::nullopt;
+    }
+  throw py::error_already_set();
+}
+
+template <class T>
+py::object array_without_axes(double x) {
+  const T value = T(x);
+  return py::array_t<T>(std::vector<py::ssize_t>(), &value);
+}
+
 }  // namespace
 
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, Shape shape) {
-  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, access == Access::write);
   const auto* array = array_proxy(object.ptr());
   const int dtype = dtype_index(array->descr);
   if (dtype < 0) refuse("wrong_dtype", name.str(), object);
@@ -175,7 +194,7 @@ bool has_rows_of(py::handle object, py::handle table, std::size_t n) {
 }
 
 Indices indices(Name name, py::handle object) {
-  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object);
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, false);
   const auto* array = array_proxy(object.ptr());
   const py::handle dtype = array->descr;
   const bool is_int64 = dtype.equal(py::dtype::of<std::int64_t>());
@@ -185,13 +204,22 @@ Indices indices(Name name, py::handle object) {
   return {array->data, std::size_t(array->dimensions[0]), is_int64};
 }
 
-double number(const char* name, py::handle value, Domain domain, const char* besides) {
-  const double x = PyFloat_AsDouble(value.ptr());
-  const bool failed = x == -1 && PyErr_Occurred();
-  if (failed) PyErr_Clear();
-  if (failed || !contains(domain, x))
-    refuse("bad_number", name, value, std::string(domains[int(domain)].words) + besides);
-  return x;
+py::object array_of_number(py::handle object, const Buffer& like) {
+  PyTypeObject* const type = Py_TYPE(object.ptr());
+  if (type == npy_api::get().PyArray_Type_ || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) return {};
+  const auto numpy = py::module_::import("numpy");
+  if (py::isinstance(object, numpy.attr("generic"))) return numpy.attr("asarray")(object);
+  if (PyBool_Check(object.ptr()) || !(PyFloat_Check(object.ptr()) || PyLong_Check(object.ptr()))) return {};
+  const std::optional<double> x = double_of(object);
+  if (!x) return {};
+  return like.dtype == 0 ? array_without_axes<float>(*x) : array_without_axes<double>(*x);
+}
+
+double number(const char* name, py::handle given, Domain domain, const char* besides) {
+  const auto value = py::reinterpret_borrow<py::object>(given);  // its own __float__ may replace it where it is kept
+  const std::optional<double> x = double_of(value);
+  if (!x || !contains(domain, *x)) refuse("bad_number", name, value, std::string(domains[int(domain)].words) + besides);
+  return *x;
 }
 
 Domain domain_of(const std::string& name) {

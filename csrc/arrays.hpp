@@ -48,6 +48,10 @@ enum class Access { read, write };
 // written; and another dtype than that of `like`, or a shape that does not go with it.
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, Shape shape = Shape::weight);
 
+// A number of Python or NumPy as an array without axes, such as `like`; null for all else, also for what a class in
+// Python makes of them, whose code might run.
+py::object array_of_number(py::handle object, const Buffer& like);
+
 using Axes = std::vector<std::size_t>;
 Axes axes_of(const Buffer& array);
 

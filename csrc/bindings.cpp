@@ -98,9 +98,20 @@ void define_rules(py::module_& m) {
   m.def("state_shape", &python_shape, py::arg("name"), py::arg("weight"), py::arg("slots") = 1);
 }
 
+// Of a counter, as a property of the plan.
+template <class Count>
+auto getter(Count Counters::*count) {
+  return [=](const Plan& plan) { return plan.counters.*count; };
+}
+template <class Count>
+auto setter(Count Counters::*count) {
+  return [=](Plan& plan, const Count& value) { plan.counters.*count = value; };
+}
+
+// Objects are made by functions, new_..., and counters come by value: where memory is lacking while pybind11 takes down
+// an object that a constructor has made, or one that another keeps alive, it ends the process.
 void define_plan(py::module_& m) {
   py::class_<Options>(m, "Options")
-      .def(py::init<>())
       .def_readwrite("accumulate", &Options::accumulate)
       .def_readwrite("measures_norm", &Options::measures_norm)
       .def_readwrite("clip_norm", &Options::clip_norm)
@@ -114,18 +125,19 @@ void define_plan(py::module_& m) {
       .def_readwrite("require_finite", &Options::require_finite)
       .def_readwrite("raise_nonfinite", &Options::raise_nonfinite)
       .def_readwrite("num_threads", &Options::num_threads);
+  m.def("new_options", [] { return Options(); });
   py::class_<Counters>(m, "Counters")
-      .def(py::init([](long long t, long long skipped, int accumulated, std::optional<double> norm) {
-             return Counters{t, skipped, accumulated, norm};
-           }),
-           py::arg("t") = 0, py::arg("skipped") = 0, py::arg("accumulated") = 0, py::arg("norm") = py::none())
-      .def_readwrite("t", &Counters::t)
-      .def_readwrite("skipped", &Counters::skipped)
+      .def_readonly("t", &Counters::t)
+      .def_readonly("skipped", &Counters::skipped)
       .def_readonly("accumulated", &Counters::accumulated)
-      .def_readwrite("norm", &Counters::norm);
+      .def_readonly("norm", &Counters::norm);
+  m.def(
+      "new_counters",
+      [](long long t, long long skipped, int accumulated, std::optional<double> norm) {
+        return Counters{t, skipped, accumulated, norm};
+      },
+      py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
   py::class_<Plan>(m, "Plan")
-      .def(py::init<const std::string&, const std::vector<std::tuple<std::size_t, long long, long long>>&, bool>(),
-           py::arg("rule"), py::arg("cohorts"), py::arg("carries"))
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
            py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
@@ -134,23 +146,34 @@ void define_plan(py::module_& m) {
       .def("freeze", &Plan::freeze, py::arg("tensors"), py::arg("frozen"))
       .def("bind", &Plan::bind, py::arg("grads"), py::arg("containers"))
       .def_readonly("bound", &Plan::bound)
-      .def_readwrite("counters", &Plan::counters)
       .def_property_readonly("cohorts", &Plan::known_cohorts)
       .def_property_readonly("members", &Plan::members)
-      .def("set_t", &Plan::set_t, py::arg("t"))
       .def("set_counts", &Plan::set_counts, py::arg("cohorts"), py::arg("members"))
       .def("check", py::overload_cast<>(&Plan::check, py::const_))
       .def("begin", py::overload_cast<>(&Plan::begin))
+      .def_property(
+          "counters", [](const Plan& plan) { return plan.counters; },
+          [](Plan& plan, const Counters& counters) { plan.counters = counters; })
+      .def_property("t", getter(&Counters::t), &Plan::set_t)
+      .def_property("skipped", getter(&Counters::skipped), setter(&Counters::skipped))
+      .def_property_readonly("accumulated", getter(&Counters::accumulated))
+      .def_property("norm", getter(&Counters::norm), setter(&Counters::norm))
       .def("step", &Plan::step, py::arg("grads"), py::arg("values"), py::arg("options"),
            py::arg("values_at") = py::none())
       .def("flush", &Plan::flush, py::arg("values"), py::arg("options"), py::arg("values_at") = py::none())
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
       .def("end_block", &Plan::end_block, py::arg("options"))
       .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
-  py::class_<Swap>(m, "Swap")
-      .def(py::init<const std::vector<std::pair<py::object, py::object>>&>(), py::arg("pairs"))
-      .def("there", &Swap::there)
-      .def("back", &Swap::back);
+  m.def(
+      "new_plan",
+      [](const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,
+         bool carries) { return new Plan(rule, cohorts, carries); },
+      py::arg("rule"), py::arg("cohorts"), py::arg("carries"));
+  m.def("add_row_grad_type", &add_row_grad_type, py::arg("type"));
+  py::class_<Swap>(m, "Swap").def("there", &Swap::there).def("back", &Swap::back);
+  m.def(
+      "new_swap", [](const std::vector<std::pair<py::object, py::object>>& pairs) { return new Swap(pairs); },
+      py::arg("pairs"));
 }
 
 void define_machine(py::module_& m) {

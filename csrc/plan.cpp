@@ -26,9 +26,16 @@ void sort_apart(std::vector<Buffer>& buffers) {
     if (buffers[i].begin < buffers[i - 1].end()) refuse("overlap", buffers[i].name.str(), buffers[i - 1].name.str());
 }
 
+// A module that is imported anew has another.
+std::vector<PyTypeObject*>& row_grad_types() {
+  static auto& types = *new std::vector<PyTypeObject*>;
+  return types;
+}
+
 bool is_row_grad(py::handle grad) {
-  static const py::handle type = py::object(py::module_::import("fusedoptim.core.row_grad").attr("RowGrad")).release();
-  return PyType_IsSubtype(Py_TYPE(grad.ptr()), reinterpret_cast<PyTypeObject*>(type.ptr()));
+  const auto& types = row_grad_types();
+  return std::any_of(types.begin(), types.end(),
+                     [&](PyTypeObject* type) { return PyType_IsSubtype(Py_TYPE(grad.ptr()), type); });
 }
 
 bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
@@ -65,6 +72,10 @@ bool all_finite(const void* x, const void* sum, std::size_t n) {
 }
 
 }  // namespace
+
+void add_row_grad_type(const py::type& type) {
+  row_grad_types().push_back(reinterpret_cast<PyTypeObject*>(py::type(type).release().ptr()));
+}
 
 Plan::Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& given,
            bool carries)
@@ -205,6 +216,8 @@ void Plan::refuse_shared() {
 
 void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
+  if (tensor.axes.empty() && !zeroed)  // a mean, say, of which NumPy makes a number
+    if (const py::object number = array_of_number(grad, w)) grad = tensor.number = number;
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);

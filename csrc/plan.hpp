@@ -14,6 +14,9 @@
 
 namespace fusedoptim {
 
+// Makes a class of Python one whose objects are taken as gradients of some rows.
+void add_row_grad_type(const py::type& type);
+
 // What a step does besides the rule, for all groups alike.
 struct Options {
   int accumulate = 1;  // gradients in the mean
@@ -57,6 +60,7 @@ class Plan {
   // carries numbers from step to step, for each cohort.
   Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,
        bool carries);
+  Plan(const Plan&) = delete;
 
   // Adds a tensor of a cohort. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
   // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
@@ -130,6 +134,7 @@ class Plan {
     std::vector<std::size_t> copies;  // places in the span of states that begin with the weight
     Axes axes;
     Span span;
+    py::object number{};  // its gradient, where that came as one
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.

@@ -15,9 +15,14 @@ const Rule& accumulate() {
 
 std::size_t chunks_of(const Work& work, bool needed) { return needed ? work.chunks.back() : 0; }
 
+double* new_scratch(const Rule& rule, const Team& team) {
+  const bool takes_sums = rule.measures_tensors || rule.by_row || rule.n_passes > 0;
+  return takes_sums ? new double[chunk * std::size_t(team.threads)] : nullptr;
+}
+
 }  // namespace
 
-// A phase: calls each(k) for all shares, and returns when all are done.
+// A phase: calls each(k, thread) for all shares, and returns when all are done.
 template <class Each>
 void Run::in_shares(const Each& each) const {
   fusedoptim::run(phase_of(team.shares, each), team);
@@ -25,12 +30,12 @@ void Run::in_shares(const Each& each) const {
 
 Run::Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm)
     : work(work), rule(rule), isa(active_isa()), team(team_of(work.n() + work.n_repeats, requested_threads)),
-      sums(chunks_of(work, needs_norm || rule.measures_tensors)), notes(rule, work) {
-  if (work.n_repeats > 0) in_shares([&](std::size_t k) { add_up(k); });
+      sums(chunks_of(work, needs_norm || rule.measures_tensors)), scratch(new_scratch(rule, team)), notes(rule, work) {
+  if (work.n_repeats > 0) in_shares([&](std::size_t k, int) { add_up(k); });
 }
 
 double Run::square_sum() {
-  in_shares([&](std::size_t k) {
+  in_shares([&](std::size_t k, int) {
     each_chunk(k, [&](const Span& span, std::size_t offset, std::size_t n) {
       return isa.driver[span.dtype].square_sum(span, offset, n);
     });
@@ -42,17 +47,17 @@ double Run::square_sum() {
 
 void Run::update(double clip) {
   if (rule.measures_tensors) {
-    in_shares([&](std::size_t k) {
+    in_shares([&](std::size_t k, int thread) {
       each_chunk(k, [&](const Span& span, std::size_t offset, std::size_t n) {
-        return isa.driver[span.dtype].measure(rule, span, offset, n, clip);
+        return isa.driver[span.dtype].measure(rule, span, offset, n, clip, scratch_of(thread));
       });
     });
     settle();
   }
-  if (rule.n_passes == 0) in_shares([&](std::size_t k) { update_share(k, clip); });
+  if (rule.n_passes == 0) in_shares([&](std::size_t k, int thread) { update_share(k, thread, clip); });
   for (int p = 0; p < rule.n_passes; ++p) {
-    in_shares([&](std::size_t k) { pass_share(p, k, clip); });
-    in_shares([&](std::size_t k) { close_share(p, k); });
+    in_shares([&](std::size_t k, int thread) { pass_share(p, k, thread, clip); });
+    in_shares([&](std::size_t k, int) { close_share(p, k); });
   }
 }
 
@@ -61,7 +66,7 @@ void Run::add_up(std::size_t k) {
   for (std::size_t first = cut(work.repeats, k, team.shares), at = first; first < end; first = at) {
     std::size_t n = 0;
     for (; at < end && work.repeats[at].dtype == work.repeats[first].dtype; ++at) n += work.repeats[at].n;
-    isa.driver[work.repeats[first].dtype].update(accumulate(), &work.repeats[first], {0, n}, 1);
+    isa.driver[work.repeats[first].dtype].update(accumulate(), &work.repeats[first], {0, n}, 1, nullptr);
   }
 }
 
@@ -86,17 +91,18 @@ void Run::settle() {
   }
 }
 
-void Run::update_share(std::size_t k, double clip) {
+void Run::update_share(std::size_t k, int thread, double clip) {
   const std::size_t end = cut(work, rule, k + 1, team.shares);
   for (std::size_t begin = cut(work, rule, k, team.shares), stop; begin < end; begin = stop) {
     const std::size_t first = span_at(work.starts, begin);
     const int dtype = work.spans[first].dtype;
     stop = dtype == 0 ? std::min(end, work.float32_end) : end;
-    isa.driver[dtype].update(rule, &work.spans[first], {begin - work.starts[first], stop - begin}, clip);
+    const Share share = {begin - work.starts[first], stop - begin};
+    isa.driver[dtype].update(rule, &work.spans[first], share, clip, scratch_of(thread));
   }
 }
 
-void Run::pass_share(int p, std::size_t k, double clip) {
+void Run::pass_share(int p, std::size_t k, int thread, double clip) {
   const std::size_t end = cut(work, rule, k + 1, team.shares);
   for (std::size_t begin = cut(work, rule, k, team.shares), at; begin < end; begin = work.starts[at + 1]) {
     at = span_at(work.starts, begin);
@@ -105,7 +111,7 @@ void Run::pass_share(int p, std::size_t k, double clip) {
     const std::size_t first = (begin - work.starts[at]) / grid.columns;
     const std::size_t n = std::min(end, work.starts[at + 1]) - work.starts[at];
     const std::size_t last = (n + grid.columns - 1) / grid.columns;
-    isa.driver[span.dtype].pass(rule, p, span, grid, {first, last - first}, notes[at], clip);
+    isa.driver[span.dtype].pass(rule, p, span, grid, {first, last - first}, notes[at], clip, scratch_of(thread));
   }
 }
 

@@ -1,6 +1,7 @@
 // A step over all tensors: its phases one after the other, each of them shared out among threads.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "cut.hpp"
@@ -26,10 +27,11 @@ class Run {
   void add_up(std::size_t k);
   template <class Measure>
   void each_chunk(std::size_t k, const Measure& measure);
-  void update_share(std::size_t k, double clip);
-  void pass_share(int p, std::size_t k, double clip);
+  void update_share(std::size_t k, int thread, double clip);
+  void pass_share(int p, std::size_t k, int thread, double clip);
   void close_share(int p, std::size_t k);
   void settle();
+  void* scratch_of(int thread) const { return scratch ? scratch.get() + std::size_t(thread) * chunk : nullptr; }
   template <class Each>
   void in_shares(const Each& each) const;
 
@@ -37,7 +39,8 @@ class Run {
   const Rule& rule;
   const Isa& isa;
   const Team team;
-  std::vector<Sums> sums;  // of each chunk
+  std::vector<Sums> sums;                   // of each chunk
+  const std::unique_ptr<double[]> scratch;  // a chunk for each thread
   Notebook notes;
 };
 

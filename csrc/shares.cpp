@@ -17,7 +17,7 @@ std::uint64_t word_of(std::uint32_t number, std::size_t next, std::size_t end) {
 
 void do_alone(const Phase& phase) {
   const FlushSubnormals flush;
-  for (std::size_t k = 0; k < phase.shares; ++k) phase.each(phase.what, k);
+  for (std::size_t k = 0; k < phase.shares; ++k) phase.each(phase.what, k, 0);
 }
 
 std::uint32_t Shares::begin(const Phase& begun, int n_threads) {
@@ -42,7 +42,7 @@ bool Shares::work(std::uint32_t of, int thread) {
       const std::uint64_t share = seen >> 16 & low;
       if (share == (seen & low)) break;
       if (!block.compare_exchange_weak(seen, seen + one_share, std::memory_order_acquire)) continue;
-      phase.each(phase.what, share);
+      phase.each(phase.what, share, thread);
       ended = left.fetch_sub(1) == 1;
       seen = block.load(std::memory_order_acquire);
     }

@@ -9,16 +9,17 @@
 
 namespace fusedoptim {
 
-// each(what, k) does share k.
+// each(what, k, thread) does share k, on one of the phase's threads.
 struct Phase {
   std::size_t shares;
   const void* what;
-  void (*each)(const void* what, std::size_t k);
+  void (*each)(const void* what, std::size_t k, int thread);
 };
 
 template <class Each>
 Phase phase_of(std::size_t shares, const Each& each) {
-  return {shares, &each, [](const void* what, std::size_t k) { (*static_cast<const Each*>(what))(k); }};
+  return {shares, &each,
+          [](const void* what, std::size_t k, int thread) { (*static_cast<const Each*>(what))(k, thread); }};
 }
 
 void do_alone(const Phase& phase);  // all shares

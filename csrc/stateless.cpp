@@ -28,7 +28,7 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
         return void(hyper[k] = hyper_value(rule.signature->hyper[k], value));
     for (int k = 0; k < kernel.n_arrays(); ++k)
       if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
-    refuse("unknown_keyword", kernel.signature(), name);
+    refuse("unknown_keyword_of_kernel", kernel.name(), name, kernel.keywords());
   };
   if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
   for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
@@ -48,6 +48,14 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
 const char* Kernel::array_name(int k) const {
   constexpr const char* names[2][3] = {{"w", "g"}, {"w", "rows", "g_rows"}};
   return k < n_before_state() ? names[by_rows][k] : rule.signature->state[k - n_before_state()].name;
+}
+
+py::list Kernel::keywords() const {
+  py::list names;
+  for (int k = 0; k < n_arrays(); ++k) names.append(array_name(k));
+  for (const Hyper* hyper = rule.signature->hyper; hyper->name && hyper->domain != Domain::slots; ++hyper)
+    names.append(hyper->name);
+  return names;
 }
 
 std::string Kernel::signature() const {

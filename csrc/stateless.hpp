@@ -19,6 +19,9 @@ struct Kernel {
   int n_arrays() const { return n_before_state() + rule.n_state; }
   const char* array_name(int k) const;
 
+  // All that it can be given by name.
+  py::list keywords() const;
+
   // As pybind11 would write it, for help() and the type stubs.
   std::string signature() const;
 

@@ -170,14 +170,15 @@ struct Unit {
   int n;
 };
 
-// The driver, compiled once per dtype: runs any rule over memory. `clip` multiplies the gradients.
+// The driver, compiled once per dtype: runs any rule over memory. `clip` multiplies the gradients. `scratch` has room
+// for a chunk, if the rule takes sums: on the stack of a small thread there may be none.
 struct Driver {
-  void (*update)(const Rule& rule, const Span* first, Share share, double clip);
+  void (*update)(const Rule& rule, const Span* first, Share share, double clip, void* scratch);
   Sums (*square_sum)(const Span& span, std::size_t offset, std::size_t n);  // of the gradient, over a chunk
-  Sums (*measure)(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip);
+  Sums (*measure)(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip, void* scratch);
   double (*settle)(const Rule& rule, const Span& span, const Sums& sums);
   void (*pass)(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes,
-               double clip);
+               double clip, void* scratch);
   void (*close)(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& notes);
 };
 

@@ -25,9 +25,10 @@ std::vector<Touch> touches(const Indices& rows) {
 void sort(std::vector<Touch>& touches, std::size_t n_rows) {
   constexpr int bits = 11;
   std::vector<Touch> sorted(touches.size());
+  std::vector<std::size_t> place;
   for (int shift = 0; (n_rows - 1) >> shift > 0; shift += bits, touches.swap(sorted)) {
     const auto digit = [&](const Touch& touch) { return touch.row >> shift & ((1 << bits) - 1); };
-    std::size_t place[(1 << bits) + 1] = {};
+    place.assign((1 << bits) + 1, 0);
     for (const Touch& touch : touches) ++place[digit(touch) + 1];
     for (int k = 0; k < 1 << bits; ++k) place[k + 1] += place[k];
     for (const Touch& touch : touches) sorted[place[digit(touch)]++] = touch;

@@ -12,11 +12,11 @@ template <class Each>
 struct Late {
   const Each& each;
 
-  void operator()(std::size_t k) const {
+  void operator()(std::size_t k, int thread) const {
     static const auto caller = std::this_thread::get_id();
     const bool is_caller = std::this_thread::get_id() == caller;
     if (is_caller ? k % 3 == 0 : k % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
-    each(k);
+    each(k, thread);
     if (!is_caller) std::this_thread::sleep_for(std::chrono::microseconds(20 * (k % 4)));
   }
 };

@@ -110,23 +110,22 @@ __attribute__((noinline)) void update_prepared(const Rule& rule, const void* mad
 
 template <class T>
 __attribute__((noinline)) Sums measure_prepared(const Rule& rule, const void* made, const Span& span,
-                                                std::size_t offset, std::size_t n, double clip) {
-  T x[chunk];
+                                                std::size_t offset, std::size_t n, double clip, T* x) {
   prepare<T>(span, offset, n, clip, false, x);
   return rule.of[dtype<T>].measure(made, piece_of<T>(rule, span, offset, n, 1, 0, x));
 }
 
 // The pass before it of a rule that measures, over a chunk of a span.
 template <class T>
-Sums measure_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n,
-                  double clip) {
-  if (is_prepared(span)) return measure_prepared<T>(rule, made, span, offset, n, clip);
+Sums measure_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
+                  void* scratch) {
+  if (is_prepared(span)) return measure_prepared<T>(rule, made, span, offset, n, clip, static_cast<T*>(scratch));
   return rule.of[dtype<T>].measure(made, piece_of<T>(rule, span, offset, n, clip, 0, nullptr));
 }
 
 template <class T>
-Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip) {
-  return measure_part<T>(rule, Made<T>(rule, *span.settings), span, offset, n, clip);
+Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t n, double clip, void* scratch) {
+  return measure_part<T>(rule, Made<T>(rule, *span.settings), span, offset, n, clip, scratch);
 }
 
 // The factor that a rule makes of its sums over a tensor.
@@ -139,11 +138,11 @@ double settle(const Rule& rule, const Span& span, const Sums& sums) {
 // Rows whose gradient is prepared, a second time after they were measured. Others are measured by the loop itself.
 template <class T>
 __attribute__((noinline)) void update_prepared_rows(const Rule& rule, const void* made, const Span& span,
-                                                    std::size_t offset, std::size_t n, double clip) {
+                                                    std::size_t offset, std::size_t n, double clip, T* x) {
   for (const std::size_t end = offset + n; offset < end; offset += span.row) {
     Sums sums;
     for (std::size_t i = 0; i < span.row; i += chunk) {
-      const Sums part = measure_prepared<T>(rule, made, span, offset + i, smaller(span.row - i, chunk), clip);
+      const Sums part = measure_prepared<T>(rule, made, span, offset + i, smaller(span.row - i, chunk), clip, x);
       for (int k = 0; k < 2; ++k) sums.x[k] += part.x[k];
     }
     const double factor = rule.of[dtype<T>].settle(made, sums, double(span.row), own<T>(rule, span, offset));
@@ -153,8 +152,10 @@ __attribute__((noinline)) void update_prepared_rows(const Rule& rule, const void
 
 // The pass that writes the weights, over n elements of a span.
 template <class T>
-void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip) {
-  if (is_prepared(span) && rule.by_row) return update_prepared_rows<T>(rule, made, span, offset, n, clip);
+void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
+                 void* scratch) {
+  if (is_prepared(span) && rule.by_row)
+    return update_prepared_rows<T>(rule, made, span, offset, n, clip, static_cast<T*>(scratch));
   if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, span.factor);
   Piece piece = piece_of<T>(rule, span, offset, n, clip, span.factor, nullptr);
   piece.row = rule.by_row ? span.row : 0;
@@ -189,7 +190,7 @@ std::size_t before_line(const Rule& rule, const Span& span, std::size_t offset, 
 }
 
 template <class T>
-void update(const Rule& rule, const Span* span, Share share, double clip) {
+void update(const Rule& rule, const Span* span, Share share, double clip, void* scratch) {
   const Settings* settings = span->settings;
   Made<T> made(rule, *settings);
   const Span* ahead = span + 1;
@@ -200,8 +201,8 @@ void update(const Rule& rule, const Span* span, Share share, double clip) {
     if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
     const std::size_t n = smaller(share.n, span->n - share.offset);
     const std::size_t before = before_line<T>(rule, *span, share.offset, n);
-    if (before > 0) update_part<T>(rule, made, *span, share.offset, before, clip);
-    update_part<T>(rule, made, *span, share.offset + before, n - before, clip);
+    if (before > 0) update_part<T>(rule, made, *span, share.offset, before, clip, scratch);
+    update_part<T>(rule, made, *span, share.offset + before, n - before, clip, scratch);
     share.n -= n;
   }
 }
@@ -245,7 +246,7 @@ __attribute__((noinline)) void finish(const Span& span, std::size_t offset, std:
 // Consecutive lines of one band.
 template <class T, bool prepared>
 __attribute__((noinline)) void pass_band(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines,
-                                         const Notes& notes, double clip) {
+                                         const Notes& notes, double clip, T* x) {
   const Made<T> made(rule, *span.settings);
   const bool last = p == rule.n_passes - 1, zeroed = last && !prepared && span.settings->zero_grads;
   const bool finishes = zeroed || (last && span.ema != nullptr);
@@ -253,7 +254,6 @@ __attribute__((noinline)) void pass_band(const Rule& rule, int p, const Span& sp
   double* columns = is_vector(grid) ? nullptr : notes.columns + band_of(grid, lines.offset) * grid.columns;
   const bool long_lines = grid.columns > chunk;
   const std::size_t at_once = long_lines ? 1 : prepared ? chunk / grid.columns : lines.n, end = lines.offset + lines.n;
-  T x[prepared ? chunk : 1];
   for (std::size_t line = lines.offset, next; line < end; line = next) {
     next = smaller(line + at_once, end);
     const std::size_t first = line * grid.columns, stop = smaller(next * grid.columns, span.n);
@@ -276,11 +276,12 @@ std::size_t left_of_band(const Grid& grid, std::size_t line) {
 }
 
 template <class T>
-void pass(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes, double clip) {
+void pass(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes, double clip,
+          void* scratch) {
   const auto band = is_prepared(span) ? pass_band<T, true> : pass_band<T, false>;
   for (std::size_t n; lines.n > 0; lines.offset += n, lines.n -= n) {
     n = smaller(left_of_band(grid, lines.offset), lines.n);
-    band(rule, p, span, grid, {lines.offset, n}, notes, clip);
+    band(rule, p, span, grid, {lines.offset, n}, notes, clip, static_cast<T*>(scratch));
   }
 }
 

@@ -23,27 +23,33 @@ struct SM3 {
     T* v = at.state(1);
     if (is_vector(at.grid)) {
       v += at.offset();
-      step(at, v, [=](std::size_t i) { return v[i]; });
+      step(at, 0, at.n, v, [=](std::size_t i) { return v[i]; });
     } else {
       const T least = of_line(at.grid, v, at.line, [](T& least, T& other) { least = smaller(least, other); });
       const T* last = v + before_last(at.grid) + at.column;
-      T n[fusedoptim::chunk];
-      step(at, n, [=](std::size_t i) { return smaller(least, last[i]); });
+      constexpr std::size_t tile = 1024;
+      T n[tile];
+      for (std::size_t first = 0, size; first < at.n; first += size) {
+        size = smaller(at.n - first, tile);
+        step(at, first, size, n, [=](std::size_t i) { return smaller(least, last[i]); });
+        double* columns = at.columns + first;
 #pragma omp simd
-      for (std::size_t i = 0; i < at.n; ++i) at.columns[i] = larger(at.columns[i], double(n[i]));
-      const double most = largest(at.n, n);
-      at.note.x[0] = at.column > 0 ? larger(at.note.x[0], most) : most;
+        for (std::size_t i = 0; i < size; ++i) columns[i] = larger(columns[i], double(n[i]));
+        const double most = largest(size, n);
+        at.note.x[0] = at.column + first > 0 ? larger(at.note.x[0], most) : most;
+      }
     }
   }
 
+  // Some elements of a line, and into n what each makes of v.
   template <class Least>
-  void step(const Line<T>& at, T* n, Least least) const {
+  void step(const Line<T>& at, std::size_t first, std::size_t size, T* n, Least least) const {
     const auto g = at.gradient();
-    T *w = at.weight(), *m = at.state(0) + at.offset();
+    T *w = at.weight() + first, *m = at.state(0) + at.offset() + first;
 #pragma omp simd
-    for (std::size_t i = 0; i < at.n; ++i) {
-      const T each = g(i);
-      n[i] = each * each + least(i);
+    for (std::size_t i = 0; i < size; ++i) {
+      const T each = g(first + i);
+      n[i] = each * each + least(first + i);
       m[i] = T(momentum) * m[i] + T(1 - momentum) * (each / root(n[i] > 0 ? n[i] + T(eps_root) : 1));
       w[i] = w[i] - T(lr) * m[i];
     }

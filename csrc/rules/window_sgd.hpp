@@ -18,7 +18,7 @@ template <class T>
 struct WindowSGD {
   static constexpr Signature signature = {
       "window_sgd", {{"ring", Shape::ring}}, {hyper::lr(1e-2), {"t", 1, Domain::count}, {"window", 0, Domain::slots}}};
-  static constexpr std::size_t block = 2048;  // elements whose past is summed before the loop passes over them
+  static constexpr std::size_t block = 1024;  // elements whose past is summed before the loop passes over them
   double lr, t, window;
   T rate = T(lr / fmin(t, window));
 

@@ -43,7 +43,7 @@ BAD_ARRAYS: dict[str, tuple[Callable[[np.ndarray], Any], type[Exception], str, s
     "int32": (lambda a: a.astype(np.int32), TypeError, "int32", "astype"),
     "bool": (lambda a: a.astype(bool), TypeError, "bool", "astype"),
     "float16": (lambda a: a.astype(np.float16), TypeError, "float16", "astype"),
-    "complex64": (lambda a: a.astype(np.complex64), TypeError, "complex64", "astype"),
+    "complex64": (lambda a: a.astype(np.complex64), TypeError, "complex64", "view"),
     "longdouble": (lambda a: a.astype(np.longdouble), TypeError, "float128|longdouble", "astype"),
     "object": (lambda a: a.astype(object), TypeError, "object", "astype"),
     "foreign byte order": (lambda a: a.astype(a.dtype.newbyteorder()), TypeError, "foreign byte order", "astype"),
@@ -462,3 +462,22 @@ def test_load_state_dict_of_another_optimizer(row: Case, other: Case) -> None:
     watched, others = Watched(row), Watched(other)
     with watched.unchanged(), refused("rule"):
         watched.optimizer.load_state_dict(others.optimizer.state_dict())
+
+
+def test_a_number_that_replaces_itself_is_there_while_it_is_printed() -> None:
+    class Rate:
+        def __init__(self) -> None:
+            self.name = "x" * 500
+
+        def __repr__(self) -> str:
+            return self.name
+
+        def __float__(self) -> float:
+            values[0][0] = 0.5  # which frees this
+            return math.nan
+
+    optimizer = fo.SGD(np.ones(3))
+    values: list[list[Any]] = [[Rate(), 0.0, 0.0]]
+    with refused(f"^lr must be .*, got {'x' * 500}$", error=TypeError):
+        optimizer._plan.step([np.ones(3)], values, optimizer._options)
+    assert optimizer.t == 0 and np.array_equal(optimizer.params, np.ones(3))

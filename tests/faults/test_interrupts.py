@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import signal
 import statistics
 import subprocess
@@ -196,6 +197,12 @@ def in_use(optimizer: Any, block: str) -> None:
         pass
 
 
+def rates(optimizer: fo.Optimizer) -> tuple[Any, ...]:
+    """What is told of the learning rate, what a step would take, and what would be saved."""
+    told = [(group.lr, group.current_lr) for group in optimizer.groups]
+    return told, pickle.dumps(optimizer._values), pickle.dumps(optimizer.state_dict()["groups"])
+
+
 # What each makes of an optimizer: that, or nothing.
 CALLS: dict[str, Callable[[fo.Optimizer, dict[str, Any], Path], None]] = {
     "load_state_dict": lambda optimizer, saved, file: optimizer.load_state_dict(saved),
@@ -204,6 +211,10 @@ CALLS: dict[str, Callable[[fo.Optimizer, dict[str, Any], Path], None]] = {
     "averaged": lambda optimizer, saved, file: in_use(optimizer, "averaged"),
     "freeze and thaw": lambda optimizer, saved, file: (optimizer.freeze(0), optimizer.thaw(0)),  # type: ignore[dict-item]
     "add_group": lambda optimizer, saved, file: optimizer.add_group({"params": [normal(2, 5)]}),
+    "add_group with noise": lambda optimizer, saved, file: optimizer.add_group({"params": [normal(2, 20_000)]}),
+    "lr": lambda optimizer, saved, file: setattr(optimizer, "lr", 0.5),
+    "lr of a group": lambda optimizer, saved, file: setattr(optimizer.groups[0], "lr", schedule),
+    "weight_decay": lambda optimizer, saved, file: setattr(optimizer.groups[0], "weight_decay", 0.5),
 }
 
 
@@ -214,8 +225,11 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
     if name == "load":
         pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+    kind = fo.NoisySGD if "noise" in name else fo.ScheduleFreeAdamW
+
     def made(seed: int) -> fo.Optimizer:
-        optimizer = fo.ScheduleFreeAdamW([normal(seed, 20_000) for _ in range(8)], ema=0.9, accumulate=2)
+        groups = [{"params": normal(seed, 20_000)} for _ in range(8)]
+        optimizer = kind(groups, ema=0.9, accumulate=2)
         for call in range(3):
             optimizer.step(gradients(optimizer.params, seed + call))
         return optimizer
@@ -236,9 +250,46 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
         inside += interrupted(
             lambda optimizer=optimizer: call(optimizer, saved, file), lambda delay=delay: interrupt_after(delay)
         )
-        same = [(snapshot(optimizer), counters(optimizer)) == (snapshot(o), counters(o)) for o in (before, after)]
-        assert any(same), "half of it"
-        if optimizer._any_frozen:
+        now = snapshot(optimizer), counters(optimizer), rates(optimizer)
+        assert any(now == (snapshot(o), counters(o), rates(o)) for o in (before, after)), "half of it"
+        if any(frozen for _, frozen in optimizer._plan.members):
             optimizer.thaw(0)
         optimizer.step(gradients(optimizer.params, 9))
     assert inside > 0
+
+
+class Rate:
+    """A learning rate with a `__float__` of its own, as JAX's scalars have."""
+
+    raised: BaseException | None = None
+
+    def __float__(self) -> float:
+        if self.raised is not None:
+            raise self.raised
+        return 0.1
+
+
+RAISED = [KeyboardInterrupt(), SystemExit(3), MemoryError("of theirs"), ZeroDivisionError()]
+
+
+@pytest.mark.parametrize("raised", RAISED, ids=repr)
+def test_what_is_raised_inside_a_number_passes(raised: BaseException) -> None:
+    optimizer, rate, w = fo.SGD(np.ones(2)), Rate(), np.ones(2)
+    rate.raised = raised
+    calls = (
+        lambda: optimizer.step(np.ones(2), lr=rate),  # type: ignore[arg-type]
+        lambda: setattr(optimizer, "lr", rate),
+        lambda: setattr(optimizer.groups[0], "weight_decay", rate),
+        lambda: fo.kernels.sgd(w, np.ones(2), lr=rate),
+        lambda: fo.Adam(np.ones(2), lr=rate),  # type: ignore[arg-type]
+    )
+    for call in calls:
+        with pytest.raises(type(raised)) as caught:
+            call()
+        assert caught.value is raised
+    assert np.array_equal(optimizer.params, np.ones(2)) and np.array_equal(w, np.ones(2))
+    assert optimizer.t == 0 and optimizer.lr == 1e-2
+    rate.raised = TypeError()  # what says that it is no number
+    for call in calls:
+        with pytest.raises(TypeError, match=r"^(lr|weight_decay) must be .*, got .*Rate"):
+            call()

@@ -1,10 +1,15 @@
 """Without memory: a MemoryError before anything has changed, and what was made before goes on. Each in a process of its own."""
 
+import platform
+import shutil
+import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
+from .. import TESTS
 from .test_threads import printed
 
 pytestmark = [
@@ -115,3 +120,65 @@ def test_threads_that_cannot_be_started() -> None:
     assert len(os.listdir("/proc/self/task")) == alone + (fo.get_num_threads() > 1)
     """
     limited(code)
+
+
+def test_each_allocation(tmp_path: Path) -> None:
+    """Whichever fails, in whatever call: there is a MemoryError, or it was not needed."""
+    if not shutil.which("cc") or platform.libc_ver()[0] != "glibc":
+        pytest.skip("there is no C compiler, or no glibc, whose malloc can be replaced")
+    library = tmp_path / "failing_malloc.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, TESTS / "faults" / "failing_malloc.c"], check=True)
+    code = f"""
+    import ctypes, itertools, numpy as np, fusedoptim as fo
+
+    fail_after = ctypes.CDLL({str(library)!r}).fail_after
+    ones = lambda: dict(w=np.ones((4, 3)), b=np.ones(()))
+    adam, frozen, lamb, adafactor, sgd = fo.Adam(ones(), clip_norm=1.0, ema=0.9), *(kind(ones()) for kind in (fo.SGD, fo.LAMB, fo.Adafactor, fo.SGD))
+    grads, table, rows = ones(), fo.SGD(np.ones((4, 3))), fo.RowGrad(np.array([3, 1, 3]), np.ones((3, 3)))
+    arrays = np.ones((4, 3))
+
+    def block():
+        with sgd.stepping():
+            sgd.update("w", grads["w"])
+
+    def averaged():
+        with adam.using_ema():
+            pass
+
+    calls = [
+        lambda: fo.Adam(ones(), ema=0.9, accumulate=2),
+        lambda: adam.step(grads),
+        lambda: lamb.step(grads),
+        lambda: adafactor.step(grads),
+        lambda: table.step(rows),
+        lambda: sgd.step({{"w": grads["w"], "b": 1.0}}),
+        lambda: sgd.step({{"w": grads["w"], "b": None}}),
+        lambda: adam.bind(grads),
+        lambda: (frozen.freeze("w"), frozen.thaw("w")),
+        lambda: fo.kernels.adam(*arrays, lr=0.1),
+        lambda: fo.kernels.adam(*arrays, lr=-0.1),
+        lambda: adam.t,
+        lambda: repr(adam),
+        lambda: adam.state_dict(),
+        block,
+        averaged,
+    ]
+    failed = 0
+    for call in calls:
+        for n in range(-1, 150):  # first, none of them
+            fail_after(n)
+            try:
+                call()
+            except MemoryError:
+                failed += 1
+            except (TypeError, ValueError):  # what is refused anyway
+                pass
+            except RuntimeError as error:
+                assert str(error) == "can't allocate lock", error  # as CPython says it
+            finally:
+                fail_after(-1)
+    assert failed > 50, failed
+    for optimizer in adam, frozen, lamb, adafactor, sgd:
+        optimizer.step(grads)
+    """
+    printed(code, LD_PRELOAD=str(library))

@@ -15,6 +15,7 @@ import pytest
 
 import fusedoptim as fo
 
+from .. import ROOT
 from ..nightly import NIGHTLY
 from .test_threads import PARALLEL, printed, several_cpus
 
@@ -70,6 +71,74 @@ def test_fork_while_another_thread_is_inside_a_step() -> None:
         ending.set()
     for thread in threads:
         thread.join()
+    assert steps() == expected
+    """
+    ran(code)
+
+
+def test_fork_in_the_middle_of_a_step() -> None:
+    """The optimizer's arrays may be half updated in the child, where no thread goes on: it is refused, with the way out."""
+    code = """
+    inside, go_on = threading.Event(), threading.Event()
+
+    def schedule(t):
+        if t > 1:
+            inside.set()
+            go_on.wait()
+        return 0.5
+
+    w, g = np.ones(3), np.ones(3)
+    optimizer = fo.SGD(w, lr=schedule)
+    optimizer.step(g)
+    thread = threading.Thread(target=optimizer.step, args=(g,))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        try:
+            optimizer.step(g)
+        except RuntimeError as error:
+            again = fo.SGD(w, lr=0.5)
+            again.step(g)
+            os._exit(0 if "in a forked child make a new optimizer, and load a checkpoint" in str(error) else 3)
+        os._exit(4)
+    try:
+        assert joined(child) == 0
+    finally:
+        go_on.set()
+    thread.join()
+    assert optimizer.t == 2
+    """
+    ran(code)
+
+
+REIMPORTS = {
+    "reloaded": "importlib.reload(fo)",
+    "reloaded whole": "[importlib.reload(sys.modules[name]) for name in names if hasattr(sys.modules[name], '__file__') and '_core' not in name]",
+    "imported anew": "[sys.modules.pop(name) for name in names]",
+    "imported anew but for the compiled": "[sys.modules.pop(name) for name in names if name != 'fusedoptim._core']",
+}
+
+
+@pytest.mark.parametrize("way", REIMPORTS)
+def test_another_import(way: str) -> None:
+    """As of a notebook: optimizers of before and of after step, with what there was and what there is now."""
+    code = f"""
+    import importlib
+
+    table, rows = np.ones((3, 2)), (np.array([0, 2, 0]), np.ones((3, 2)))
+    old, old_rows = fo.SGD(table, lr=1.0), fo.RowGrad(*rows)
+    names = [name for name in sys.modules if name.partition(".")[0] == "fusedoptim"]
+    {REIMPORTS[way]}
+    import fusedoptim as fo
+
+    new = fo.SGD(table, lr=1.0)
+    for optimizer in old, new:
+        for grad in old_rows, fo.RowGrad(*rows), np.ones((3, 2)):
+            before = table.copy()
+            optimizer.step(grad)
+            moved = before - table
+            assert np.array_equal(moved, np.ones((3, 2)) if grad is not old_rows and type(grad) is np.ndarray else [[2, 2], [0, 0], [1, 1]])
     assert steps() == expected
     """
     ran(code)
@@ -215,6 +284,27 @@ def test_a_subinterpreter() -> None:
 
 
 @several_cpus
+def test_a_thread_with_a_small_stack() -> None:
+    """Of 64 KiB, of which Python takes a part. (Of Muon's products NumPy's BLAS takes more.)"""
+    code = """
+    from tests.runs import RULES, make, step
+
+    def train():
+        for row in RULES:
+            for dtype in np.float32, np.float64:
+                params = {"w": np.ones((2, 5000), dtype), "layers": [np.ones((300, 7), dtype)]}
+                if row.optimizer is not fo.Muon:
+                    step(make(row, params, clip_value=1.0), 0)
+        print("done")
+
+    threading.stack_size(1 << 16)
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    """
+    assert ran(code, PYTHONPATH=str(ROOT)).endswith("done")
+
+
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="no users on this system")
 def test_a_limit_on_processes() -> None:
     """A thread that cannot be started is a thread fewer; once it can, it is there."""

@@ -254,6 +254,22 @@ def test_use_isa() -> None:
         assert fo.isa() == before
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (2, 1, 0)])
+def test_use_isa_in_blocks_that_overlap(order: tuple[int, ...]) -> None:
+    """As of several threads. The last of those still open says, and in the end all is as before."""
+    before = fo.isa()
+    names = [fo.available_isas()[-1], "baseline", fo.available_isas()[-1]]
+    blocks = [fo.use_isa(name) for name in names]
+    for block, name in zip(blocks, names, strict=True):
+        block.__enter__()
+        assert fo.isa() == name
+    left = set(order)
+    for k in order:
+        blocks[k].__exit__(None, None, None)
+        left.remove(k)
+        assert fo.isa() == (names[max(left)] if left else before)
+
+
 def test_use_isa_is_undone_after_an_exception() -> None:
     before = fo.isa()
     with pytest.raises(KeyError), fo.use_isa("baseline"):

@@ -147,7 +147,7 @@ def test_bad_values_are_refused_when_they_are_set(kind: Case) -> None:
 
 @pytest.mark.parametrize("keyword", ["learning_rate", "accumulate", "clip_norm", "ema", "params2"])
 def test_an_unknown_keyword_in_a_group(kind: Case, keyword: str) -> None:
-    with pytest.raises(TypeError, match=f"^unknown keyword '{keyword}' in group 1; a group takes lr"):
+    with pytest.raises(TypeError, match=f"^unknown keyword '{keyword}' in group 1.*\nit takes lr"):
         kind.make([{"params": normal(0, 3)}, {"params": normal(1, 3), keyword: 1}])
     optimizer = kind.make(normal(0, 3))
     with pytest.raises(TypeError, match=f"^unknown keyword '{keyword}' in group 1"):

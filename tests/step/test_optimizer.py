@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -451,3 +452,32 @@ def test_t_can_be_set(make: type[fo.Optimizer]) -> None:
         assert optimizer.t == t
     optimizer.step(np.ones(1))
     assert optimizer.t == 101
+
+
+def test_an_optimizer_says_what_it_is() -> None:
+    params = {"w": np.zeros((1000, 3), np.float32), "b": np.zeros(())}
+    optimizer = fo.Momentum(params, lr=0.5)
+    words = (
+        "Momentum, t=0: 3,001 parameters in 2 tensors, 12,008 bytes of state\n    lr=0.5, beta=0.9, weight_decay=0.0"
+    )
+    assert repr(optimizer) == str(optimizer) == words
+    optimizer.step(gradients(params, 0))
+    optimizer.freeze("b")
+    assert repr(optimizer).startswith(
+        "Momentum, t=1: 3,001 parameters in 2 tensors (1 frozen), 12,008 bytes of state\n"
+    )
+    assert repr(fo.Adam(np.zeros(1), amsgrad=True)).startswith(
+        "Adam (adam_amsgrad), t=0: 1 parameter in 1 tensor, 24 bytes"
+    )
+    assert repr(fo.SGD({})).startswith("SGD, t=0: 0 parameters in 0 tensors, 0 bytes of state\n")
+    assert repr(fo.PolyakSGD(np.zeros(1))).startswith("PolyakSGD, t=0: 1 parameter")
+
+
+def test_groups_are_said_too() -> None:
+    groups = [{"params": np.zeros(2), "lr": fo.schedules.linear(k, n=2)} for k in range(1, 11)]
+    optimizer = fo.SGD(groups)
+    optimizer.step([np.zeros(2)] * 10)
+    lines = repr(optimizer).split("\n")
+    assert len(lines) == 1 + 8 + 1
+    assert re.fullmatch(r"    group 1: lr=.*, weight_decay=0\.0; lr now 1\.0", lines[2])
+    assert lines[-1] == "    … 2 more groups"

@@ -1,5 +1,6 @@
 """A learning rate for one step alone: that step is the one with `opt.lr` set before and set back after."""
 
+import copy
 import math
 import pickle
 from collections.abc import Callable
@@ -176,3 +177,28 @@ def test_one_parameter_has_no_rate_of_its_own(kind: Case) -> None:
     with optimizer.stepping(), pytest.raises(TypeError, match="unexpected keyword argument 'lr'"):
         optimizer.update((), normal(1, 3), lr=0.5)
     assert optimizer.t == 0
+
+
+def test_the_current_rate_is_that_of_the_next_step() -> None:
+    """Of numbers and schedules, before and after steps, in copies, and of steps that are not taken."""
+    schedule = fo.schedules.cosine(0.5, n=10)
+    groups = [{"params": np.zeros(2), "lr": schedule}, {"params": np.zeros(2)}]
+    optimizer = fo.SGD(groups, lr=0.25, nonfinite="skip")
+    for t in range(1, 4):
+        for each in (optimizer, pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
+            assert each.current_lr == each.groups[0].current_lr == schedule(t)
+            assert each.groups[1].current_lr == 0.25
+        before = optimizer.params[0].copy()
+        optimizer.step([np.full(2, np.inf), np.ones(2)])
+        assert optimizer.current_lr == schedule(t), "a step that is not taken has no rate"
+        optimizer.step([np.ones(2), np.ones(2)], lr=1.0)
+        np.copyto(optimizer.params[0], before)
+    optimizer.lr = 0.125
+    assert [group.current_lr for group in optimizer.groups] == [0.125, 0.125]
+    optimizer.add_group({"params": np.zeros(2), "lr": schedule})
+    optimizer.t = 7
+    assert optimizer.groups[2].current_lr == schedule(8)
+    for owner in (optimizer, optimizer.groups[0]):
+        with pytest.raises(AttributeError, match="current_lr"):
+            owner.current_lr = 0.5  # type: ignore[misc]
+    assert optimizer.current_lr == 0.125

@@ -4,14 +4,16 @@ A step streams through weights, gradients and states at once. On ordinary pages 
 buffers that begin at the same offset in a page compete for the same cache sets.
 """
 
+import math
 import mmap
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim.core import tree
-from fusedoptim.core.checks import whole
+from fusedoptim.core.checks import unmasked, whole
 
 LINE = 64
 SKEW = 17 * LINE  # between the buffers of one optimizer; no small multiple of it is a multiple of a page
@@ -49,7 +51,10 @@ def arena(nest: Any, *, slot: int = 0) -> Any:
     """
     whole("slot", slot, least=0)
     skeleton = tree.skeleton(nest)
-    arrays = [np.asarray(leaf) for leaf in tree.leaves(skeleton, nest, "nest")]
+    leaves = tree.leaves(skeleton, nest, "nest")
+    for key, leaf in zip(tree.keys(skeleton), leaves, strict=True):
+        unmasked(f"nest{tree.path(key)}", leaf)
+    arrays = list(map(np.asarray, leaves))
     views = allocate([(a.shape, a.dtype) for a in arrays], slot)
     for view, array in zip(views, arrays, strict=True):
         np.copyto(view, array)
@@ -58,9 +63,9 @@ def arena(nest: Any, *, slot: int = 0) -> Any:
 
 def allocate(layout: list[tuple[tuple[int, ...], np.dtype[Any]]], slot: int) -> list[NDArray[Any]]:
     """Arrays of zeros of these shapes and dtypes in one buffer, each at the start of a cache line."""
-    sizes = [int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in layout]
-    starts = np.cumsum([slot * SKEW] + [-(-size // LINE) * LINE for size in sizes])
-    buffer = _buffer(int(starts[-1]))
+    sizes = [math.prod(shape) * dtype.itemsize for shape, dtype in layout]
+    starts = list(accumulate((-(-size // LINE) * LINE for size in sizes), initial=slot * SKEW))
+    buffer = _buffer(starts[-1])
     return [
         buffer[start : start + size].view(dtype).reshape(shape)
         for (shape, dtype), start, size in zip(layout, starts, sizes, strict=False)
@@ -72,7 +77,7 @@ def _buffer(size: int) -> NDArray[np.uint8]:
     # Private: shared memory gets no huge pages, and a forked child would write into its parent's.
     try:
         memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise MemoryError(f"cannot allocate {size} bytes") from error
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)

@@ -6,7 +6,9 @@ First the validators, each for all arguments of its kind; then the refusals that
 import difflib
 import math
 import operator
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence, ValuesView
+from numbers import Number
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 
 from fusedoptim import _core
 from fusedoptim.core import tree
-from fusedoptim.numerics.numbers import plain_number
+from fusedoptim.numerics.numbers import plain_number, shown
 
 MOST_THREADS = 1 << 30  # more than any machine has
+IMPORTED_BY = os.getpid()
 
 
 # -- validators: they return the value, or raise -----------------------------------------------------------------------
@@ -24,14 +27,14 @@ MOST_THREADS = 1 << 30  # more than any machine has
 
 def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def one_of(name: str, value: Any, choices: Sequence[str | None]) -> Any:
     if value not in choices:
         *others, last = (f'"{choice}"' if isinstance(choice, str) else repr(choice) for choice in choices)
-        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
+        raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {shown(value)}")
     return value
 
 
@@ -39,7 +42,7 @@ def whole(
     name: str, value: Any, least: int = 1, *, bits: int | None = None, otherwise: type[Exception] = ValueError
 ) -> int:
     """A whole number that is large enough, and fits into so many bits; `otherwise` is raised where it is not whole."""
-    words = f"{name} must be a whole number >= {least}{f' and < 2**{bits}' if bits else ''}, got {value!r}"
+    words = f"{name} must be a whole number >= {least}{f' and < 2**{bits}' if bits else ''}, got {shown(value)}"
     try:
         index = operator.index(value)
     except TypeError:
@@ -87,7 +90,7 @@ def number(name: str, value: Any, domain: str, *, otherwise: type[Exception] = T
             value = plain_number(name, value)
         except TypeError:
             kind = ValueError if isinstance(value, np.number) else otherwise
-            raise kind(f"{name} must be {_core.domain_words[domain]}{besides}, got {value!r}") from None
+            raise kind(f"{name} must be {_core.domain_words[domain]}{besides}, got {shown(value)}") from None
     return _core.check_number(name, value, domain, besides)
 
 
@@ -117,8 +120,24 @@ def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
     """`n` of something, which the words describe."""
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or np.shape(value)[:1] != (n,):
-        raise otherwise(f"{name} must be {words}, got {value!r}")
+        raise otherwise(f"{name} must be {words}, got {shown(value)}")
     return value
+
+
+# What others call our keywords, where the names are not alike.
+ELSEWHERE = {"learning_rate": "lr", "wd": "weight_decay", "b1": "betas", "b2": "betas", "max_norm": "clip_norm"}
+
+
+def unknown_keyword(name: str, where: str, names: Sequence[str], see: str, for_all: Sequence[str] = ()) -> NoReturn:
+    """Two lines: the nearest name, also of those `for_all` groups, and what there is and where it is documented."""
+    near = [*difflib.get_close_matches(name, [*names, *for_all], 1), ELSEWHERE.get(name)][0]
+    guess = f"; did you mean {near!r}?" if near in (*names, *for_all) else ""
+    raise TypeError(f"unknown keyword {name!r} {where}{guess}\nit takes {', '.join(names)}: see {see}")
+
+
+def unmasked(name: str, array: object) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(0)")
 
 
 def matrix(name: str, array: NDArray[Any]) -> None:
@@ -153,16 +172,49 @@ def _lasts(key: Any) -> bool:
 # -- refusals that the compiled code calls -----------------------------------------------------------------------------
 
 
-def not_an_array(name: str, got: object) -> NoReturn:
-    if isinstance(got, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask a step would ignore; pass {name}.filled(0)")
+# What to give in place of arrays that are not NumPy's, by the package of their type.
+OF_OTHERS = {
+    "cupy": "{0}.get()",
+    "jax": "np.asarray({0})",
+    "jaxlib": "np.asarray({0})",
+    "pandas": "{0}.to_numpy()",
+    "scipy": "{0}.toarray(), or a gradient of some rows as fusedoptim.RowGrad",
+    "tensorflow": "{0}.numpy()",
+    "torch": "{0}.detach().numpy(), which shares the memory of a tensor on the CPU",
+}
+
+
+def not_an_array(name: str, got: object, written: bool) -> NoReturn:
+    unmasked(name, got)
     kind = f"{type(got).__module__}.{type(got).__qualname__}".removeprefix("builtins.")
-    raise TypeError(f"{name} must be a numpy.ndarray, got {kind}; pass the array itself (a CPU tensor's .numpy())")
+    raise TypeError(f"{name} must be a numpy.ndarray, got {kind}; pass {_instead(name, got, written)}")
+
+
+def _instead(name: str, got: object, written: bool) -> str:
+    package = str(type(got).__module__).partition(".")[0]
+    if written and package in ("jax", "jaxlib"):
+        return f"np.array({name}): what JAX made is immutable, and would be updated in place"
+    if package in OF_OTHERS:
+        return OF_OTHERS[package].format(name)
+    if isinstance(got, Iterator | ValuesView):
+        return f"list({name})"
+    if got is None and name.startswith("grads"):
+        return "the array, or leave its parameter out of the steps: opt.freeze(…)"
+    if isinstance(got, Number):
+        return f"the array, which for a weight of shape () is np.array({name})"
+    if isinstance(got, list | tuple):
+        return f"the array: np.array({name})"
+    if type(got).__qualname__ == "RowGrad":
+        return "a RowGrad of the fusedoptim that made the optimizer: this process has imported it twice"
+    return "the array itself"
 
 
 def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
     given = f"{got.dtype}" if got.dtype.isnative else f"{got.dtype.str} (foreign byte order)"
-    raise TypeError(f"{name} must be float32 or float64, got {given}; convert it: {name}.astype(np.float32)")
+    remedy = f"convert it: {name}.astype(np.float32)"
+    if got.dtype in (np.complex64, np.complex128):
+        remedy = f"step its real and imaginary parts: {name}.view(np.float{got.dtype.itemsize * 4})"
+    raise TypeError(f"{name} must be float32 or float64, got {given}; {remedy}")
 
 
 def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) -> NoReturn:
@@ -195,7 +247,8 @@ def other_shape(name: str, got: np.ndarray, like_name: str, like: np.ndarray, sh
 
 
 def wrong_index_dtype(name: str, got: np.ndarray) -> NoReturn:
-    raise TypeError(f"{name} must be int32 or int64, got {got.dtype}; convert it: {name}.astype(np.int64)")
+    remedy = f"np.flatnonzero({name})" if got.dtype == bool else f"{name}.astype(np.int64)"
+    raise TypeError(f"{name} must be int32 or int64, got {got.dtype}; convert it: {remedy}")
 
 
 def wrong_index_shape(name: str, got: np.ndarray) -> NoReturn:
@@ -260,7 +313,7 @@ def is_frozen(name: str) -> NoReturn:
 
 def bad_number(name: str, value: Any, words: str) -> NoReturn:
     kind = ValueError if isinstance(value, int | float | np.number) else TypeError
-    raise kind(f"{name} must be {words}, got {value!r}")
+    raise kind(f"{name} must be {words}, got {shown(value)}")
 
 
 def not_finite(name: str, norm: float) -> NoReturn:
@@ -273,6 +326,11 @@ def updated_already(name: str) -> NoReturn:
 
 
 def busy() -> NoReturn:
+    if os.getpid() != IMPORTED_BY:
+        raise RuntimeError(
+            "another thread is inside a step of this optimizer, or was when this process was forked, and then arrays may be "
+            "half updated: in a forked child make a new optimizer, and load a checkpoint into it"
+        )
     raise RuntimeError("another thread is inside a step of this optimizer; step it from one thread at a time")
 
 
@@ -288,5 +346,7 @@ def missing_array(signature: str, name: str) -> NoReturn:
     raise TypeError(f"the array {name} is missing in the call of {signature}")
 
 
-def unknown_keyword(signature: str, name: str) -> NoReturn:
-    raise TypeError(f"unknown or repeated keyword {name!r} for {signature}")
+def unknown_keyword_of_kernel(kernel: str, name: str, names: list[str]) -> NoReturn:
+    if name in names:
+        raise TypeError(f"repeated keyword {name!r} for kernels.{kernel}: its array was given by place")
+    unknown_keyword(name, f"for kernels.{kernel}", names, see=f"help(fusedoptim.kernels.{kernel})")

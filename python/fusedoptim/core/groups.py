@@ -1,11 +1,12 @@
 """Parameters that share their hyper-parameters."""
 
 import math
+import weakref
 from typing import Any, ClassVar, Protocol
 
 from fusedoptim import _core
 from fusedoptim.core.checks import by_value, flag, sequence
-from fusedoptim.numerics.numbers import plain_number
+from fusedoptim.core.lock import wholly
 
 Hyper = dict[str, Any]
 Carried = dict[int, dict[str, float]]  # {n: what n steps have left for the next}: of those done, and of one more
@@ -50,6 +51,8 @@ class Group:
     Attributes
     ----------
     params : nest of arrays
+    current_lr : float
+        The learning rate of the next step, also where `lr` is a schedule. It cannot be set.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Group:
     _hyper: Hyper  # what the arguments mean to the class
     _values: list[Any]  # the hyper-parameters of the rule, in its order, and the L2 penalty; None means t
     _lr_at: int  # where in the values the learning rate is
+    _owner: Any  # a weak proxy of the optimizer, which knows t; no part of a copy
     _moves: bool  # whether the learning rate is a schedule
     _stale: bool  # whether something was set since the values were those of a step
 
@@ -90,12 +94,28 @@ class Group:
             value = by_value("lr", value)
             if not callable(value):
                 _core.check_hyper(self._rule, "lr", value)
-            self._set_lr(value)
+            wholly(lambda: self._set_lr(value))
         else:
             self._set(self._arguments | {name: value})
 
     def __repr__(self) -> str:
-        return f"Group({', '.join(f'{name}={value!r}' for name, value in self._arguments.items())})"
+        return f"Group({self._words()})"
+
+    def _words(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self._arguments.items())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
+
+    def _belong_to(self, optimizer: Any) -> None:
+        vars(self)["_owner"] = weakref.proxy(optimizer)
+
+    @property
+    def current_lr(self) -> float:
+        """The learning rate of the optimizer's next step, a number."""
+        lr: Any = self._arguments["lr"]
+        rate: float = lr(self._owner.t + 1) if callable(lr) else lr
+        return rate
 
     def _numbers(self) -> dict[str, Any]:
         """The hyper-parameters, without a learning rate that is a schedule."""
@@ -112,7 +132,7 @@ class Group:
         """
         values = self._values if lr is None else list(self._values)
         rate = self._arguments["lr"] if lr is None else lr
-        values[self._lr_at] = plain_number("lr", rate(t)) if callable(rate) else rate
+        values[self._lr_at] = by_value("lr", rate(t)) if callable(rate) else rate
         vars(self)["_stale"] = False
         return values
 
@@ -145,6 +165,11 @@ class Group:
                 values[k] = hyper[name]
         if "t" in names and "t" not in hyper:
             values[names.index("t")] = None
-        self._values[:] = values
-        vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=names.index("lr"))
-        self._set_lr(hyper["lr"])
+        lr_at = names.index("lr")
+
+        def commit() -> None:
+            self._values[:] = values
+            vars(self).update(_arguments=arguments, _hyper=hyper, _lr_at=lr_at)
+            self._set_lr(hyper["lr"])
+
+        wholly(commit)

@@ -12,6 +12,9 @@ class Turn:
     The lock itself is what the ``with`` statement enters and leaves: it is compiled, so that no signal is handled between
     taking it and the block, nor on the way out. An interrupted call cannot leave it locked. (Of two threads that come in
     the same instant the second may wait instead.)
+
+    Such a block has no loop, of its own or in a comprehension, of which a round ends by a condition: where Python 3.12 and
+    later jump back to the head of the loop, a signal is handled, and an exception then skips the exit.
     """
 
     def __init__(self) -> None:

@@ -62,8 +62,8 @@ def make_options(
     num_threads: int | None = None,
 ) -> _core.Options:
     """The common keywords, checked."""
-    options = _core.Options()
-    options.accumulate = whole("accumulate", accumulate)
+    options = _core.new_options()
+    options.accumulate = whole("accumulate", accumulate, bits=31)
     set_clip_norm(options, clip_norm)
     set_clip_value(options, clip_value)
     if ema is not None:
@@ -107,7 +107,7 @@ def options_to_dict(options: _core.Options) -> dict[str, Any]:
 
 
 def options_from_dict(saved: dict[str, Any]) -> _core.Options:
-    options = _core.Options()
+    options = _core.new_options()
     for name, value in saved.items():
         setattr(options, name, value)
     return options

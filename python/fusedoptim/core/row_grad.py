@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 
+from fusedoptim import _core
 from fusedoptim.core.tensors import Array
 
 
@@ -47,3 +48,6 @@ class RowGrad:
 
     rows: Array
     values: Array
+
+
+_core.add_row_grad_type(RowGrad)

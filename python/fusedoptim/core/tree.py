@@ -5,7 +5,7 @@ a named tuple has its class; that of a dataclass is a :class:`Record`.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, ValuesView
 from dataclasses import dataclass, fields, is_dataclass
 from operator import countOf
 from typing import Any, ClassVar, Protocol
@@ -198,7 +198,8 @@ def _mismatch(skeleton: Any, nest: Any, name: str) -> Exception:
         of = f"a dataclass with the fields {list(map(str, skeleton.fields))}"
         return TypeError(f"{name} must be a {skeleton.kind.__name__} as in params, or {of}, got {got}")
     if not isinstance(nest, list | tuple):
-        return TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {got}")
+        remedy = f"; pass list({name})" if isinstance(nest, Iterator | ValuesView) else ""
+        return TypeError(f"{name} must be a list or tuple of {len(skeleton)}, got {got}{remedy}")
     if len(nest) != len(skeleton):
         return ValueError(f"{name} must have {len(skeleton)} elements as params has, got {len(nest)}")
     return TypeError(f"{name} must have the fields {skeleton._fields} as in params, or none, got {got}{nest._fields}")  # type: ignore[union-attr]

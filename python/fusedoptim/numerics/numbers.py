@@ -11,6 +11,17 @@ import numpy as np
 MOST_STEPS = 2**53  # a float has every whole number up to this
 
 
+def shown(value: object) -> str:
+    """What came, as a message has it: not at any length, and also where it cannot be printed."""
+    try:
+        words = repr(value)
+    except Exception:  # noqa: BLE001 whatever it is
+        if isinstance(value, int):  # of more digits than Python prints
+            return f"a number of {value.bit_length()} bits"
+        return f"a {type(value).__qualname__} that cannot be printed"
+    return words if len(words) <= 1000 else f"{words[:1000]}…"
+
+
 def plain_number(name: str, value: Any) -> int | float:
     """An int where it is one by its type, else a float, which may be infinite or NaN.
 
@@ -27,7 +38,7 @@ def plain_number(name: str, value: Any) -> int | float:
         raise ValueError(f"{name} must be a number that a float can hold, got one that is too large") from None
     except (TypeError, ValueError):
         raise TypeError(
-            f"{name} must be a real number of at most double precision, got {value!r:.99}; pass float(…) of it"
+            f"{name} must be a real number of at most double precision, got {shown(value):.99}; pass float(…) of it"
         ) from None
     return plain
 
@@ -38,7 +49,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
         return value
     number = plain_number(name, value)
     if not least <= number <= MOST_STEPS or number != int(number):
-        raise ValueError(f"{name} must be a whole number from {least} to 2**53, got {value!r:.99}")
+        raise ValueError(f"{name} must be a whole number from {least} to 2**53, got {shown(value):.99}")
     return int(number)
 
 

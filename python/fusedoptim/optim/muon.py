@@ -1,10 +1,13 @@
 import math
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from typing import Any, Unpack
 
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, whole
+from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, shown, unknown_keyword, whole
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
@@ -120,6 +123,20 @@ class Muon(Optimizer):
         return plan
 
 
+def names_keywords(kernel: Callable[..., None]) -> Callable[..., None]:
+    """Refuses unknown ones as the compiled kernels do."""
+    names = list(signature(kernel).parameters)
+
+    @wraps(kernel)
+    def call(*arrays: Array, **given: Any) -> None:
+        for name in given.keys() - names:
+            unknown_keyword(name, "for kernels.muon", names, "help(fusedoptim.kernels.muon)")
+        kernel(*arrays, **given)
+
+    return call
+
+
+@names_keywords
 def kernel(
     w: Array,
     g: Array,
@@ -172,5 +189,5 @@ def coefficients_of(values: Any) -> tuple[float, float, float]:
     words = "three finite numbers"
     a, b, c = sequence("ns_coefficients", values, 3, words, otherwise=ValueError)
     if not all(map(math.isfinite, map(number_or_nan, (a, b, c)))):
-        raise ValueError(f"ns_coefficients must be {words}, got {values!r}")
+        raise ValueError(f"ns_coefficients must be {words}, got {shown(values)}")
     return a, b, c

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group, Hyper, to_hyper
@@ -48,6 +50,10 @@ class Optimizer(Settable, Stateful):
         Number of steps that each parameter has taken.
     accumulated : int
         Number of gradients that are summed up towards the next update.
+    lr : float or schedule
+        The learning rate of the first group; setting it sets that of all.
+    current_lr : float
+        What the next step takes for it.
     skipped : int
         Number of steps not taken for a gradient that was not finite.
     last_grad_norm : float or None
@@ -63,6 +69,9 @@ class Optimizer(Settable, Stateful):
     >>> opt.step(w.copy())  # the gradient of |w|² / 2, of norm 5
     >>> w, opt.t, opt.last_grad_norm
     (array([1.5, 2. ]), 1, 5.0)
+    >>> print(opt)
+    SGD, t=1: 2 parameters in 1 tensor, 0 bytes of state
+        lr=1.0, weight_decay=0.0
     """
 
     rule: str
@@ -79,9 +88,10 @@ class Optimizer(Settable, Stateful):
         self, params: Any, arguments: dict[str, Any], *, rule: str | None = None, slots: int = 1, **common: Any
     ) -> None:
         if unknown := common.keys() - Common.__annotations__.keys():
-            raise TypeError(
-                f"unknown keyword {min(unknown)!r} for {type(self).__name__}{inspect.signature(type(self))}"
-            )
+            own = [name for name in inspect.signature(type(self)).parameters if name != "common"]
+            name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+            see = f"help({name}), and help(fusedoptim.Common) for what all take"
+            checks.unknown_keyword(min(unknown), f"for {type(self).__name__}", own, see, list(Common.__annotations__))
         if rule is not None:
             object.__setattr__(self, "rule", rule)
         self._options = make_options(**common)
@@ -90,11 +100,13 @@ class Optimizer(Settable, Stateful):
         self._slots = slots
         self._layout = state_layout(self.rule, self._options)
         self._carries = self.carried is not None
-        self._plan = _core.Plan(self.rule, [], carries=self._carries)
+        self._plan = _core.new_plan(self.rule, [], carries=self._carries)
         self._turn = Turn()
         self._block = self._block_lr = self._block_values = self._block_cohorts = None
         self._grouped = False
         self._groups, self._tensors, self._carried = [], [], []
+        if _is_group(params) and _has_keywords(params, {*arguments, *Common.__annotations__}):
+            raise TypeError("params is one group, with keywords of its own; pass it in a list: [{…}]")
         grouped = self._are_groups(params)
         self._extend(list(params) if grouped else [{"params": params}], grouped)
 
@@ -158,7 +170,7 @@ class Optimizer(Settable, Stateful):
         (array([0., 0.]), array([0.5, 0.5]))
         """
         if not _is_group(group):
-            raise TypeError(f'a group must be a dict with the key "params", got {group!r}')
+            raise TypeError(f'a group must be a dict with the key "params", got {checks.shown(group)}')
         with self._turn():
             self._refuse_amid("add a group")
             self._extend([group], grouped=True)
@@ -216,14 +228,17 @@ class Optimizer(Settable, Stateful):
         with self._turn():
             self._refuse_amid("freeze or thaw")
             found = list({index for key in keys for index in self._below(key)})
-            members = self._plan.members
-            thawed = [self._tensors[k] for k in found if members[k][1] and not frozen]
+            thawed = self._frozen_of(found) if not frozen else []
 
             def commit() -> None:
                 drop_sums(thawed)
                 self._plan.freeze(found, frozen)
 
             wholly(commit)
+
+    def _frozen_of(self, chosen: list[int]) -> list[Tensor]:
+        members = self._plan.members
+        return [self._tensors[k] for k in chosen if members[k][1]]
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
@@ -234,8 +249,10 @@ class Optimizer(Settable, Stateful):
         for spec in specs:
             own = {key: value for key, value in spec.items() if key != "params"}
             if unknown := [key for key in own if key not in self._arguments]:
-                checks.unknown_in_group(unknown[0], len(groups), list(self._arguments))
+                see = "help(fusedoptim.Group); what else there is holds for all groups, and is given beside them"
+                checks.unknown_keyword(unknown[0], f"in group {len(groups)}", list(self._arguments), see)
             group = Group(type(self), self.rule, spec["params"], self._arguments | own)
+            group._belong_to(self)
             self._check_lr(group.lr)
             skeleton = tree.skeleton(group.params, "params")
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
@@ -270,7 +287,7 @@ class Optimizer(Settable, Stateful):
         self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
     ) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.Plan(self.rule, cohorts, carries=self._carries)
+        plan = _core.new_plan(self.rule, cohorts, carries=self._carries)
         plan.counters = self._plan.counters
         fill_plan(plan, self.rule, tensors, members)
         skeleton = tree.skeleton(params)
@@ -362,8 +379,17 @@ class Optimizer(Settable, Stateful):
         if type(lr) is not float:
             lr = checks.by_value("lr", lr)
         self._check_lr(lr)
-        for group in self._groups:
-            group._set_lr(lr)
+
+        def commit() -> None:
+            for group in self._groups:
+                group._set_lr(lr)
+
+        wholly(commit)
+
+    @property
+    def current_lr(self) -> float:
+        """The learning rate of the next step, a number, of the first group; each has its own ``current_lr``."""
+        return self._groups[0].current_lr
 
     def _check_lr(self, lr: float | Schedule) -> None:
         """Refuses what is no rate, and at once a schedule that cannot give the next step its own."""
@@ -385,7 +411,7 @@ class Optimizer(Settable, Stateful):
         ----------
         grads : nest as `params`, or None for the gradients given to :meth:`bind`
             They are only read, unless `zero_grads`. A :class:`~fusedoptim.RowGrad` in place of an array touches some rows
-            alone.
+            alone; in place of one without axes there may be a number, unless it should be zeroed.
         lr : float, optional
             Learning rate of this step alone, in all groups. `lr` stays what it is, and so does that of each group. Of the
             minibatches of one update (`accumulate`) that of the last call counts.
@@ -443,13 +469,10 @@ class Optimizer(Settable, Stateful):
             if self._accumulate > 1 and self.accumulated + 1 < self._accumulate:
                 self._plan.accumulate(leaves, self._options)
                 return
-            values = self._values
-            if self._carries or lr is not None:
-                values = self._values_now(lr)
-            else:
-                for group in self._groups:
-                    if group._moves:
-                        group.at(self.t + 1)
+            moves = self._carries or lr is not None
+            for group in self._groups:  # with no condition inside: core/lock.py
+                moves |= group._moves
+            values = self._values_now(lr) if moves else self._values
             if self._follows:
                 t = self.t
                 try:
@@ -681,7 +704,7 @@ class Optimizer(Settable, Stateful):
                 )
             self._grad_scale = self._options.grad_scale = grad_scale
         if zero_grads != self._zero_grads:
-            self._zero_grads = self._options.zero_grads = zero_grads
+            self._options.zero_grads = self._zero_grads = checks.flag("zero_grads", zero_grads)
 
     def _are_groups(self, params: Any) -> bool:
         """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""
@@ -707,7 +730,7 @@ class Optimizer(Settable, Stateful):
             return self._index[key if isinstance(key, tuple) else (key,)]
         except (KeyError, TypeError):  # what cannot be hashed is no key
             keys = list(self._index)[:9]
-            raise KeyError(f"no parameter has the key {key!r}; there are {keys}") from None
+            raise KeyError(f"no parameter has the key {checks.shown(key)}; there are {keys}") from None
 
     # For copy.deepcopy and pickle: all but what is compiled.
 
@@ -731,11 +754,12 @@ class Optimizer(Settable, Stateful):
         vars(self).update(state)
         cohorts, members = vars(self).pop("_counted")
         self._options = options_from_dict(state["_options"])
-        self._plan = _core.Plan(self.rule, [], carries=self._carries)
-        self._plan.counters = _core.Counters(*state["_plan"])
+        self._plan = _core.new_plan(self.rule, [], carries=self._carries)
+        self._plan.counters = _core.new_counters(*state["_plan"])
         # What came apart of an array that was in several places, as by joblib, is that of `params` again.
         for group, params in zip(self.groups, self.params if self._grouped else [self.params], strict=True):
             vars(group).update(params=params)
+            group._belong_to(self)
         for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
             tensor.weight = weight
         lay_out(self._tensors, [name for name, _ in self._layout])
@@ -745,3 +769,9 @@ class Optimizer(Settable, Stateful):
 
 def _is_group(spec: Any) -> bool:
     return isinstance(spec, dict) and "params" in spec
+
+
+def _has_keywords(group: dict[Any, Any], names: set[str]) -> bool:
+    """Whether what is beside the parameters is keywords, and not a nest of weights."""
+    own = group.keys() - {"params"}
+    return bool(own) and own <= names and not any(isinstance(group[name], np.ndarray | dict | list) for name in own)

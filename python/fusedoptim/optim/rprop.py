@@ -1,7 +1,7 @@
 import math
 from typing import Any, Unpack
 
-from fusedoptim.core.checks import number_or_nan, sequence
+from fusedoptim.core.checks import number_or_nan, sequence, shown
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
 from fusedoptim.optim.optimizer import Nest, Optimizer
@@ -73,10 +73,12 @@ class Rprop(Optimizer):
     def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
         minus, plus = _pair("etas", arguments["etas"])
         if not 0 < minus < 1 < plus < math.inf:
-            raise ValueError(f"etas must be a pair (minus, plus), 0 < minus < 1 < plus, got {arguments['etas']!r}")
+            raise ValueError(f"etas must be a pair (minus, plus), 0 < minus < 1 < plus, got {shown(arguments['etas'])}")
         least, most = _pair("step_sizes", arguments["step_sizes"])
         if not 0 < least <= most < math.inf:
-            raise ValueError(f"step_sizes must be a pair (min, max), 0 < min <= max, got {arguments['step_sizes']!r}")
+            raise ValueError(
+                f"step_sizes must be a pair (min, max), 0 < min <= max, got {shown(arguments['step_sizes'])}"
+            )
         own = {"eta_minus": minus, "eta_plus": plus, "step_min": least, "step_max": most}
         return super().hyper(rule, arguments) | own
 

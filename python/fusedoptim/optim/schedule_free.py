@@ -4,7 +4,7 @@ from typing import ClassVar, Unpack
 
 import numpy as np
 
-from fusedoptim.core.checks import number, whole
+from fusedoptim.core.checks import number, shown, whole
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
@@ -28,7 +28,7 @@ class ScheduleFree(Optimizer):
         hyper = super().hyper(rule, arguments)
         if hyper[cls.beta] == 0:
             raise ValueError(
-                f"{cls.beta} must be a number in (0, 1), got {hyper[cls.beta]!r}: at 0 the average is lost"
+                f"{cls.beta} must be a number in (0, 1), got {shown(hyper[cls.beta])}: at 0 the average is lost"
             )
         return hyper
 

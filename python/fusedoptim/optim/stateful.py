@@ -13,6 +13,7 @@ from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
 
+SHOWN = 8  # groups in the words of an optimizer
 Counts = tuple[int, int, int]  # of a cohort: its group, the steps it has taken, and those that its averages have
 
 
@@ -60,20 +61,39 @@ class Stateful:
         steps = [cohort[1] for cohort in self._plan.cohorts]
         return tree.build(self._skeleton, iter([steps[cohort] for cohort, _ in self._plan.members]))
 
+    def __repr__(self) -> str:
+        n = _counted(sum(tensor.weight.size for tensor in self._tensors), "parameter")
+        tensors = _counted(len(self._tensors), "tensor")
+        of_state = sum(state.nbytes for tensor in self._tensors for state in tensor.states.values())
+        frozen = sum(frozen for _, frozen in self._plan.members)
+        variant = f" ({self.rule})" if self.rule != getattr(type(self), "rule", self.rule) else ""
+        which = f"{type(self).__name__}{variant}, t={self.t}"
+        left_out = f" ({frozen} frozen)" if frozen else ""
+        lines = [f"{which}: {n} in {tensors}{left_out}, {_counted(of_state, 'byte')} of state"]
+        for k, group in enumerate(self.groups[:SHOWN]):
+            which = f"group {k}: " if len(self.groups) > 1 else ""
+            now = f"; lr now {group.current_lr!r}" if callable(group.lr) else ""
+            lines.append(f"    {which}{group._words()}{now}")
+        if len(self.groups) > SHOWN:
+            lines.append(f"    … {len(self.groups) - SHOWN} more groups")
+        return "\n".join(lines)
+
     @property
     def t(self) -> int:
         """Number of updates done."""
-        return self._plan.counters.t
+        return self._plan.t
 
     @t.setter
     def t(self, t: int) -> None:
         t = count("t", t)
         with self._turn():
             self._refuse_amid("set t")
-            carried = [own[cohort[1]] for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)]
+            carried = [
+                own.get(cohort[1], {}) for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)
+            ]
 
             def commit() -> None:
-                self._plan.set_t(t)
+                self._plan.t = t
                 self._carried[:] = [{c[1]: own} for own, c in zip(carried, self._plan.cohorts, strict=True)]
 
             wholly(commit)
@@ -81,25 +101,25 @@ class Stateful:
     @property
     def skipped(self) -> int:
         """Number of steps not taken for a gradient that was not finite."""
-        return self._plan.counters.skipped
+        return self._plan.skipped
 
     @skipped.setter
     def skipped(self, skipped: int) -> None:
-        self._plan.counters.skipped = count("skipped", skipped)
+        self._plan.skipped = count("skipped", skipped)
 
     @property
     def last_grad_norm(self) -> float | None:
         """Norm of the gradients of the last step, if it was asked for."""
-        return self._plan.counters.norm
+        return self._plan.norm
 
     @last_grad_norm.setter
     def last_grad_norm(self, norm: float | None) -> None:
-        self._plan.counters.norm = norm
+        self._plan.norm = norm
 
     @property
     def accumulated(self) -> int:
         """Number of gradients that are summed up towards the next update: see `accumulate` and :meth:`~fusedoptim.Optimizer.flush`."""
-        return self._plan.counters.accumulated
+        return self._plan.accumulated
 
     def _counts(self) -> tuple[list[Counts], list[tuple[int, bool]]]:
         """What the plan counts: of each cohort its group, steps and averages; of each tensor its cohort, and if frozen."""
@@ -174,7 +194,7 @@ class Stateful:
         with self._inside(block, "use the averaged weights"):
             self._plan.check()
             self._plan.begin()
-            swap = _core.Swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
+            swap = _core.new_swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
             try:
                 swap.there()
                 yield
@@ -395,3 +415,7 @@ class Stateful:
         with self._turn():
             self._refuse_amid("load a state")
             torch_state.load(self, saved, hyper)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

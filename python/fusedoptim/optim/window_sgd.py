@@ -63,4 +63,4 @@ class WindowSGD(Optimizer):
     def __init__(
         self, params: Nest, lr: float | Schedule = 1e-2, *, window: int = 10, **common: Unpack[Common]
     ) -> None:
-        super().__init__(params, {"lr": lr}, slots=whole("window", window), **common)
+        super().__init__(params, {"lr": lr}, slots=whole("window", window, bits=31), **common)

@@ -89,7 +89,7 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
                 group.lr = lr
         opt._plan.set_counts(cohorts, members)
         opt._carried[:] = carried
-        opt._plan.counters = _core.Counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
+        opt._plan.counters = _core.new_counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
         opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
 
     wholly(commit)
@@ -167,6 +167,7 @@ def _copies(
     for name, nest in nests.items():
         for tensor, array in zip(opt._tensors, tree.leaves(opt._skeleton, nest, name), strict=True):
             own, path = tensor.states.get(name, tensor.weight), name + tensor.path
+            checks.unmasked(path, array)
             if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
                 raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
             if not own.flags.writeable:
