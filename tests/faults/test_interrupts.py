@@ -146,7 +146,7 @@ def of_each(optimizer: fo.Optimizer) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("make", [fo.Adam, fo.ScheduleFreeAdamW], ids=["Adam", "carried"])
 def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[float], object]) -> None:
-    """Each parameter is as before its update or as after it, and `t` counts if any was updated."""
+    """Each parameter is as before its update or as after it, and counts its own step; `t` counts if any was updated."""
     optimizer, twin = make(nest()), make(nest())
     rng, inside = np.random.default_rng(0), 0
 
@@ -159,7 +159,7 @@ def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[
         if call >= 25 and inside > 3:
             break
         grads = gradients(nest(), call)
-        before, counted = of_each(twin), counters(twin)
+        before, t, steps = of_each(twin), twin.t, list(twin.steps)
         start = time.perf_counter()
         step(twin, grads)
         delay = rng.uniform(0, 1.5 * (time.perf_counter() - start))
@@ -167,7 +167,8 @@ def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[
         new = [now != old for now, old in zip(of_each(optimizer), before, strict=True)]
         pairs = zip(of_each(optimizer), of_each(twin), new, strict=True)
         assert all(now == after for now, after, updated in pairs if updated), "half a tensor was updated"
-        assert counters(optimizer) == (counters(twin) if any(new) else counted), "not counted as it should"
+        counted = [n + updated for n, updated in zip(steps, new, strict=True)]
+        assert (optimizer.t, list(optimizer.steps)) == (t + any(new), counted), "not counted as it should"
         if not any(new):
             step(optimizer, grads)
         twin.load_state_dict(optimizer.state_dict())

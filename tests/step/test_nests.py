@@ -261,7 +261,7 @@ def test_groups() -> None:
     [("lrr", 1, "'lr'"), ("beta", (0.9, 0.99), "'betas'"), ("wieght_decay", 0.1, "'weight_decay'")],
 )
 def test_a_misspelt_hyper_parameter_is_named(keyword: str, value: Any, near: str) -> None:
-    said = f"^unknown keyword '{keyword}' in group 0; a group takes lr.*did you mean {near}"
+    said = f"^unknown keyword '{keyword}' in group 0; did you mean {near}"
     with pytest.raises(TypeError, match=said):
         fo.Adam([{"params": np.ones(2), keyword: value}])
     with pytest.raises(TypeError, match=r"^unknown keyword 'batch_stats' in group 1"):

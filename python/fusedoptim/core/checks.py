@@ -128,9 +128,9 @@ def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Excep
 ELSEWHERE = {"learning_rate": "lr", "wd": "weight_decay", "b1": "betas", "b2": "betas", "max_norm": "clip_norm"}
 
 
-def unknown_keyword(name: str, where: str, names: Sequence[str], see: str, for_all: Sequence[str] = ()) -> NoReturn:
+def unknown_keyword(name: object, where: str, names: Sequence[str], see: str, for_all: Sequence[str] = ()) -> NoReturn:
     """Two lines: the nearest name, also of those `for_all` groups, and what there is and where it is documented."""
-    near = [*difflib.get_close_matches(name, [*names, *for_all], 1), ELSEWHERE.get(name)][0]
+    near = [*difflib.get_close_matches(str(name), [*names, *for_all], 1), ELSEWHERE.get(str(name))][0]
     guess = f"; did you mean {near!r}?" if near in (*names, *for_all) else ""
     raise TypeError(f"unknown keyword {name!r} {where}{guess}\nit takes {', '.join(names)}: see {see}")
 
@@ -143,11 +143,6 @@ def unmasked(name: str, array: object) -> None:
 def matrix(name: str, array: NDArray[Any]) -> None:
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes, got the shape {array.shape}; step it with AdamW or the like")
-
-
-def unknown_in_group(name: object, group: int, takes: list[str]) -> NoReturn:
-    near = "".join(f"; did you mean {known!r}?" for known in difflib.get_close_matches(str(name), takes, 1))
-    raise TypeError(f"unknown keyword {name!r} in group {group}; a group takes {', '.join(takes)}{near}")
 
 
 def keys_of_a_file(place: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fusedoptim import _core
-from fusedoptim.core.checks import shown
+from fusedoptim.numerics.numbers import shown
 
 VARIABLE = "FUSEDOPTIM_ISA"
 

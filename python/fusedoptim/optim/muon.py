@@ -7,10 +7,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, shown, unknown_keyword, whole
+from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, unknown_keyword, whole
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
+from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Nest, Optimizer
 from fusedoptim.optim.stateful import Counts
 from fusedoptim.schedules import Schedule

@@ -17,6 +17,7 @@ from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout, with_sums
+from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.settable import Settable
 from fusedoptim.optim.stateful import Counts, Stateful
 from fusedoptim.schedules import Schedule
@@ -170,7 +171,7 @@ class Optimizer(Settable, Stateful):
         (array([0., 0.]), array([0.5, 0.5]))
         """
         if not _is_group(group):
-            raise TypeError(f'a group must be a dict with the key "params", got {checks.shown(group)}')
+            raise TypeError(f'a group must be a dict with the key "params", got {shown(group)}')
         with self._turn():
             self._refuse_amid("add a group")
             self._extend([group], grouped=True)
@@ -730,7 +731,7 @@ class Optimizer(Settable, Stateful):
             return self._index[key if isinstance(key, tuple) else (key,)]
         except (KeyError, TypeError):  # what cannot be hashed is no key
             keys = list(self._index)[:9]
-            raise KeyError(f"no parameter has the key {checks.shown(key)}; there are {keys}") from None
+            raise KeyError(f"no parameter has the key {shown(key)}; there are {keys}") from None
 
     # For copy.deepcopy and pickle: all but what is compiled.
 

@@ -1,9 +1,10 @@
 import math
 from typing import Any, Unpack
 
-from fusedoptim.core.checks import number_or_nan, sequence, shown
+from fusedoptim.core.checks import number_or_nan, sequence
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
+from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Nest, Optimizer
 from fusedoptim.schedules import Schedule
 

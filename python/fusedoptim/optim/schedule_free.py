@@ -4,11 +4,12 @@ from typing import ClassVar, Unpack
 
 import numpy as np
 
-from fusedoptim.core.checks import number, shown, whole
+from fusedoptim.core.checks import number, whole
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.elementary import power
+from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Nest, Optimizer
 from fusedoptim.schedules import Schedule
 

@@ -54,13 +54,14 @@ def of_groups(opt: "Stateful", saved: Saved, t: int) -> Saved:
 
     ASGD's groups had their own number of them.
     """
-    if not isinstance(saved["groups"], list) or not all(isinstance(group, Mapping) for group in saved["groups"]):
-        raise TypeError(f'the state dict\'s "groups" must be a list of dicts, got {saved["groups"]!r}')
+    given: Any = saved["groups"]
+    if not isinstance(given, list) or not all(isinstance(group, Mapping) for group in given):
+        raise TypeError(f'the state dict\'s "groups" must be a list of dicts, got {given!r}')
     names = {"steps", *(opt.carried or {})}
     cohorts = [
         {"group": k, "steps": t, "averages": t} | {name: value for name, value in group.items() if name in names}
-        for k, group in enumerate(saved["groups"])
+        for k, group in enumerate(given)
     ]
-    groups = [{name: value for name, value in group.items() if name not in names} for group in saved["groups"]]
+    groups = [{name: value for name, value in group.items() if name not in names} for group in given]
     members = [tensor.group for tensor in opt._tensors]
     return cast(Saved, {**saved, "groups": groups, "cohorts": cohorts, "members": members})
