@@ -4,29 +4,21 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, NoReturn
-
-import numpy as np
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.groups import Group, Hyper, to_hyper
-from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, lay_out, make_tensors, state_layout, with_sums
-from fusedoptim.numerics.numbers import shown
-from fusedoptim.optim.settable import Settable
-from fusedoptim.optim.stateful import Counts, Stateful
-from fusedoptim.schedules import Schedule
+from fusedoptim.core.tensors import Array, lay_out, state_layout
+from fusedoptim.optim.parameters import Parameters, has_keywords, is_group
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...] | tree.Dataclass
 Values = list[list[Any]]  # the hyper-parameters of each group, or cohort, as its rule has them
 
 
-class Optimizer(Settable, Stateful):
+class Optimizer(Parameters):
     """The base of all optimizers: it owns the state, and checks everything before it changes anything.
 
     Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
@@ -106,295 +98,10 @@ class Optimizer(Settable, Stateful):
         self._block = self._block_lr = self._block_values = self._block_cohorts = None
         self._grouped = False
         self._groups, self._tensors, self._carried = [], [], []
-        if _is_group(params) and _has_keywords(params, {*arguments, *Common.__annotations__}):
+        if is_group(params) and has_keywords(params, {*arguments, *Common.__annotations__}):
             raise TypeError("params is one group, with keywords of its own; pass it in a list: [{…}]")
         grouped = self._are_groups(params)
         self._extend(list(params) if grouped else [{"params": params}], grouped)
-
-    # What a class may say besides its arguments.
-
-    @classmethod
-    def hyper(cls, rule: str, arguments: Hyper) -> Hyper:
-        """The hyper-parameters of the rule (and `l2`) that the arguments of the class mean.
-
-        A learning rate means itself, and nothing else depends on it here: it may be a schedule, and is set without asking.
-        """
-        return to_hyper(rule, arguments)
-
-    @classmethod
-    def initial(cls, name: str, weight: Array, arguments: Hyper) -> Any:
-        """The first value of a state array; None is zero."""
-        return None
-
-    @classmethod
-    def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
-        """Hyper-parameters of step t, from those of the group and what it carries, and what is carried on.
-
-        `hyper` has the arguments of the class, and over them, as floats, the hyper-parameters of the rule.
-        """
-        return {}, carried
-
-    # -- groups --------------------------------------------------------------------------------------------------------
-
-    def add_group(self, group: dict[str, Any]) -> None:
-        """Adds parameters, with a state of zero. Their gradients come last.
-
-        An optimizer that was made from one nest becomes one of two groups: `params`, `state` and the gradients are lists
-        from then on. Bound gradients have to be bound again.
-
-        Parameters
-        ----------
-        group : dict
-            ``{"params": nest, **hyper-parameters}``; those left out are as in the call that made the optimizer.
-
-        Raises
-        ------
-        TypeError, ValueError
-            where a parameter or a hyper-parameter is refused, or an array is there already; nothing has changed then.
-        RuntimeError
-            within :meth:`stepping`.
-
-        Notes
-        -----
-        `t` is the optimizer's, and what schedules are asked for. Each parameter counts its own `steps`, so that the first
-        step of one that comes late is as long as that of one that came at the beginning.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fusedoptim as fo
-        >>> body, head = np.ones(2), np.ones(2)
-        >>> opt = fo.SGD(body, lr=1.0)
-        >>> opt.add_group({"params": head, "lr": 0.5})
-        >>> opt.step([np.ones(2), np.ones(2)])
-        >>> body, head
-        (array([0., 0.]), array([0.5, 0.5]))
-        """
-        if not _is_group(group):
-            raise TypeError(f'a group must be a dict with the key "params", got {shown(group)}')
-        with self._turn():
-            self._refuse_amid("add a group")
-            self._extend([group], grouped=True)
-
-    def freeze(self, *keys: Any) -> None:
-        """Leaves parameters out of the steps from now on: weight and state stay, and gradients are not looked at.
-
-        Parameters
-        ----------
-        *keys
-            Places in the nest, as in :meth:`update`, or of a part of it: ``"encoder"`` is all of ``params["encoder"]``,
-            and ``()`` is all.
-
-        Raises
-        ------
-        KeyError
-            where there is no parameter; nothing has changed then.
-        RuntimeError
-            within :meth:`stepping`.
-
-        Notes
-        -----
-        Bound gradients have to be bound again. A state dict does not tell what is frozen.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fusedoptim as fo
-        >>> params = {"w": np.ones(1), "b": np.ones(1)}
-        >>> opt = fo.SGD(params, lr=1.0)
-        >>> opt.freeze("b")
-        >>> opt.step({"w": np.ones(1), "b": None})
-        >>> params
-        {'w': array([0.]), 'b': array([1.])}
-        >>> opt.thaw("b")
-        """
-        self._set_frozen(keys, True)
-
-    def thaw(self, *keys: Any) -> None:
-        """Takes frozen parameters in again, with the state they had; of an accumulated mean, with the gradients from now on.
-
-        Parameters
-        ----------
-        *keys
-            Places in the nest, as for :meth:`freeze`.
-
-        Raises
-        ------
-        KeyError, RuntimeError
-            as :meth:`freeze`.
-        """
-        self._set_frozen(keys, False)
-
-    def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
-        with self._turn():
-            self._refuse_amid("freeze or thaw")
-            found = list({index for key in keys for index in self._below(key)})
-            thawed = self._frozen_of(found) if not frozen else []
-
-            def commit() -> None:
-                drop_sums(thawed)
-                self._plan.freeze(found, frozen)
-
-            wholly(commit)
-
-    def _frozen_of(self, chosen: list[int]) -> list[Tensor]:
-        members = self._plan.members
-        return [self._tensors[k] for k in chosen if members[k][1]]
-
-    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
-        """Adds groups, or raises before anything has changed."""
-        groups, tensors = list(self._groups), list(self._tensors)
-        if self._groups and not self._grouped:  # the nest becomes the first of a list
-            tensors = [Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states) for t in self._tensors]
-        cohorts, members = self._counts()
-        for spec in specs:
-            own = {key: value for key, value in spec.items() if key != "params"}
-            if unknown := [key for key in own if key not in self._arguments]:
-                see = "help(fusedoptim.Group); what else there is holds for all groups, and is given beside them"
-                checks.unknown_keyword(unknown[0], f"in group {len(groups)}", list(self._arguments), see)
-            group = Group(type(self), self.rule, spec["params"], self._arguments | own)
-            group._belong_to(self)
-            self._check_lr(group.lr)
-            skeleton = tree.skeleton(group.params, "params")
-            prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
-            keys = [prefix + key for key in tree.keys(skeleton)]
-            weights = tree.leaves(skeleton, group.params, "params")
-            initial = partial(self._initial, group)
-            tensors += make_tensors(keys, weights, len(groups), self._layout, self._slots, initial)
-            members += [(len(cohorts), False)] * len(keys)
-            cohorts.append((len(groups), 0, 0))
-            groups.append(group)
-        params = [group.params for group in groups] if grouped else groups[0].params
-        skeleton = tree.skeleton(params, "params")
-        state = self._nests_of_states(skeleton, tensors)
-        plan = self._make_plan(cohorts, members, tensors, params, state)
-        plan.begin()
-        values = [group._values for group in groups]
-        index = {tensor.key: k for k, tensor in enumerate(tensors)}
-        carried = self._carried_now()
-        carried = carried + [{0: dict(self.carried or {})} for _ in cohorts[len(carried) :]]
-
-        def commit() -> None:
-            self._groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
-            self._params, self._state, self._skeleton, self._values = params, state, skeleton, values
-            self._index, self._carried = index, carried
-
-        wholly(commit)
-
-    def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
-        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
-
-    def _make_plan(
-        self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
-    ) -> _core.Plan:
-        """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.new_plan(self.rule, cohorts, carries=self._carries)
-        plan.counters = self._plan.counters
-        fill_plan(plan, self.rule, tensors, members)
-        skeleton = tree.skeleton(params)
-        of_state = dict.fromkeys(state, skeleton)
-        plan.watch(tree.containers(skeleton, params, "params") + tree.containers(of_state, state, "opt.state"))
-        return plan
-
-    def _initial(self, group: Group, name: str, weight: Array) -> Any:
-        return self.initial(name, weight, group._arguments)
-
-    def rebind(self, params: Any) -> None:
-        """Goes on with other arrays in the place of the parameters: of the same nest, shapes and dtypes.
-
-        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again.
-
-        Parameters
-        ----------
-        params : nest as `params`
-
-        Raises
-        ------
-        TypeError, ValueError
-            where they are not such arrays; nothing has changed then.
-        RuntimeError
-            within :meth:`stepping`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fusedoptim as fo
-        >>> params = {"w": np.array([0.5, 3.0])}
-        >>> opt = fo.SGD(params, lr=0.5)
-        >>> params["w"] = np.clip(params["w"], -1, 1)  # another array
-        >>> opt.rebind(params)
-        >>> opt.step({"w": np.ones(2)})
-        >>> params
-        {'w': array([0. , 0.5])}
-        """
-        with self._turn():
-            self._refuse_amid("rebind")
-            weights = tree.leaves(self._skeleton, params, "params")
-            for tensor, weight in zip(self._tensors, weights, strict=True):
-                _core.check_weight(weight, tensor.path)
-                checks.as_before("params" + tensor.path, weight, tensor.weight)
-            tensors = [replace(tensor, weight=weight) for tensor, weight in zip(self._tensors, weights, strict=True)]
-            plan = self._make_plan(*self._counts(), tensors, params, self.state)
-            carried = self._carried_now()
-            nests = list(params) if self._grouped else [params]
-
-            def commit() -> None:
-                self._tensors, self._plan, self._params, self._carried = tensors, plan, params, carried
-                for group, nest in zip(self._groups, nests, strict=True):
-                    vars(group)["params"] = nest
-
-            wholly(commit)
-
-    def _set_accumulate(self, n: int) -> None:
-        with self._turn():
-            self._refuse_amid("set accumulate")
-            if self.accumulated > 0:
-                raise ValueError(
-                    f"accumulate must stay {self._accumulate} until the step is taken, got {n}; call flush()"
-                )
-            options = options_from_dict(options_to_dict(self._options) | {"accumulate": n})
-            layout = state_layout(self.rule, options)
-            tensors = [replace(tensor, states=dict(tensor.states)) for tensor in self._tensors]
-            with_sums(tensors, n > 1)
-            state = {name: tree.build(self._skeleton, iter([t.states[name] for t in tensors])) for name, _ in layout}
-            plan = self._make_plan(*self._counts(), tensors, self.params, state)
-            carried = self._carried_now()
-
-            def commit() -> None:
-                self._options, self._accumulate, self._layout = options, n, layout
-                self._tensors, self._plan, self._state, self._carried = tensors, plan, state, carried
-
-            wholly(commit)
-
-    @property
-    def lr(self) -> float | Schedule:
-        """The learning rate of the first group: a number, or a callable that gives it for each step t = 1, 2, …
-
-        Setting it sets that of all groups.
-        """
-        lr: float | Schedule = self._groups[0].lr
-        return lr
-
-    @lr.setter
-    def lr(self, lr: float | Schedule) -> None:
-        if type(lr) is not float:
-            lr = checks.by_value("lr", lr)
-        self._check_lr(lr)
-
-        def commit() -> None:
-            for group in self._groups:
-                group._set_lr(lr)
-
-        wholly(commit)
-
-    @property
-    def current_lr(self) -> float:
-        """The learning rate of the next step, a number, of the first group; each has its own ``current_lr``."""
-        return self._groups[0].current_lr
-
-    def _check_lr(self, lr: float | Schedule) -> None:
-        """Refuses what is no rate, and at once a schedule that cannot give the next step its own."""
-        _core.check_hyper(self.rule, "lr", lr(self.t + 1) if callable(lr) else lr)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -707,32 +414,6 @@ class Optimizer(Settable, Stateful):
         if zero_grads != self._zero_grads:
             self._options.zero_grads = self._zero_grads = checks.flag("zero_grads", zero_grads)
 
-    def _are_groups(self, params: Any) -> bool:
-        """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""
-        if not isinstance(params, list | tuple) or hasattr(params, "_fields"):
-            return False
-        return len(params) > 0 and all(
-            _is_group(spec)
-            and not any(tree.holds_arrays(spec[key]) for key in spec.keys() - self._arguments.keys() - {"params"})
-            for spec in params
-        )
-
-    def _below(self, key: Any) -> list[int]:
-        """The parameters in a part of the nest."""
-        place = key if isinstance(key, tuple) else (key,)
-        try:
-            inside = [] if place in self._index else [k for own, k in self._index.items() if own[: len(place)] == place]
-        except TypeError:  # what cannot be hashed is no key
-            inside = []
-        return inside or [self._find(key)]
-
-    def _find(self, key: Any) -> int:
-        try:
-            return self._index[key if isinstance(key, tuple) else (key,)]
-        except (KeyError, TypeError):  # what cannot be hashed is no key
-            keys = list(self._index)[:9]
-            raise KeyError(f"no parameter has the key {shown(key)}; there are {keys}") from None
-
     # For copy.deepcopy and pickle: all but what is compiled.
 
     def __copy__(self) -> NoReturn:
@@ -766,13 +447,3 @@ class Optimizer(Settable, Stateful):
         lay_out(self._tensors, [name for name, _ in self._layout])
         self._state = self._nests_of_states(self._skeleton, self._tensors)
         self._plan = self._make_plan(cohorts, members, self._tensors, self.params, self.state)
-
-
-def _is_group(spec: Any) -> bool:
-    return isinstance(spec, dict) and "params" in spec
-
-
-def _has_keywords(group: dict[Any, Any], names: set[str]) -> bool:
-    """Whether what is beside the parameters is keywords, and not a nest of weights."""
-    own = group.keys() - {"params"}
-    return bool(own) and own <= names and not any(isinstance(group[name], np.ndarray | dict | list) for name in own)

@@ -14,7 +14,6 @@ class Settable:
 
     _options: _core.Options
     _turn: Turn
-    _accumulate: int
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_" and not hasattr(type(self), name):
@@ -88,14 +87,3 @@ class Settable:
     def num_threads(self, n: int | None) -> None:
         with self._turn():
             set_num_threads(self._options, n)
-
-    @property
-    def accumulate(self) -> int:
-        return self._accumulate
-
-    @accumulate.setter
-    def accumulate(self, n: int) -> None:
-        self._set_accumulate(checks.whole("accumulate", n))
-
-    def _set_accumulate(self, n: int) -> None:
-        raise NotImplementedError
