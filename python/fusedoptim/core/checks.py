@@ -3,7 +3,6 @@
 First the validators, each for all arguments of its kind; then the refusals that the compiled code calls by name.
 """
 
-import difflib
 import math
 import operator
 import os
@@ -130,6 +129,8 @@ ELSEWHERE = {"learning_rate": "lr", "wd": "weight_decay", "b1": "betas", "b2": "
 
 def unknown_keyword(name: object, where: str, names: Sequence[str], see: str, for_all: Sequence[str] = ()) -> NoReturn:
     """Two lines: the nearest name, also of those `for_all` groups, and what there is and where it is documented."""
+    import difflib  # milliseconds to import, for nothing but a mistake
+
     near = [*difflib.get_close_matches(str(name), [*names, *for_all], 1), ELSEWHERE.get(str(name))][0]
     guess = f"; did you mean {near!r}?" if near in (*names, *for_all) else ""
     raise TypeError(f"unknown keyword {name!r} {where}{guess}\nit takes {', '.join(names)}: see {see}")
