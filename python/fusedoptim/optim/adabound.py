@@ -47,7 +47,7 @@ class AdaBound(Optimizer):
 
     Notes
     -----
-    The largest `lr` so far is carried from step to step, and saved with the group.
+    The largest `lr` so far is carried from step to step, and saved with the counts of steps.
 
     *Deviations.*
 

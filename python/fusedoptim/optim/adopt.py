@@ -41,8 +41,7 @@ class ADOPT(Optimizer):
 
     Notes
     -----
-    There is no bias correction: `v` begins at a square, and `m` at 0 as the weights stand still. A parameter group that
-    is added later has no first step of its own, and divides by `eps` at first, but for the clipping.
+    There is no bias correction: `v` begins at a square, and `m` at 0 as the weights stand still.
 
     *Deviations.*
 

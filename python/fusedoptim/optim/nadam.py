@@ -48,8 +48,7 @@ class NAdam(Optimizer):
 
     Notes
     -----
-    :math:`\mu_1 \cdots \mu_t` is carried from step to step, and saved with the group. That of a group added later begins at
-    1, as a parameter's does in torch; its :math:`t` is the optimizer's.
+    :math:`\mu_1 \cdots \mu_t` is carried from step to step, and saved with the counts of steps.
 
     *Deviations.*
 

@@ -39,7 +39,7 @@ class NovoGrad(Optimizer):
     -----
     ``state["v"]`` is one number for each tensor, an array without axes; the norm takes a pass of its own. There is no
     bias correction: the first norm is taken as it is. As in optax, `m` sums up and does not average; the effective rate
-    is :math:`lr / (1 - \beta_1)`. A parameter group that is added later begins with ``v = 0`` in place of its first norm.
+    is :math:`lr / (1 - \beta_1)`.
 
     *Deviations.*
 

@@ -102,8 +102,8 @@ class ScheduleFreeSGD(ScheduleFree):
     Notes
     -----
     Layers that keep averages of their inputs, as batch normalization does, have those of :math:`w`: run some training data
-    through them within :meth:`~ScheduleFreeSGD.averaged` before evaluating. A state dict goes with the weights outside of it. `t` is that
-    of the optimizer also for a group that is added later; its average begins there.
+    through them within :meth:`~ScheduleFreeSGD.averaged` before evaluating. A state dict goes with the weights outside of it. ``state["z"]``
+    begins at the weights as they are at their first step.
 
     *Deviations.*
 
