@@ -133,7 +133,9 @@ class Stateful:
         """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
         if "ema" not in self.state:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
-        self._plan.begin()
+        with self._turn():
+            self._plan.check()
+            self._plan.begin()
         return self.state["ema"]
 
     @contextmanager
@@ -206,6 +208,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             return state_dict.save(self)
 
     def load_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
@@ -255,6 +258,7 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             state_dict.load(self, saved, hyper)
 
     def save(
@@ -308,6 +312,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             checkpoint.save(self, path, checks.flag("weights", weights), metadata)
 
     def load(self, path: str | os.PathLike[str], *, hyper: str = "saved") -> dict[str, Any]:
@@ -347,6 +352,7 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             return checkpoint.load(self, path, hyper)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
@@ -364,6 +370,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             return torch_state.save(self)
 
     def from_torch_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
@@ -393,4 +400,5 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             torch_state.load(self, saved, hyper)
