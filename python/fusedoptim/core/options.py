@@ -63,7 +63,7 @@ def make_options(
 ) -> _core.Options:
     """The common keywords, checked."""
     options = _core.Options()
-    options.accumulate = whole("accumulate", accumulate)
+    options.accumulate = whole("accumulate", accumulate, bits=31)
     set_clip_norm(options, clip_norm)
     set_clip_value(options, clip_value)
     if ema is not None:
