@@ -150,6 +150,7 @@ void KnownArrays::add(Name name, py::handle array) {
 }
 
 void KnownArrays::set_access(std::size_t k, Access access) {
+  entries[k].flags = kept;
   entries[k].asked = access == Access::write ? kept : layout;
 }
 

@@ -73,8 +73,8 @@ double check_number(const std::string& name, py::handle value, const std::string
   return number(name.c_str(), value, domain_of(domain), besides);
 }
 
-void check_weight(py::handle weight, const std::string& path) {
-  buffer({"params", path.c_str()}, weight, Access::write);
+void check_weight(py::handle weight, const std::string& path, bool frozen) {
+  buffer({"params", path.c_str()}, weight, frozen ? Access::read : Access::write);
 }
 
 py::tuple python_shape(const std::string& name, const Axes& weight, std::size_t slots) {
@@ -91,7 +91,7 @@ void define_rules(py::module_& m) {
     if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
-  m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"));
+  m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
   m.attr("domain_words") = domain_words();
   m.def("check_number", &check_number, py::arg("name"), py::arg("value"), py::arg("domain"), py::arg("besides") = "");
@@ -141,7 +141,7 @@ void define_plan(py::module_& m) {
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
            py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
-      .def("watch", &Plan::watch, py::arg("containers"))
+      .def("watch", &Plan::watch, py::arg("of_params"), py::arg("of_state"))
       .def("divide", &Plan::divide, py::arg("second"), py::arg("direction"))
       .def("freeze", &Plan::freeze, py::arg("tensors"), py::arg("frozen"))
       .def("bind", &Plan::bind, py::arg("grads"), py::arg("containers"))
@@ -150,6 +150,7 @@ void define_plan(py::module_& m) {
       .def_property_readonly("members", &Plan::members)
       .def("set_counts", &Plan::set_counts, py::arg("cohorts"), py::arg("members"))
       .def("check", py::overload_cast<>(&Plan::check, py::const_))
+      .def("check_state", &Plan::check_state)
       .def("begin", py::overload_cast<>(&Plan::begin))
       .def_property(
           "counters", [](const Plan& plan) { return plan.counters; },

@@ -18,6 +18,7 @@ void Nest::check() const {
 bool Nest::Container::holds_them_in_order() const {
   const Py_ssize_t n = PyList_GET_SIZE(children.ptr());
   const auto is_child = [&](Py_ssize_t k, PyObject* now) { return now == PyList_GET_ITEM(children.ptr(), k); };
+  const auto is_key = [&](Py_ssize_t k, PyObject* now) { return now == PyList_GET_ITEM(keys.ptr(), k); };
   if (PyList_Check(object.ptr())) {
     if (PyList_GET_SIZE(object.ptr()) != n) return false;
     for (Py_ssize_t k = 0; k < n; ++k)
@@ -29,7 +30,7 @@ bool Nest::Container::holds_them_in_order() const {
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t k = 0;
   for (Py_ssize_t at = 0; PyDict_Next(object.ptr(), &at, &key, &value); ++k)
-    if (!is_child(k, value)) return false;
+    if (!is_key(k, key) || !is_child(k, value)) return false;
   return true;
 }
 

@@ -88,7 +88,8 @@ void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const s
   Tensor& tensor = tensors.back();
   tensor.index = tensors.size() - 1, tensor.cohort = cohort, tensor.frozen = frozen, tensor.path = path;
   tensor.arrays = given, tensor.known = arrays.size();
-  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, given[0], Access::write);
+  const Buffer w = tensor.w =
+      buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
@@ -277,8 +278,11 @@ void Plan::unbind() {
   bound = py::none(), bound_nest = Nest(), bound_arrays = {};
 }
 
+void Plan::watch(const py::list& of_params, const py::list& of_state) { params = Nest(of_params), state = Nest(of_state); }
+
 void Plan::check() const {
-  nests.check();
+  params.check();
+  state.check();
   arrays.check();
 }
 
@@ -504,7 +508,8 @@ void Plan::Rest::run(const Options& options) {
 
 void Plan::begin() {
   if (std::any_of(cohorts.begin(), cohorts.end(), [](const Cohort& c) { return c.steps == 0 || c.averages == 0; }))
-    for (Tensor& tensor : tensors) begin(tensor);
+    for (Tensor& tensor : tensors)
+      if (!tensor.updated) begin(tensor);
 }
 
 void Plan::begin(Tensor& tensor) const {
@@ -589,12 +594,13 @@ void Plan::end_block(const Options& options) {
     count_step([](const Cohort& cohort) { return cohort.chosen > 0; });
   };
   try {
+    check();
     std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return !tensor.updated; });
     const NoGil no_gil;
     for (Tensor& tensor : tensors)
       if (!tensor.updated) begin_average(tensor);
     if (rest) rest->run(options);
-  } catch (const std::bad_alloc&) {  // the step is taken all the same
+  } catch (...) {  // the step is taken all the same
     count();
     throw;
   }

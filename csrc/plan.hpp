@@ -69,7 +69,7 @@ class Plan {
   void finish();
 
   // From now on each step refuses where a nest that has the arrays holds others.
-  void watch(const py::list& containers) { nests = Nest(containers); }
+  void watch(const py::list& of_params, const py::list& of_state);
 
   // Divides each step in two: the rule leaves the weights alone, and in its end `direction(*states)` is called for each
   // tensor, whose result is the gradient that a second rule writes them with. It has hyper-parameters of the first, by
@@ -102,6 +102,7 @@ class Plan {
 
   // Refuses where an array is not what it was when it was added, or a nest holds another.
   void check() const;
+  void check_state() const { state.check(); }  // the nest of the states alone
 
   // Copies the weights into what is made of them: their averages, and states that begin with them. Only of those that
   // have not begun.
@@ -202,7 +203,7 @@ class Plan {
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
-  Nest nests, bound_nest;
+  Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
   std::vector<char*> accepted;  // the gradient of each span of the work
   Work work;                    // the tensors that are not frozen

@@ -116,16 +116,25 @@ class Case:
 
 
 @cache
+def group_of(case: Case, lr: float | None) -> fo.Group:
+    return case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
+
+
+def carry(case: Case, t: int, lr: float | None, before: Any) -> tuple[dict[str, float], Any]:
+    """The hyper-parameters of step t, some of which follow from the steps before, and what follows from it."""
+    group = group_of(case, lr)
+    values, after = group.carry(group.at(t), t - 1, before)
+    named = zip(fo._core.rule_hypers[case.rule], values, strict=False)
+    return {name: value for name, value in named if value is not None}, after
+
+
+@cache
 def carried(case: Case, t: int, lr: float | None) -> dict[str, float]:
-    """The hyper-parameters of step t, some of which follow from the steps before."""
-    group = case.make([{"params": np.zeros((1, 1))} | ({} if lr is None else {"lr": lr})]).groups[0]
+    """The hyper-parameters of step t, the rate being the same in all before."""
     before = case.optimizer.carried
     for step in range(1, t + 1):
-        values = group.at(step)
-        if before is not None:
-            values, before = group.carry(values, step - 1, before)
-    named = zip(fo._core.rule_hypers[case.rule], values, strict=False)
-    return {name: value for name, value in named if value is not None}
+        hyper, before = carry(case, step, lr, before)
+    return hyper
 
 
 def renamed(keywords: dict[str, Any], unknown: set[str]) -> dict[str, Any]:

@@ -55,8 +55,10 @@ def whole(
 
 def by_value(name: str, value: Any) -> Any:
     """A hyper-parameter that nobody can change from outside: numbers as Python's, sequences as tuples."""
-    if isinstance(value, float | int | str) or value is None or callable(value):
+    if type(value) in (float, int, bool, str) or value is None or callable(value):
         return value
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
         return tuple(by_value(name, each) for each in value)
     try:
@@ -287,6 +289,9 @@ def moved(name: str, got: np.ndarray, address: int, dtype: Any, shape: tuple[int
         wrong_layout(name, got, True)
 
 
+AGAIN = {"params": "rebind(params)", "grads": "bind(grads)"}  # what takes in others
+
+
 def changed(path: str, container: Any, keys: list[Any], children: list[Any]) -> None:
     """Whether a nest holds other arrays than the optimizer steps; if so, which."""
     now = tree.contents(container, keys)
@@ -295,12 +300,13 @@ def changed(path: str, container: Any, keys: list[Any], children: list[Any]) -> 
         if key not in now:
             raise ValueError(f"{place} is gone; put it back, or make a new optimizer")
         if now[key] is not child:
+            again = next((f", or call {call}" for name, call in AGAIN.items() if path.startswith(name)), "")
             raise ValueError(
-                f"{place} is another object than the optimizer steps; write into that one, {place}[...] = …, "
-                "or call rebind(params)"
+                f"{place} is another object than the optimizer steps; write into that one, {place}[...] = …{again}"
             )
     if more := [key for key in now if key not in set(keys)]:
-        raise ValueError(f"{path + tree.index(more[0])} is new; add_group takes it in")
+        remedy = "add_group takes it in" if path.startswith("params") else "take it out again"
+        raise ValueError(f"{path + tree.index(more[0])} is new; {remedy}")
 
 
 def is_frozen(name: str) -> NoReturn:

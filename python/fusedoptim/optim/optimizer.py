@@ -404,7 +404,7 @@ class Optimizer(Parameters):
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
         """Sets what may differ from call to call, where it does: it is slow to read from the options."""
         if grad_scale != self._grad_scale:
-            checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
+            grad_scale = checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
             if self.accumulated > 0:
                 was = self._grad_scale
                 raise ValueError(

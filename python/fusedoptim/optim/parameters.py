@@ -161,6 +161,7 @@ class Parameters(Settable, Stateful):
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
+        self._plan.check()
         groups, tensors = list(self._groups), list(self._tensors)
         if self._groups and not self._grouped:  # the nest becomes the first of a list
             tensors = [Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states) for t in self._tensors]
@@ -211,7 +212,7 @@ class Parameters(Settable, Stateful):
         fill_plan(plan, self.rule, tensors, members)
         skeleton = tree.skeleton(params)
         of_state = dict.fromkeys(state, skeleton)
-        plan.watch(tree.containers(skeleton, params, "params") + tree.containers(of_state, state, "opt.state"))
+        plan.watch(tree.containers(skeleton, params, "params"), tree.containers(of_state, state, "opt.state"))
         return plan
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
@@ -247,12 +248,14 @@ class Parameters(Settable, Stateful):
         """
         with self._turn():
             self._refuse_amid("rebind")
+            self._plan.check_state()
+            cohorts, members = self._counts()
             weights = tree.leaves(self._skeleton, params, "params")
-            for tensor, weight in zip(self._tensors, weights, strict=True):
-                _core.check_weight(weight, tensor.path)
+            for tensor, weight, (_, frozen) in zip(self._tensors, weights, members, strict=True):
+                _core.check_weight(weight, tensor.path, frozen)
                 checks.as_before("params" + tensor.path, weight, tensor.weight)
             tensors = [replace(tensor, weight=weight) for tensor, weight in zip(self._tensors, weights, strict=True)]
-            plan = self._make_plan(*self._counts(), tensors, params, self.state)
+            plan = self._make_plan(cohorts, members, tensors, params, self.state)
             carried = self._carried_now()
             nests = list(params) if self._grouped else [params]
 
@@ -276,6 +279,7 @@ class Parameters(Settable, Stateful):
                 raise ValueError(
                     f"accumulate must stay {self._accumulate} until the step is taken, got {n}; call flush()"
                 )
+            self._plan.check()
             options = options_from_dict(options_to_dict(self._options) | {"accumulate": n})
             layout = state_layout(self.rule, options)
             tensors = [replace(tensor, states=dict(tensor.states)) for tensor in self._tensors]

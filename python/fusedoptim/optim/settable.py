@@ -1,6 +1,7 @@
 """The common keywords as attributes of an optimizer, which can be read and set between two steps."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fusedoptim import _core
@@ -14,9 +15,10 @@ class Settable:
 
     _options: _core.Options
     _turn: Turn
+    _refuse_amid: Callable[[str], None]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name[0] != "_" and not hasattr(type(self), name):
+        if not name.startswith("_") and not isinstance(getattr(type(self), name, None), property):
             checks.no_attribute(self, name)
         object.__setattr__(self, name, value)
 
@@ -27,6 +29,7 @@ class Settable:
     @clip_norm.setter
     def clip_norm(self, limit: float | None) -> None:
         with self._turn():
+            self._refuse_amid("set clip_norm")
             set_clip_norm(self._options, limit)
 
     @property
@@ -48,6 +51,7 @@ class Settable:
     @nonfinite.setter
     def nonfinite(self, what: str) -> None:
         with self._turn():
+            self._refuse_amid("set nonfinite")
             set_nonfinite(self._options, what)
 
     @property

@@ -154,7 +154,9 @@ class Stateful:
         """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
         if "ema" not in self.state:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
-        self._plan.begin()
+        with self._turn():
+            self._plan.check()
+            self._plan.begin()
         return self.state["ema"]
 
     @contextmanager
@@ -227,6 +229,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             return state_dict.save(self)
 
     def load_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
@@ -276,6 +279,7 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             state_dict.load(self, saved, hyper)
 
     def save(
@@ -329,6 +333,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             checkpoint.save(self, path, checks.flag("weights", weights), metadata)
 
     def load(self, path: str | os.PathLike[str], *, hyper: str = "saved") -> dict[str, Any]:
@@ -368,6 +373,7 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             return checkpoint.load(self, path, hyper)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
@@ -385,6 +391,7 @@ class Stateful:
         """
         with self._turn():
             self._refuse_amid("save a state")
+            self._plan.check()
             return torch_state.save(self)
 
     def from_torch_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
@@ -414,6 +421,7 @@ class Stateful:
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with self._turn():
             self._refuse_amid("load a state")
+            self._plan.check()
             torch_state.load(self, saved, hyper)
 
 

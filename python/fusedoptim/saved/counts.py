@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 COUNTS = ("group", "steps", "averages")
 
 
-def view(opt: "Stateful") -> tuple[list[dict[str, Any]], list[int]]:
-    """The cohorts, and the one of each parameter."""
+def view(opt: "Stateful") -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The cohorts, and the one of each parameter, by its place."""
     cohorts, members = opt._counts()
     carried = [own.get(steps, {}) for own, (_, steps, _) in zip(opt._carried_now(), cohorts, strict=True)]
     numbers = [dict(zip(COUNTS, counts, strict=True)) | own for counts, own in zip(cohorts, carried, strict=True)]
-    return numbers, [cohort for cohort, _ in members]
+    return numbers, {tensor.path: cohort for tensor, (cohort, _) in zip(opt._tensors, members, strict=True)}
 
 
 def read(opt: "Stateful", saved: Mapping[str, Any], t: int) -> tuple[list["Counts"], list[int], list[Carried]]:
     """The counts of each cohort, the cohort of each parameter, and what each carries."""
-    if not isinstance(saved["cohorts"], list) or not isinstance(saved["members"], list):
-        raise TypeError('the state dict\'s "cohorts" and "members" must be lists')
+    if not isinstance(saved["cohorts"], list):
+        raise TypeError('the state dict\'s "cohorts" must be a list')
     groups, names = len(opt.groups), (*COUNTS, *(opt.carried or {}))
     cohorts: list[Counts] = []
     carried: list[Carried] = []
@@ -40,9 +40,9 @@ def read(opt: "Stateful", saved: Mapping[str, Any], t: int) -> tuple[list["Count
         cohorts.append((group, steps, averages))
         own = {name: number(name, numbers[name], "non_negative") for name in opt.carried or {}}
         carried.append({steps: own})
-    members = [count('the state dict\'s "members"', member) for member in saved["members"]]
-    if len(members) != len(opt._tensors):
-        raise ValueError(f"the state dict has {len(members)} parameters, this optimizer {len(opt._tensors)}")
+    words = 'the state dict\'s "members"'
+    same_keys(words, saved["members"], [tensor.path for tensor in opt._tensors])
+    members = [count(words, saved["members"][tensor.path]) for tensor in opt._tensors]
     for tensor, member in zip(opt._tensors, members, strict=True):
         if member >= len(cohorts) or cohorts[member][0] != tensor.group:
             raise ValueError(f"the state dict has params{tensor.path} in cohort {member}, which is not of its group")
@@ -63,5 +63,5 @@ def of_groups(opt: "Stateful", saved: Saved, t: int) -> Saved:
         for k, group in enumerate(given)
     ]
     groups = [{name: value for name, value in group.items() if name not in names} for group in given]
-    members = [tensor.group for tensor in opt._tensors]
+    members = {tensor.path: tensor.group for tensor in opt._tensors}
     return cast(Saved, {**saved, "groups": groups, "cohorts": cohorts, "members": members})

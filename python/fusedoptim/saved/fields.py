@@ -16,7 +16,7 @@ class Saved(TypedDict):
     skipped: int
     groups: list[dict[str, Any]]
     cohorts: list[dict[str, Any]]  # see counts.py
-    members: list[int]
+    members: dict[str, int]
     state: dict[str, Any]
 
 

@@ -195,7 +195,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
         skipped=0,
         groups=numbers,
         cohorts=cohorts,
-        members=[cohorts.index(each) for each in counted],
+        members={tensor.path: cohorts.index(each) for tensor, each in zip(opt._tensors, counted, strict=True)},
         state=state,
     )
     state_dict.restore(opt, made, None, hyper)
