@@ -42,7 +42,9 @@ SCHEDULES = {
         "Plateau": fo.schedules.Plateau(0.5, patience=3, best=2.5, waited=2),
     }.items()
 }
-CASES = {name_of(row): row for row in RULES} | {f"schedule-{name}": row for name, row in SCHEDULES.items()}
+# The first group stands still in the second update, so that the parameters have taken unlike steps. With metadata.
+COUNTS = {f"counts-{cls.__name__}": Case(cls) for cls in (fo.Adam, fo.NAdam, fo.ScheduleFreeAdamW)}
+CASES = {name_of(row): row for row in RULES} | {f"schedule-{name}": row for name, row in SCHEDULES.items()} | COUNTS
 
 
 def begin(row: Case) -> fo.Optimizer:
@@ -72,8 +74,13 @@ def write() -> None:
         if path.exists():
             continue
         optimizer = begin(row)
-        run(optimizer, 0, CALLS)
-        optimizer.save(path)
+        run(optimizer, 0, 2)
+        still = ((0,),) * (name in COUNTS)
+        optimizer.freeze(*still)
+        run(optimizer, 2, 2)
+        optimizer.thaw(*still)
+        run(optimizer, 4, CALLS - 4)
+        optimizer.save(path, metadata={"epoch": 1} if name in COUNTS else {})
         run(optimizer, CALLS, MORE)
         expected[name] = outcome(optimizer)
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(expected[name])}" for name in sorted(expected))
