@@ -69,7 +69,7 @@ class Stateful:
         t = count("t", t)
         with self._turn():
             self._refuse_amid("set t")
-            carried = [own[cohort[1]] for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)]
+            carried = [own.get(cohort[1], {}) for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)]
 
             def commit() -> None:
                 self._plan.set_t(t)
