@@ -140,5 +140,23 @@ def test_a_longdouble_is_refused_wherever_it_comes(value: Any) -> None:
             lambda: optimizer.add_group({"params": copied(mixed()), "lr": value}),
         ]
     for call in calls:
-        with unchanged(optimizer), pytest.raises((TypeError, ValueError), match="longdouble|float128|float96"):
+        with unchanged(optimizer), pytest.raises((TypeError, ValueError), match=r"longdouble|float128|float96"):
             call()
+
+
+@pytest.mark.parametrize(
+    "value", [np.ones((1, 1)), np.array(True), np.ma.masked, np.ma.array(1.0, mask=True)], ids=repr
+)
+def test_what_only_looks_like_a_number(value: Any) -> None:
+    optimizer = make()
+    for name in ("lr", "eps", "betas"):
+        with unchanged(optimizer), pytest.raises((TypeError, ValueError), match=f"^{name} must be"):
+            setattr(optimizer.groups[0], name, value)
+
+
+def test_arrays_of_frameworks_are_no_numbers() -> None:
+    optimizer = make()
+    for value in (package("torch").ones(1), package("jax").numpy.ones(1)):
+        for name in ("lr", "eps"):
+            with unchanged(optimizer), pytest.raises(TypeError, match=f"^{name} must be a real number"):
+                setattr(optimizer.groups[0], name, value)

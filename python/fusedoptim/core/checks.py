@@ -7,7 +7,7 @@ import difflib
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def by_value(name: str, value: Any) -> Any:
     try:
         return plain_number(name, value)
     except TypeError:
-        if isinstance(value, np.number):
+        if isinstance(value, SupportsFloat | SupportsIndex):
             raise
         return value  # which no domain has
 

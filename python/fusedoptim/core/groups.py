@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Protocol
 
 from fusedoptim import _core
 from fusedoptim.core.checks import by_value, flag, sequence
-from fusedoptim.numerics.numbers import plain_number
 
 Hyper = dict[str, Any]
 Carried = dict[int, dict[str, float]]  # {n: what n steps have left for the next}: of those done, and of one more
@@ -112,7 +111,7 @@ class Group:
         """
         values = self._values if lr is None else list(self._values)
         rate = self._arguments["lr"] if lr is None else lr
-        values[self._lr_at] = plain_number("lr", rate(t)) if callable(rate) else rate
+        values[self._lr_at] = by_value("lr", rate(t)) if callable(rate) else rate
         vars(self)["_stale"] = False
         return values
 
