@@ -98,6 +98,20 @@ void define_rules(py::module_& m) {
   m.def("state_shape", &python_shape, py::arg("name"), py::arg("weight"), py::arg("slots") = 1);
 }
 
+// Lets the collector of garbage look into a plan.
+void set_up_collecting(PyHeapTypeObject* heap_type) {
+  PyTypeObject* type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+    Py_VISIT(Py_TYPE(self));
+    return py::detail::is_holder_constructed(self) ? py::cast<Plan&>(py::handle(self)).traverse(visit, arg) : 0;
+  };
+  type->tp_clear = [](PyObject* self) {
+    if (py::detail::is_holder_constructed(self)) py::cast<Plan&>(py::handle(self)).unwatch();
+    return 0;
+  };
+}
+
 void define_plan(py::module_& m) {
   py::class_<Options>(m, "Options")
       .def(py::init<>())
@@ -123,7 +137,7 @@ void define_plan(py::module_& m) {
       .def_readwrite("skipped", &Counters::skipped)
       .def_readonly("accumulated", &Counters::accumulated)
       .def_readwrite("norm", &Counters::norm);
-  py::class_<Plan>(m, "Plan")
+  py::class_<Plan>(m, "Plan", py::custom_type_setup(&set_up_collecting))
       .def(py::init<const std::string&, const std::vector<std::tuple<std::size_t, long long, long long>>&, bool>(),
            py::arg("rule"), py::arg("cohorts"), py::arg("carries"))
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),

@@ -260,6 +260,13 @@ void Plan::unbind() {
 
 void Plan::watch(const py::list& of_params, const py::list& of_state) { params = Nest(of_params), state = Nest(of_state); }
 
+int Plan::traverse(visitproc visit, void* arg) const {
+  Py_VISIT(bound.ptr());
+  for (const Nest* nest : {&params, &state, &bound_nest})
+    if (const int found = nest->traverse(visit, arg)) return found;
+  return 0;
+}
+
 void Plan::check() const {
   params.check();
   state.check();
