@@ -70,8 +70,7 @@ void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const s
   Tensor& tensor = tensors.back();
   tensor.index = tensors.size() - 1, tensor.cohort = cohort, tensor.frozen = frozen, tensor.path = path;
   tensor.arrays = given, tensor.known = arrays.size();
-  const Buffer w = tensor.w =
-      buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
+  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
@@ -133,8 +132,7 @@ void Plan::arrange() {
 template <class Chosen>
 void Plan::part_cohorts(const Chosen& is_chosen) {
   for (Cohort& cohort : cohorts) cohort.all = cohort.chosen = 0;
-  for (const Tensor& tensor : tensors)
-    ++cohorts[tensor.cohort].all, cohorts[tensor.cohort].chosen += is_chosen(tensor);
+  for (const Tensor& tensor : tensors) ++cohorts[tensor.cohort].all, cohorts[tensor.cohort].chosen += is_chosen(tensor);
   for (std::size_t k = 0, n = cohorts.size(); k < n; ++k) {
     const bool parts = cohorts[k].chosen > 0 && cohorts[k].chosen < cohorts[k].all;
     cohorts[k].goes_to = parts ? cohorts.size() : k;
@@ -223,7 +221,8 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   if (g.n > 0) refuse_overlap(g);
 }
 
-// The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any check.
+// The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any
+// check.
 std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
   std::vector<Touched> touched;
   if (grads.is_none()) return touched;
@@ -258,7 +257,9 @@ void Plan::unbind() {
   bound = py::none(), bound_nest = Nest(), bound_arrays = {};
 }
 
-void Plan::watch(const py::list& of_params, const py::list& of_state) { params = Nest(of_params), state = Nest(of_state); }
+void Plan::watch(const py::list& of_params, const py::list& of_state) {
+  params = Nest(of_params), state = Nest(of_state);
+}
 
 int Plan::traverse(visitproc visit, void* arg) const {
   Py_VISIT(bound.ptr());
@@ -391,7 +392,8 @@ KnownArrays Plan::known_grads(const py::object& grads, const std::vector<Touched
   for (const Tensor& tensor : tensors) {
     if (tensor.frozen) continue;
     const bool is_next = next != touched.end() && next->tensor == &tensor;
-    const py::handle array = is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
+    const py::handle array =
+        is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
     known.add({"grads", tensor.w.name.path}, array);
     if (is_next) known.add({"grads", tensor.w.name.path}, next++->rows);
   }

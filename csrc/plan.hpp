@@ -44,8 +44,8 @@ struct Counters {
 // freeze, takes in some of them alone.
 struct Cohort {
   std::size_t group;
-  long long steps = 0;         // that they have taken,
-  long long averages = 0;      // and those that their averages have: a weight that takes no step is averaged all the same
+  long long steps = 0;     // that they have taken,
+  long long averages = 0;  // and those that their averages have: a weight that takes no step is averaged all the same
   std::size_t origin = 0;  // the cohort that it was part of
   bool is_active = false;  // whether it has tensors that are not frozen
   std::size_t all = 0, chosen = 0, goes_to = 0;  // while cohorts part: its tensors, those that leave, and where to
@@ -205,7 +205,7 @@ class Plan {
   Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
   std::vector<char*> accepted;  // the gradient of each span of the work
-  Work work;  // the tensors that are not frozen
+  Work work;                    // the tensors that are not frozen
   std::optional<Second> second;
 };
 

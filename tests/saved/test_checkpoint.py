@@ -213,9 +213,7 @@ class Key:
     """That has the address in its name, as any object has that says nothing else."""
 
 
-@pytest.mark.parametrize(
-    "key", [Key(), Key, len, math.nan, np.float32(math.nan), ("a", Key()), 1j, b"\x00".hex]
-)
+@pytest.mark.parametrize("key", [Key(), Key, len, math.nan, np.float32(math.nan), ("a", Key()), 1j, b"\x00".hex])
 def test_keys_that_no_other_process_finds_are_refused(path: Path, key: Any) -> None:
     optimizer = fo.SGD({"a": np.ones(1), "b": [{key: np.ones(1)}]})
     with pytest.raises(

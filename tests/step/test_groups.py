@@ -23,7 +23,7 @@ def two_groups(case: Case, **keywords: Any) -> fo.Optimizer:
 
 def hypers(case: Case) -> list[str]:
     """The keywords of a group."""
-    return [name for name in case.make(np.zeros(1)).groups[0]._numbers()]
+    return list(case.make(np.zeros(1)).groups[0]._numbers())
 
 
 # Hyper-parameters of each group

@@ -20,7 +20,12 @@ every_optimizer = pytest.mark.parametrize("row", runs.ROWS, ids=str)
 
 def everything(optimizer: fo.Optimizer) -> tuple[Any, ...]:
     """Also what groups carry; of hyper-parameters, those that the next step would have."""
-    return snapshot(optimizer), [group._numbers() for group in optimizer.groups], counts.view(optimizer), pickle.dumps(optimizer)
+    return (
+        snapshot(optimizer),
+        [group._numbers() for group in optimizer.groups],
+        counts.view(optimizer),
+        pickle.dumps(optimizer),
+    )
 
 
 def with_lr_set(optimizer: fo.Optimizer, lr: float, step: Callable[[], None]) -> None:

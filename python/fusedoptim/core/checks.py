@@ -226,9 +226,7 @@ def overlap(name: str, other: str) -> NoReturn:
     raise ValueError(f"{name} and {other} share memory; pass each array once, or a copy: {name}.copy()")
 
 
-def moved(
-    name: str, got: np.ndarray, address: int, dtype: Any, shape: tuple[int, ...], written: bool
-) -> None:
+def moved(name: str, got: np.ndarray, address: int, dtype: Any, shape: tuple[int, ...], written: bool) -> None:
     """Whether an array is another than it was when it was accepted, and refused then: if so, what has changed."""
     if got.ctypes.data != address or got.size != math.prod(shape):
         raise ValueError(f"the memory of {name} was resized or replaced; make a new optimizer for the new array")

@@ -115,9 +115,7 @@ class Group:
         vars(self)["_stale"] = False
         return values
 
-    def carry(
-        self, values: list[Any], steps: int, before: dict[str, float]
-    ) -> tuple[list[Any], dict[str, float]]:
+    def carry(self, values: list[Any], steps: int, before: dict[str, float]) -> tuple[list[Any], dict[str, float]]:
         """The values of the next step of tensors that have taken so many, and what that leaves for the one after it."""
         names, rate = list(_core.rule_hypers[self._rule]), values[self._lr_at]
         _core.check_hyper(self._rule, "lr", rate)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.groups import Carried, Group, Hyper, to_hyper
+from fusedoptim.core.groups import Group, Hyper, to_hyper
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
@@ -330,7 +330,9 @@ class Optimizer(Settable, Stateful):
         with self._turn():
             self._refuse_amid("set accumulate")
             if self.accumulated > 0:
-                raise ValueError(f"accumulate must stay {self._accumulate} until the step is taken, got {n}; call flush()")
+                raise ValueError(
+                    f"accumulate must stay {self._accumulate} until the step is taken, got {n}; call flush()"
+                )
             self._plan.check()
             options = options_from_dict(options_to_dict(self._options) | {"accumulate": n})
             layout = state_layout(self.rule, options)
@@ -727,7 +729,7 @@ class Optimizer(Settable, Stateful):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        counted = vars(self).pop("_counted")
+        cohorts, members = vars(self).pop("_counted")
         self._options = options_from_dict(state["_options"])
         self._plan = _core.Plan(self.rule, [], carries=self._carries)
         self._plan.counters = _core.Counters(*state["_plan"])
@@ -738,7 +740,7 @@ class Optimizer(Settable, Stateful):
             tensor.weight = weight
         lay_out(self._tensors, [name for name, _ in self._layout])
         self._state = self._nests_of_states(self._skeleton, self._tensors)
-        self._plan = self._make_plan(*counted, self._tensors, self.params, self.state)
+        self._plan = self._make_plan(cohorts, members, self._tensors, self.params, self.state)
 
 
 def _is_group(spec: Any) -> bool:

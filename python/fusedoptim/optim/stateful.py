@@ -13,7 +13,6 @@ from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
 
-
 Counts = tuple[int, int, int]  # of a cohort: its group, the steps it has taken, and those that its averages have
 
 
@@ -35,7 +34,9 @@ class Stateful:
     _turn: Turn
     _block: str | None  # the `with` block that the program is in,
     _block_lr: float | None  # the learning rate that it was given,
-    _block_values: list[list[Any]] | None  # and the hyper-parameters of each group or cohort, once a step has begun in it
+    _block_values: (
+        list[list[Any]] | None
+    )  # and the hyper-parameters of each group or cohort, once a step has begun in it
     _block_cohorts: list[int] | None  # and, if these are of cohorts, that of each tensor
 
     @property
@@ -69,7 +70,9 @@ class Stateful:
         t = count("t", t)
         with self._turn():
             self._refuse_amid("set t")
-            carried = [own.get(cohort[1], {}) for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)]
+            carried = [
+                own.get(cohort[1], {}) for own, cohort in zip(self._carried_now(), self._plan.cohorts, strict=True)
+            ]
 
             def commit() -> None:
                 self._plan.set_t(t)

@@ -63,4 +63,9 @@ def of_groups(opt: "Stateful", saved: Mapping[str, Any], t: int) -> dict[str, An
         for k, group in enumerate(saved["groups"])
     ]
     groups = [{name: value for name, value in group.items() if name not in names} for group in saved["groups"]]
-    return {**saved, "groups": groups, "cohorts": cohorts, "members": {tensor.path: tensor.group for tensor in opt._tensors}}
+    return {
+        **saved,
+        "groups": groups,
+        "cohorts": cohorts,
+        "members": {tensor.path: tensor.group for tensor in opt._tensors},
+    }

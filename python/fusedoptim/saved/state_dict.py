@@ -32,16 +32,19 @@ def save(opt: "Stateful") -> dict[str, Any]:
 
 def view(opt: "Stateful") -> Saved:
     """The state dict with the arrays of the optimizer themselves, for those who only read them."""
-    return {
-        "rule": opt.rule,
-        "t": opt.t,
-        "accumulated": opt.accumulated,
-        "grad_scale": opt._grad_scale if opt.accumulated else 1.0,  # that of the sums
-        "skipped": opt.skipped,
-        "groups": [_described(group) for group in opt.groups],
-        **counts.view(opt),
-        "state": dict(opt.state),
-    }
+    return cast(
+        Saved,
+        {
+            "rule": opt.rule,
+            "t": opt.t,
+            "accumulated": opt.accumulated,
+            "grad_scale": opt._grad_scale if opt.accumulated else 1.0,  # that of the sums
+            "skipped": opt.skipped,
+            "groups": [_described(group) for group in opt.groups],
+            **counts.view(opt),
+            "state": dict(opt.state),
+        },
+    )
 
 
 def _described(group: Group) -> dict[str, Any]:
@@ -67,8 +70,8 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
     checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
-    if not NEW <= saved.keys():
-        saved = counts.of_groups(opt, saved, t)
+    if not saved.keys() >= NEW:
+        saved = cast(Saved, counts.of_groups(opt, saved, t))
     theirs = _groups(opt, saved["groups"], t, hyper)
     cohorts, members, carried = counts.read(opt, saved, t)
     groups, said = _chosen(opt, theirs, hyper)

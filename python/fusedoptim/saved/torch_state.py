@@ -4,7 +4,7 @@ A state dict of torch numbers the parameters in the order in which its optimizer
 of the leaves.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +137,8 @@ def save(opt: "Stateful") -> dict[str, Any]:
         (theirs,) = getattr(torch.optim, other.name)([torch.zeros(1, 1)], **_arguments(opt, group, other)).param_groups
         groups.append({name: value for name, value in theirs.items() if name != "params"} | {"params": members})
     states: dict[int, dict[str, Any]] = {}
-    cohorts, members = opt._counts()
-    for k, (tensor, (cohort, _)) in enumerate(zip(opt._tensors, members, strict=True)):
+    cohorts, cohort_of = opt._counts()
+    for k, (tensor, (cohort, _)) in enumerate(zip(opt._tensors, cohort_of, strict=True)):
         steps = cohorts[cohort][1]
         if steps == 0 and not other.begun:
             continue
