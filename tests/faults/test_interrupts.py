@@ -145,7 +145,7 @@ def of_each(optimizer: fo.Optimizer) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("make", [fo.Adam, fo.ScheduleFreeAdamW], ids=["Adam", "carried"])
 def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[float], object]) -> None:
-    """Each parameter is as before its update or as after it, and `t` counts if any was updated."""
+    """Each parameter is as before its update or as after it, and counts it; `t` counts if any was updated."""
     optimizer, twin = make(nest()), make(nest())
     rng, inside = np.random.default_rng(0), 0
 
@@ -158,7 +158,7 @@ def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[
         if call >= 25 and inside > 3:
             break
         grads = gradients(nest(), call)
-        before, counted = of_each(twin), counters(twin)
+        before, t, steps = of_each(twin), twin.t, twin.steps
         start = time.perf_counter()
         step(twin, grads)
         delay = rng.uniform(0, 1.5 * (time.perf_counter() - start))
@@ -166,7 +166,8 @@ def test_interrupted_block(make: type[fo.Optimizer], interrupt_after: Callable[[
         new = [now != old for now, old in zip(of_each(optimizer), before, strict=True)]
         pairs = zip(of_each(optimizer), of_each(twin), new, strict=True)
         assert all(now == after for now, after, updated in pairs if updated), "half a tensor was updated"
-        assert counters(optimizer) == (counters(twin) if any(new) else counted), "not counted as it should"
+        assert optimizer.t == t + any(new), "not counted as it should"
+        assert optimizer.steps == [n + updated for n, updated in zip(steps, new, strict=True)]
         if not any(new):
             step(optimizer, grads)
         twin.load_state_dict(optimizer.state_dict())
@@ -224,7 +225,8 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
     saved, file = made(7).state_dict(), tmp_path / "run.safetensors"
     if name == "load":
         made(7).save(file)
-    before, after = made(1), made(1)
+    before, after, frozen = made(1), made(1), made(1)
+    frozen.freeze(0)  # between the two calls of one of these
     start = time.perf_counter()
     call(after, saved, file)
     duration = time.perf_counter() - start
@@ -236,9 +238,11 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
         inside += interrupted(
             lambda optimizer=optimizer: call(optimizer, saved, file), lambda delay=delay: interrupt_after(delay)
         )
-        same = [(snapshot(optimizer), counters(optimizer)) == (snapshot(o), counters(o)) for o in (before, after)]
+        same = [
+            (snapshot(optimizer), counters(optimizer)) == (snapshot(o), counters(o)) for o in (before, after, frozen)
+        ]
         assert any(same), "half of it"
-        if optimizer._any_frozen:
+        if any(is_frozen for _, is_frozen in optimizer._plan.members):
             optimizer.thaw(0)
         optimizer.step(gradients(optimizer.params, 9))
     assert inside > 0
