@@ -671,7 +671,11 @@ class Optimizer(Settable, Stateful):
         return tree.leaves(self._skeleton, grads, "grads")
 
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
-        """Sets what may differ from call to call, where it does: it is slow to read from the options."""
+        """Sets what may differ from call to call, where it does: it is slow to read from the options.
+
+        Past __setattr__, so that no interrupt comes between the two of them.
+        """
+        own = self.__dict__
         if grad_scale != self._grad_scale:
             grad_scale = checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
             if self.accumulated > 0:
@@ -679,9 +683,9 @@ class Optimizer(Settable, Stateful):
                 raise ValueError(
                     f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
                 )
-            self._grad_scale = self._options.grad_scale = grad_scale
+            own["_grad_scale"] = self._options.grad_scale = grad_scale
         if zero_grads != self._zero_grads:
-            self._zero_grads = self._options.zero_grads = zero_grads
+            own["_zero_grads"] = self._options.zero_grads = zero_grads
 
     def _are_groups(self, params: Any) -> bool:
         """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""

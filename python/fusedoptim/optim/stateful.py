@@ -127,7 +127,8 @@ class Stateful:
             yield
         finally:
             if entered:
-                self._block = self._block_lr = self._block_values = self._block_cohorts = None
+                # In one call, and past __setattr__, where an interrupt could come between.
+                self.__dict__.update(_block=None, _block_lr=None, _block_values=None, _block_cohorts=None)
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
