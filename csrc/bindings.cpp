@@ -108,6 +108,20 @@ auto setter(Count Counters::*count) {
   return [=](Plan& plan, const Count& value) { plan.counters.*count = value; };
 }
 
+// Lets the collector of garbage look into a plan.
+void set_up_collecting(PyHeapTypeObject* heap_type) {
+  PyTypeObject* type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+    Py_VISIT(Py_TYPE(self));
+    return py::detail::is_holder_constructed(self) ? py::cast<Plan&>(py::handle(self)).traverse(visit, arg) : 0;
+  };
+  type->tp_clear = [](PyObject* self) {
+    if (py::detail::is_holder_constructed(self)) py::cast<Plan&>(py::handle(self)).unwatch();
+    return 0;
+  };
+}
+
 // Objects are made by functions, new_..., and counters come by value: where memory is lacking while pybind11 takes down
 // an object that a constructor has made, or one that another keeps alive, it ends the process.
 void define_plan(py::module_& m) {
@@ -137,7 +151,7 @@ void define_plan(py::module_& m) {
         return Counters{t, skipped, accumulated, norm};
       },
       py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
-  py::class_<Plan>(m, "Plan")
+  py::class_<Plan>(m, "Plan", py::custom_type_setup(&set_up_collecting))
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
            py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)

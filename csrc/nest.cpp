@@ -14,6 +14,15 @@ void Nest::check() const {
     if (!each.holds_them_in_order()) refuse_if("changed", each.path, each.object, each.keys, each.children);
 }
 
+int Nest::traverse(visitproc visit, void* arg) const {
+  for (const Container& each : containers) {
+    Py_VISIT(each.object.ptr());
+    Py_VISIT(each.keys.ptr());
+    Py_VISIT(each.children.ptr());
+  }
+  return 0;
+}
+
 // Compares addresses alone, for it comes before every step. What it does not see is looked at by name.
 bool Nest::Container::holds_them_in_order() const {
   const Py_ssize_t n = PyList_GET_SIZE(children.ptr());

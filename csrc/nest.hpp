@@ -17,6 +17,9 @@ class Nest {
   // Refuses where a container holds something else now.
   void check() const;
 
+  // For the collector of garbage: a container may have the optimizer itself in one of its attributes.
+  int traverse(visitproc visit, void* arg) const;
+
  private:
   struct Container {
     py::str path;

@@ -88,8 +88,7 @@ void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const s
   Tensor& tensor = tensors.back();
   tensor.index = tensors.size() - 1, tensor.cohort = cohort, tensor.frozen = frozen, tensor.path = path;
   tensor.arrays = given, tensor.known = arrays.size();
-  const Buffer w = tensor.w =
-      buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
+  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
@@ -278,7 +277,16 @@ void Plan::unbind() {
   bound = py::none(), bound_nest = Nest(), bound_arrays = {};
 }
 
-void Plan::watch(const py::list& of_params, const py::list& of_state) { params = Nest(of_params), state = Nest(of_state); }
+void Plan::watch(const py::list& of_params, const py::list& of_state) {
+  params = Nest(of_params), state = Nest(of_state);
+}
+
+int Plan::traverse(visitproc visit, void* arg) const {
+  Py_VISIT(bound.ptr());
+  for (const Nest* nest : {&params, &state, &bound_nest})
+    if (const int found = nest->traverse(visit, arg)) return found;
+  return 0;
+}
 
 void Plan::check() const {
   params.check();

@@ -118,6 +118,10 @@ class Plan {
   std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> known_cohorts() const;  // origin last
   std::vector<std::pair<std::size_t, bool>> members() const;  // of each tensor: its cohort, whether it is frozen
 
+  // For the collector of garbage, which ends a watch where nobody has the plan any more.
+  int traverse(visitproc visit, void* arg) const;
+  void unwatch() { params = {}, state = {}, unbind(); }
+
   // The gradients of `bind`, or None.
   py::object bound = py::none();
   Counters counters;

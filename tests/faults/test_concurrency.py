@@ -165,7 +165,7 @@ def test_a_step_that_raises_lets_the_next_one_in(kind: Case) -> None:
 
 
 def test_arrays_live_as_long_as_the_optimizer(kind: Case) -> None:
-    """Also those the user has taken out of the nest, or has frozen; and no longer."""
+    """Also those the user has taken out of the nest, which ends its steps, or has frozen; and no longer."""
     params = {"a": normal(0, 1000), "b": normal(1, 1000)}
     optimizer = kind.make(params, accumulate=2, ema=0.5)
     optimizer.freeze("b")

@@ -239,7 +239,8 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
     saved, file = made(7).state_dict(), tmp_path / "run.safetensors"
     if name == "load":
         made(7).save(file)
-    before, after = made(1), made(1)
+    before, after, frozen = made(1), made(1), made(1)
+    frozen.freeze(0)  # between the two calls of one of these
     start = time.perf_counter()
     call(after, saved, file)
     duration = time.perf_counter() - start
@@ -252,8 +253,8 @@ def test_interrupted_call(name: str, interrupt_after: Callable[[float], object],
             lambda optimizer=optimizer: call(optimizer, saved, file), lambda delay=delay: interrupt_after(delay)
         )
         now = snapshot(optimizer), counters(optimizer), rates(optimizer)
-        assert any(now == (snapshot(o), counters(o), rates(o)) for o in (before, after)), "half of it"
-        if any(frozen for _, frozen in optimizer._plan.members):
+        assert any(now == (snapshot(o), counters(o), rates(o)) for o in (before, after, frozen)), "half of it"
+        if any(is_frozen for _, is_frozen in optimizer._plan.members):
             optimizer.thaw(0)
         optimizer.step(gradients(optimizer.params, 9))
     assert inside > 0

@@ -2,8 +2,10 @@
 
 import collections
 import copy
+import gc
 import io
 import pickle
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -318,3 +320,35 @@ def test_joblib_gives_an_optimizer_that_steps_its_params(grouped: bool) -> None:
     for each in (optimizer, other):
         each.step(gradients(optimizer.params, 2))
     assert snapshot(other) == snapshot(optimizer) and bits(its_model) == bits(model)
+
+
+# Whoever has an optimizer
+
+
+@dataclass
+class Model:
+    """Its own parameters, with their optimizer beside them."""
+
+    w: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.optimizer = fo.SGD(self)
+
+
+class Params(dict[str, Any]):
+    """The same of a dict."""
+
+    optimizer: fo.Optimizer
+
+
+def test_a_nest_that_has_its_optimizer_is_let_go() -> None:
+    model, params = Model(np.ones(3)), Params(w=np.ones(3))
+    params.optimizer = fo.SGD(params)
+    grads = Model(np.ones(3)), Params(w=np.ones(3))
+    for nest, grad in zip((model, params), grads, strict=True):
+        nest.optimizer.bind(grad)
+        nest.optimizer.step()
+    alive = [weakref.ref(model), weakref.ref(params)]
+    del model, params, nest, grads, grad
+    gc.collect()
+    assert [ref() for ref in alive] == [None, None]

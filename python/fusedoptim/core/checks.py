@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Iterator, Sequence, ValuesView
 from numbers import Number
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def by_value(name: str, value: Any) -> Any:
     try:
         return plain_number(name, value)
     except TypeError:
-        if isinstance(value, np.number):
+        if isinstance(value, SupportsFloat | SupportsIndex):
             raise
         return value  # which no domain has
 

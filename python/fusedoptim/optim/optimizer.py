@@ -402,7 +402,11 @@ class Optimizer(Parameters):
         return tree.leaves(self._skeleton, grads, "grads")
 
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
-        """Sets what may differ from call to call, where it does: it is slow to read from the options."""
+        """Sets what may differ from call to call, where it does: it is slow to read from the options.
+
+        Past __setattr__, so that no interrupt comes between the two of them.
+        """
+        own = self.__dict__
         if grad_scale != self._grad_scale:
             grad_scale = checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
             if self.accumulated > 0:
@@ -410,9 +414,9 @@ class Optimizer(Parameters):
                 raise ValueError(
                     f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
                 )
-            self._grad_scale = self._options.grad_scale = grad_scale
+            own["_grad_scale"] = self._options.grad_scale = grad_scale
         if zero_grads != self._zero_grads:
-            self._options.zero_grads = self._zero_grads = checks.flag("zero_grads", zero_grads)
+            own["_zero_grads"] = self._options.zero_grads = checks.flag("zero_grads", zero_grads)
 
     # For copy.deepcopy and pickle: all but what is compiled.
 

@@ -145,7 +145,8 @@ class Stateful:
             yield
         finally:
             if entered:
-                self._block = self._block_lr = self._block_values = self._block_cohorts = None
+                # In one call, and past __setattr__, where an interrupt could come between.
+                self.__dict__.update(_block=None, _block_lr=None, _block_values=None, _block_cohorts=None)
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
@@ -214,8 +215,9 @@ class Stateful:
         -------
         dict
             ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update) and ``"skipped"``,
-            numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"state"``, a nest of arrays for each
-            name of `state`. A schedule of :mod:`fusedoptim.schedules` is there by name and arguments, as
+            numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"cohorts"``, the counts of parameters
+            that have always stepped together, and ``"members"``, the cohort of each parameter by its place; ``"state"``, a
+            nest of arrays for each name of `state`. A schedule of :mod:`fusedoptim.schedules` is there by name and arguments, as
             ``{"schedule": {"name": "cosine", "lr": 0.1, …}}``, any other function as ``{"schedule": None}``.
 
         Examples
