@@ -194,7 +194,8 @@ class Optimizer(Settable, Stateful):
 
         Notes
         -----
-        Bound gradients have to be bound again. A state dict does not tell what is frozen.
+        Bound gradients have to be bound again. A state dict does not tell what is frozen. What was accumulated of a parameter
+        towards the next update is dropped.
 
         Examples
         --------
@@ -229,17 +230,17 @@ class Optimizer(Settable, Stateful):
         with self._turn():
             self._refuse_amid("freeze or thaw")
             found = list({index for key in keys for index in self._below(key)})
-            thawed = self._frozen_of(found) if not frozen else []
+            changed = self._where_frozen(found, not frozen)
 
             def commit() -> None:
-                drop_sums(thawed)
                 self._plan.freeze(found, frozen)
+                drop_sums(changed)
 
             wholly(commit)
 
-    def _frozen_of(self, chosen: list[int]) -> list[Tensor]:
+    def _where_frozen(self, chosen: list[int], frozen: bool) -> list[Tensor]:
         members = self._plan.members
-        return [self._tensors[k] for k in chosen if members[k][1]]
+        return [self._tensors[k] for k in chosen if members[k][1] is frozen]
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""
@@ -506,14 +507,14 @@ class Optimizer(Settable, Stateful):
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
 
-        A step that is given others ends this, and so does what changes the set of parameters (:meth:`add_group`,
-        :meth:`freeze`, :meth:`thaw`).
+        A step that is given others ends this, and so does what changes the parameters or their states (:meth:`add_group`,
+        :meth:`freeze`, :meth:`thaw`, :meth:`rebind`, setting `accumulate`).
 
         Parameters
         ----------
         grads : nest as `params`
-            Kept alive, and not checked again: neither they nor the weights may be resized. They must be writeable, and
-            no two may share memory.
+            Kept alive. They must be writeable, and no two may share memory. One that is resized, reshaped or replaced in its
+            nest afterwards is refused by the next step.
 
         Raises
         ------
@@ -697,7 +698,7 @@ class Optimizer(Settable, Stateful):
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
         """Sets what may differ from call to call, where it does: it is slow to read from the options."""
         if grad_scale != self._grad_scale:
-            checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
+            grad_scale = checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
             if self.accumulated > 0:
                 was = self._grad_scale
                 raise ValueError(

@@ -154,6 +154,7 @@ class Stateful:
         """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
         if "ema" not in self.state:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
+        self._plan.check()
         self._plan.begin()
         return self.state["ema"]
 
@@ -211,9 +212,11 @@ class Stateful:
         Returns
         -------
         dict
-            ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update) and ``"skipped"``,
-            numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"state"``, a nest of arrays for each
-            name of `state`. A schedule of :mod:`fusedoptim.schedules` is there by name and arguments, as
+            ``"rule"``, the name; ``"t"``, ``"accumulated"`` (gradients summed towards the next update), their ``"grad_scale"``
+            and ``"skipped"``, numbers; ``"groups"``, a list with the hyper-parameters of each group; ``"cohorts"``, a list
+            with what parameters that have always stepped together have counted, and ``"members"``, which of these each
+            parameter belongs to; ``"state"``, a nest of arrays for each name of `state`. A schedule of
+            :mod:`fusedoptim.schedules` is there by name and arguments, as
             ``{"schedule": {"name": "cosine", "lr": 0.1, …}}``, any other function as ``{"schedule": None}``.
 
         Examples
