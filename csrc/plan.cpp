@@ -216,8 +216,10 @@ void Plan::refuse_shared() {
 
 void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Buffer& w = tensor.w;
-  if (tensor.axes.empty() && !zeroed)  // a mean, say, of which NumPy makes a number
-    if (const py::object number = array_of_number(grad, w)) grad = tensor.number = number;
+  if (tensor.axes.empty()) {  // a mean, say, of which NumPy makes a number
+    tensor.number = zeroed ? py::object() : array_of_number(grad, w);
+    if (tensor.number) grad = tensor.number;
+  }
   const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
@@ -253,10 +255,11 @@ std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
   return touched;
 }
 
-// Checks everything before it takes anything; no code but ours runs from here on.
+// Checks everything before it takes anything. Nests may run code of their classes, so arrays come after all of them.
 void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, bool zeroed) {
+  if (grads.is_none()) check_bound_nest();
   check();
-  if (grads.is_none()) return check_bound();
+  if (grads.is_none()) return bound_arrays.check();
   auto next = touched.begin();
   Py_ssize_t i = 0;
   for (Tensor& tensor : tensors) {
@@ -299,10 +302,9 @@ void Plan::check(const Tensor& tensor) const { arrays.check(tensor.known, tensor
 // A frozen weight may be read-only.
 void Plan::check_writeable(const Tensor& tensor) { buffer(tensor.w.name, tensor.w.array, Access::write); }
 
-void Plan::check_bound() const {
+void Plan::check_bound_nest() const {
   if (bound.is_none()) refuse("not_bound");
   bound_nest.check();
-  bound_arrays.check();
 }
 
 // Of some tensors the rows that are touched, of the others all.
@@ -341,7 +343,6 @@ void Plan::set_counts(const std::vector<std::tuple<std::size_t, long long, long 
   if (members.size() != tensors.size()) throw std::invalid_argument("a cohort for each tensor");
   std::vector<Cohort> others = cohorts_of(given);
   std::vector<Settings> of_others(others.size()), of_second(others.size());
-  for (std::size_t k = 0; k < others.size(); ++k) of_others[k] = settings.front();
   others.reserve(others.size() + tensors.size());
   of_others.reserve(others.capacity()), of_second.reserve(others.capacity());
   cohorts.swap(others), settings.swap(of_others);
@@ -412,8 +413,9 @@ KnownArrays Plan::known_grads(const py::object& grads, const std::vector<Touched
   for (const Tensor& tensor : tensors) {
     if (tensor.frozen) continue;
     const bool is_next = next != touched.end() && next->tensor == &tensor;
-    const py::handle array =
-        is_next ? py::handle(next->values) : PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
+    py::handle array = PyList_GET_ITEM(grads.ptr(), Py_ssize_t(tensor.index));
+    if (is_next) array = next->values;
+    if (tensor.number) array = tensor.number;
     known.add({"grads", tensor.w.name.path}, array);
     if (is_next) known.add({"grads", tensor.w.name.path}, next++->rows);
   }

@@ -167,7 +167,7 @@ class Plan {
   std::vector<Touched> touched_by(const py::object& grads) const;
   void accept_grads(const py::object& grads, std::vector<Touched>& touched, bool zeroed);
   void check(const Tensor& tensor) const;
-  void check_bound() const;
+  void check_bound_nest() const;
   static void check_writeable(const Tensor& tensor);
   void unbind();
   Work work_of(const std::vector<Touched>& touched);

@@ -481,3 +481,14 @@ def test_a_number_that_replaces_itself_is_there_while_it_is_printed() -> None:
     with refused(f"^lr must be .*, got {'x' * 500}$", error=TypeError):
         optimizer._plan.step([np.ones(3)], values, optimizer._options)
     assert optimizer.t == 0 and np.array_equal(optimizer.params, np.ones(3))
+
+
+@pytest.mark.parametrize("optimizer", [fo.Adam, fo.NAdam, fo.Muon])
+def test_cohorts_of_no_parameters(optimizer: type[fo.Optimizer]) -> None:
+    """A nest without arrays may have any number of them."""
+    empty: Any = optimizer({})
+    saved = empty.state_dict()
+    for n in (0, 50, 0, 1):
+        empty.load_state_dict(saved | {"cohorts": saved["cohorts"] * n})
+        empty.step({})
+        assert empty.t == 1

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -157,3 +158,29 @@ def test_binding_weights(kind: Case) -> None:
     optimizer = kind.make(mixed())
     with pytest.raises(ValueError, match=r'^grads\["w"\] and params\["w"\] share memory'):
         optimizer.bind(optimizer.params)
+
+
+def test_a_nest_whose_code_changes_a_weight() -> None:
+    """A class may run code where its attributes are read: arrays are looked at after all nests."""
+
+    @dataclass
+    class Grads:
+        w: np.ndarray
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "w" and armed:
+                armed.pop().resize(0, refcheck=False)
+            return object.__getattribute__(self, name)
+
+    @dataclass
+    class Params:
+        w: np.ndarray
+
+    armed: list[np.ndarray] = []
+    w = np.ones(1 << 20)
+    optimizer = fo.SGD(Params(w))
+    optimizer.bind(Grads(np.ones(1 << 20)))
+    optimizer.step()
+    armed.append(w)
+    with pytest.raises(ValueError, match="was resized"):
+        optimizer.step()

@@ -117,3 +117,22 @@ def test_a_weight_that_became_read_only_meanwhile_is_put_back() -> None:
     with optimizer.using_ema():
         optimizer.params.flags.writeable = False
     assert (optimizer.params == 0).all()
+
+
+def test_a_weight_that_was_resized_before_the_average_begins() -> None:
+    optimizer = fo.SGD(np.ones(1 << 20), ema=0.5)
+    optimizer.params.resize(0, refcheck=False)
+    with pytest.raises(ValueError, match="the memory of params was resized"):
+        optimizer.ema_params  # noqa: B018
+
+
+def test_a_weight_that_was_resized_in_a_block_that_leaves_it_out() -> None:
+    """There is no average of it; the step counts all the same."""
+    params = {"a": np.ones(3), "b": np.ones(1 << 20)}
+    optimizer = fo.SGD(params, lr=1.0, ema=0.5)
+    block = optimizer.stepping()
+    with pytest.raises(ValueError, match=r'^the memory of params\["b"\] was resized'), block:  # noqa: PT012 at its end
+        optimizer.update("a", np.ones(3))
+        params["b"].resize(0, refcheck=False)
+    assert (optimizer.t, optimizer.steps) == (1, {"a": 1, "b": 0})
+    assert (params["a"] == 0).all()

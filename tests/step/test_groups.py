@@ -316,6 +316,18 @@ def test_thawing_what_cannot_be_stepped_changes_nothing(kind: Case) -> None:
     assert optimizer.t == 1
 
 
+def test_a_frozen_parameter_may_be_read_only(kind: Case) -> None:
+    """Also where its optimizer gets other parameters or states."""
+    optimizer = kind.make({"a": normal(0, 3), "b": normal(1, 4)})
+    optimizer.freeze("a")
+    optimizer.params["a"].flags.writeable = False
+    optimizer.accumulate = 2
+    optimizer.accumulate = 1
+    optimizer.add_group({"params": normal(2, 5)})
+    optimizer.step([{"a": None, "b": normal(3, 4)}, normal(4, 5)])
+    assert optimizer.steps == [{"a": 0, "b": 1}, 1]
+
+
 def test_a_parameter_thawed_within_an_accumulation_has_no_old_gradients(kind: Case) -> None:
     params = {"a": normal(0, 3), "b": normal(1, 4)}
     optimizer = kind.make(params, accumulate=2, maximize=False)
@@ -330,6 +342,20 @@ def test_a_parameter_thawed_within_an_accumulation_has_no_old_gradients(kind: Ca
     mean = fo.reference.gradient([gradients(params, call)["a"] for call in (3, 4)], wanted)
     kind.reference(wanted, mean, *state, **kind.hyper_at(1))
     assert_same_bits(params["a"], wanted)
+
+
+@pytest.mark.parametrize("amid", [False, True])
+def test_what_was_accumulated_of_a_frozen_parameter_is_not_saved(kind: Case, amid: bool) -> None:
+    """Nor taken over where it is frozen: the next mean has gradients since then alone, whoever goes on."""
+    optimizer, again = (kind.make({"a": normal(0, 3), "b": normal(1, 4)}, accumulate=3) for _ in range(2))
+    optimizer.step(gradients(optimizer.params, 1))
+    if amid:
+        again.freeze("a")
+    else:
+        optimizer.freeze("a")
+    again.load_state_dict(optimizer.state_dict())
+    assert not again.state["grad_sum"]["a"].any()
+    assert again.state["grad_sum"]["b"].any()
 
 
 # State dicts

@@ -155,3 +155,13 @@ def test_rows_of_a_table() -> None:
     fo.PolyakSGD({"table": other}).step({"table": g}, value=2.0)
     np.testing.assert_allclose(table, other, rtol=1e-6)
     assert (table != normal(0, 9, 4)).any(axis=1).tolist() == [k in rows for k in range(9)]
+
+
+@pytest.mark.parametrize("number", [0.5, np.float64(0.5)], ids=repr)
+def test_a_number_for_a_weight_without_axes(number: Any) -> None:
+    """It is kept as an array, which is what is looked at again after the loss was asked for."""
+    optimizer, plain = fo.PolyakSGD(np.array(2.0)), fo.PolyakSGD(np.array(2.0))
+    for g in (np.array(0.25), number, np.array(1.0), number):
+        optimizer.step(g, value=0.1)
+        plain.step(np.array(float(g)), value=0.1)
+        assert_same_bits(optimizer.params, plain.params)

@@ -284,6 +284,16 @@ def test_grad_scale_outside(kind: Case, scale: Any) -> None:
             optimizer.step(normal(1, 3), grad_scale=scale)
 
 
+def test_grad_scale_is_taken_by_value() -> None:
+    """An array without axes that a program scales its loss with may change in place."""
+    w, scale = np.zeros(1), np.array(2.0)
+    optimizer = fo.SGD(w, lr=1.0)
+    optimizer.step(np.ones(1), grad_scale=scale)
+    scale[...] = 4.0
+    optimizer.step(np.ones(1), grad_scale=scale)
+    assert w == -0.75
+
+
 def test_grad_scale_may_change_between_steps_but_not_within_an_accumulation(kind: Case) -> None:
     w, g = normal(0, 3), normal(1, 3)
     wanted, state = w.copy(), kind.new_state(w)

@@ -213,14 +213,14 @@ class Optimizer(Parameters):
     def bind(self, grads: Nest) -> None:
         """Checks gradients that stay where they are, once: :meth:`step` without any then reads these.
 
-        A step that is given others ends this, and so does what changes the set of parameters (:meth:`add_group`,
-        :meth:`freeze`, :meth:`thaw`).
+        A step that is given others ends this, and so does what changes the parameters or their states (:meth:`add_group`,
+        :meth:`freeze`, :meth:`thaw`, :meth:`rebind`, setting `accumulate`).
 
         Parameters
         ----------
         grads : nest as `params`
-            Kept alive, and not checked again: neither they nor the weights may be resized. They must be writeable, and
-            no two may share memory.
+            Kept alive. They must be writeable, and no two may share memory. One that is resized, reshaped or replaced in its
+            nest afterwards is refused by the next step.
 
         Raises
         ------

@@ -112,7 +112,8 @@ class Parameters(Settable, Stateful):
 
         Notes
         -----
-        Bound gradients have to be bound again. A state dict does not tell what is frozen.
+        Bound gradients have to be bound again. A state dict does not tell what is frozen. What was accumulated of a parameter
+        towards the next update is dropped.
 
         Examples
         --------
@@ -147,17 +148,17 @@ class Parameters(Settable, Stateful):
         with self._turn():
             self._refuse_amid("freeze or thaw")
             found = list({index for key in keys for index in self._below(key)})
-            thawed = self._frozen_of(found) if not frozen else []
+            changed = self._where_frozen(found, not frozen)
 
             def commit() -> None:
-                drop_sums(thawed)
                 self._plan.freeze(found, frozen)
+                drop_sums(changed)
 
             wholly(commit)
 
-    def _frozen_of(self, chosen: list[int]) -> list[Tensor]:
+    def _where_frozen(self, chosen: list[int], frozen: bool) -> list[Tensor]:
         members = self._plan.members
-        return [self._tensors[k] for k in chosen if members[k][1]]
+        return [self._tensors[k] for k in chosen if members[k][1] is frozen]
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
         """Adds groups, or raises before anything has changed."""

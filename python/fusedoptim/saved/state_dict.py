@@ -10,7 +10,7 @@ from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group
 from fusedoptim.core.lock import wholly
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.tensors import Array, drop_sums
 from fusedoptim.saved import counts, named_schedules
 from fusedoptim.saved.fields import NEW, OPTIONAL, STATE_DICT, Saved, count, same_keys
 from fusedoptim.schedules import Plateau, Schedule
@@ -68,7 +68,8 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
     if saved["accumulated"] not in range(opt._accumulate):
         most = opt._accumulate
         raise ValueError(f"the state dict has {saved['accumulated']!r} gradients summed, of {most} an update")
-    checks.number('the state dict\'s "grad_scale"', saved["grad_scale"], "positive", otherwise=ValueError)
+    name = 'the state dict\'s "grad_scale"'
+    grad_scale = checks.number(name, saved["grad_scale"], "positive", otherwise=ValueError)
     if not saved.keys() >= NEW:
         saved = counts.of_groups(opt, saved, t)
     theirs = _groups(opt, saved["groups"], t, hyper)
@@ -76,12 +77,14 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
     groups, said = _chosen(opt, theirs, hyper)
     copies, more = _copies(opt, saved, weights, cohorts)
     rates = [group.lr for group in opt.groups]
+    frozen = [tensor for tensor, (_, is_frozen) in zip(opt._tensors, opt._plan.members, strict=True) if is_frozen]
     if said or more:
         warnings.warn("; ".join(said + more), stacklevel=4)  # where the program calls the optimizer
 
     def commit() -> None:
         for own, array in copies:
             np.copyto(own, array)
+        drop_sums(frozen)
         for group, replaced, lr in zip(opt.groups, groups, rates, strict=True):
             group._set(replaced._arguments)
             if isinstance(lr, Plateau) and isinstance(replaced.lr, Plateau):
@@ -90,7 +93,7 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
         opt._plan.set_counts(cohorts, members)
         opt._carried[:] = carried
         opt._plan.counters = _core.new_counters(t, skipped, int(saved["accumulated"]), opt.last_grad_norm)
-        opt._grad_scale = opt._options.grad_scale = saved["grad_scale"]
+        opt._grad_scale = opt._options.grad_scale = grad_scale
 
     wholly(commit)
 
