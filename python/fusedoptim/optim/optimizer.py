@@ -572,8 +572,10 @@ class Optimizer(Settable, Stateful):
             t = self.t
             try:
                 self._plan.flush(self._values_now(None), self._options, values_at)
-            finally:
                 self._follow(t)
+            except BaseException:  # as of a step
+                self._follow(t)
+                raise
             return True
 
     @contextmanager
@@ -624,8 +626,10 @@ class Optimizer(Settable, Stateful):
             finally:
                 try:
                     self._plan.end_block(self._options)
-                finally:  # also after an interrupt
                     self._follow(t)
+                except BaseException:  # as of a step
+                    self._follow(t)
+                    raise
 
     def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
@@ -703,9 +707,13 @@ class Optimizer(Settable, Stateful):
                 raise ValueError(
                     f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
                 )
-            self._grad_scale = self._options.grad_scale = grad_scale
-        if zero_grads != self._zero_grads:
-            self._options.zero_grads = self._zero_grads = checks.flag("zero_grads", zero_grads)
+        zero_grads = checks.flag("zero_grads", zero_grads)
+
+        def commit() -> None:
+            self._options.grad_scale = self._grad_scale = grad_scale
+            self._options.zero_grads = self._zero_grads = zero_grads
+
+        wholly(commit)
 
     def _are_groups(self, params: Any) -> bool:
         """Whether it is a list of groups, and not one of nests that have a key "params", as Flax's."""

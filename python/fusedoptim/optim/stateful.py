@@ -144,8 +144,8 @@ class Stateful:
                 entered, self._block, self._block_lr = True, block, lr
             yield
         finally:
-            if entered:
-                self._block = self._block_lr = self._block_values = self._block_cohorts = None
+            if entered:  # at once, where no interrupt comes between
+                self.__dict__.update(_block=None, _block_lr=None, _block_values=None, _block_cohorts=None)
 
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
