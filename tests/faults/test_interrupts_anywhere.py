@@ -68,6 +68,7 @@ class Timer:
             call()
             ended = True
             signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [])  # handles what is pending, also where 3.12.1 would be late
         except Interrupt:
             pass
         gc.collect(0)  # a `with` block whose very exit was cut off ends when its frame is freed
