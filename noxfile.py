@@ -121,13 +121,14 @@ def instructions(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps."""
+    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps, 200,000 interrupts."""
     session.install(".[test]")
     files = [
         f"tests/{name}.py"
         for name in (
             "faults/test_processes",
             "faults/test_fuzz",
+            "faults/test_interrupts_anywhere",
             "step/test_machine",
             "saved/test_checkpoint",
             "saved/test_system",

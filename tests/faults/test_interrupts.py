@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,76 @@ def test_what_is_raised_inside_a_number_passes(raised: BaseException) -> None:
     for call in calls:
         with pytest.raises(TypeError, match=r"^(lr|weight_decay) must be .*, got .*Rate"):
             call()
+
+
+def raising_once(function: Callable[..., Any], when: Callable[..., bool] = lambda *_: True) -> Callable[..., Any]:
+    """The function, which is interrupted at its end the first time that this holds of its arguments."""
+    raised: list[bool] = []
+
+    def call(*args: Any) -> Any:
+        result = function(*args)
+        if not raised and when(*args):
+            raised.append(True)
+            raise KeyboardInterrupt
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize("call", ["block", "flush"])
+def test_noise_is_that_of_the_next_step(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the interrupt comes between the end of a step and the drawing."""
+    optimizer, twin = (fo.NoisySGD(normal(0, 5), accumulate=1 if call == "block" else 2) for _ in range(2))
+
+    def step(which: fo.Optimizer) -> None:
+        if call == "block":
+            with which.stepping():
+                which.update((), normal(1, 5))
+        else:
+            which.step(normal(1, 5))
+            which.flush()
+
+    step(twin)
+    is_over = lambda which, t: which.t != t
+    follow = fo.NoisySGD._follow
+    interrupted_before = raising_once(lambda *_: None, is_over)
+    monkeypatch.setattr(fo.NoisySGD, "_follow", lambda *args: (interrupted_before(*args), follow(*args)))
+    with pytest.raises(KeyboardInterrupt):
+        step(optimizer)
+    assert snapshot(optimizer) == snapshot(twin)
+
+
+def test_an_interrupt_while_the_keywords_of_a_step_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizer, twin = fo.SGD(normal(0, 5)), fo.SGD(normal(0, 5))
+    keywords: dict[str, Any] = {"grad_scale": 4.0, "zero_grads": True}
+    is_set = lambda _, name, value: name == "_grad_scale" and value == 4.0
+    monkeypatch.setattr(fo.SGD, "__setattr__", raising_once(object.__setattr__, is_set))
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(normal(1, 5), **keywords)
+    for which in optimizer, twin:
+        which.step(normal(1, 5), **keywords)
+    assert snapshot(optimizer) == snapshot(twin)
+
+
+def test_an_interrupt_while_a_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizer = fo.SGD(normal(0, 5))
+
+    def interrupted(self: fo.Optimizer, name: str, value: Any) -> None:
+        if name == "_block" and value is None:
+            raise KeyboardInterrupt
+        object.__setattr__(self, name, value)
+
+    monkeypatch.setattr(fo.SGD, "__setattr__", interrupted)
+    with suppress(KeyboardInterrupt), optimizer.stepping():
+        optimizer.update((), normal(1, 5))
+    optimizer.step(normal(1, 5))
+    assert optimizer.t == 2
+
+
+def test_a_group_that_is_refused_leaves_the_noise() -> None:
+    optimizer = fo.NoisySGD(normal(0, 5))
+    optimizer.t = 7
+    before = snapshot(optimizer)
+    with pytest.raises(TypeError):
+        optimizer.add_group({"params": "nothing"})
+    assert snapshot(optimizer) == before

@@ -80,11 +80,13 @@ class NoisySGD(Optimizer):
         super().__init__(params, {"lr": lr, "eta": eta, "gamma": gamma, "weight_decay": weight_decay}, **common)
 
     def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
+        there = len(self._tensors)
         try:
             super()._extend(specs, grouped)
             self._draw()
         except BaseException:  # an interrupt may come between the two, or amid the second
-            self._draw()
+            if len(self._tensors) > there:
+                self._draw()
             raise
 
     def _follow(self, t: int) -> None:

@@ -279,8 +279,10 @@ class Optimizer(Parameters):
             t = self.t
             try:
                 self._plan.flush(self._values_now(None), self._options, values_at)
-            finally:
                 self._follow(t)
+            except BaseException:  # as of a step
+                self._follow(t)
+                raise
             return True
 
     @contextmanager
@@ -331,8 +333,10 @@ class Optimizer(Parameters):
             finally:
                 try:
                     self._plan.end_block(self._options)
-                finally:  # also after an interrupt
                     self._follow(t)
+                except BaseException:  # as of a step
+                    self._follow(t)
+                    raise
 
     def update(self, key: Any, grad: Array | RowGrad, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
         """Steps one parameter, while its gradient is hot in cache; only within :meth:`stepping`, which has an example.
@@ -402,11 +406,7 @@ class Optimizer(Parameters):
         return tree.leaves(self._skeleton, grads, "grads")
 
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
-        """Sets what may differ from call to call, where it does: it is slow to read from the options.
-
-        Past __setattr__, so that no interrupt comes between the two of them.
-        """
-        own = self.__dict__
+        """Sets what may differ from call to call, where it does: it is slow to read from the options."""
         if grad_scale != self._grad_scale:
             grad_scale = checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
             if self.accumulated > 0:
@@ -414,9 +414,13 @@ class Optimizer(Parameters):
                 raise ValueError(
                     f"grad_scale must stay {was!r} until the accumulated step is taken, got {grad_scale!r}"
                 )
-            own["_grad_scale"] = self._options.grad_scale = grad_scale
-        if zero_grads != self._zero_grads:
-            own["_zero_grads"] = self._options.zero_grads = checks.flag("zero_grads", zero_grads)
+        zero_grads = checks.flag("zero_grads", zero_grads)
+
+        def commit() -> None:
+            self._options.grad_scale = self._grad_scale = grad_scale
+            self._options.zero_grads = self._zero_grads = zero_grads
+
+        wholly(commit)
 
     # For copy.deepcopy and pickle: all but what is compiled.
 
