@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.lock import Turn
+from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.core.tensors import Array, lay_out, state_layout
