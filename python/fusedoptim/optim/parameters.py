@@ -1,5 +1,6 @@
 """The parameters of an optimizer: in groups, added later, frozen, in other arrays, and where each is found."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -306,9 +307,9 @@ class Parameters(Settable, Stateful):
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
-        if type(lr) is not float:
+        if type(lr) is not float or not 0.0 <= lr < math.inf:  # what every rule takes needs no call
             lr = checks.by_value("lr", lr)
-        self._check_lr(lr)
+            self._check_lr(lr)
 
         def commit() -> None:
             for group in self._groups:
