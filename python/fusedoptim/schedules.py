@@ -16,6 +16,7 @@ TypeError or ValueError that names the argument, as does a `t` that is not a who
 """
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -47,7 +48,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, repr=False)
-class _Frozen:
+class _Frozen(ABC):
     """A function of t, and the arguments that it was made with."""
 
     def __post_init__(self) -> None:
@@ -57,8 +58,9 @@ class _Frozen:
     def __call__(self, t: int) -> float:
         return self._at(whole_number("t", t, least=1))
 
+    @abstractmethod
     def _at(self, t: int) -> float:
-        raise NotImplementedError
+        """The rate of a step."""
 
     def __repr__(self) -> str:
         return _call(self)
@@ -245,8 +247,9 @@ class _WarmedUp(_Frozen):
         return _between(self.end, self.lr, self._left((t - peak) / (self.n - peak)) if t < self.n else 0.0)
 
     @staticmethod
+    @abstractmethod
     def _left(share: float) -> float:
-        raise NotImplementedError
+        """How much of the fall is left after such a share of it."""
 
 
 @dataclass(frozen=True, repr=False)

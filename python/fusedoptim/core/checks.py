@@ -296,15 +296,16 @@ def changed(path: str, container: Any, keys: list[Any], children: list[Any]) -> 
     """Whether a nest holds other arrays than the optimizer steps; if so, which."""
     now = tree.contents(container, keys)
     for key, child in zip(keys, children, strict=True):
-        place = path + tree.index(key)
         if key not in now:
-            raise ValueError(f"{place} is gone; put it back, or make a new optimizer")
+            raise ValueError(f"{path + tree.index(key)} is gone; put it back, or make a new optimizer")
         if now[key] is not child:
+            place = path + tree.index(key)
             again = next((f", or call {call}" for name, call in AGAIN.items() if path.startswith(name)), "")
             raise ValueError(
                 f"{place} is another object than the optimizer steps; write into that one, {place}[...] = …{again}"
             )
-    if more := [key for key in now if key not in set(keys)]:
+    known = set(keys)
+    if more := [key for key in now if key not in known]:
         remedy = "add_group takes it in" if path.startswith("params") else "take it out again"
         raise ValueError(f"{path + tree.index(more[0])} is new; {remedy}")
 

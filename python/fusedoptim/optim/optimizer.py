@@ -453,5 +453,5 @@ class Optimizer(Parameters):
         for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
             tensor.weight = weight
         lay_out(self._tensors, [name for name, _ in self._layout])
-        self._state = self._nests_of_states(self._skeleton, self._tensors)
+        self._state = self._nests_of_states(self._skeleton, self._tensors, self._layout)
         self._plan = self._make_plan(cohorts, members, self._tensors, self.params, self.state)

@@ -187,7 +187,7 @@ class Parameters(Settable, Stateful):
             groups.append(group)
         params = [group.params for group in groups] if grouped else groups[0].params
         skeleton = tree.skeleton(params, "params")
-        state = self._nests_of_states(skeleton, tensors)
+        state = self._nests_of_states(skeleton, tensors, self._layout)
         plan = self._make_plan(cohorts, members, tensors, params, state)
         plan.begin()
         values = [group._values for group in groups]
@@ -202,8 +202,9 @@ class Parameters(Settable, Stateful):
 
         wholly(commit)
 
-    def _nests_of_states(self, skeleton: Any, tensors: list[Tensor]) -> dict[str, Any]:
-        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in self._layout}
+    @staticmethod
+    def _nests_of_states(skeleton: Any, tensors: list[Tensor], layout: list[tuple[str, str]]) -> dict[str, Any]:
+        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in layout}
 
     def _make_plan(
         self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
@@ -257,12 +258,12 @@ class Parameters(Settable, Stateful):
                 _core.check_weight(weight, tensor.path, frozen)
                 checks.as_before("params" + tensor.path, weight, tensor.weight)
             tensors = [replace(tensor, weight=weight) for tensor, weight in zip(self._tensors, weights, strict=True)]
+            self._carried_now()
             plan = self._make_plan(cohorts, members, tensors, params, self.state)
-            carried = self._carried_now()
             nests = list(params) if self._grouped else [params]
 
             def commit() -> None:
-                self._tensors, self._plan, self._params, self._carried = tensors, plan, params, carried
+                self._tensors, self._plan, self._params = tensors, plan, params
                 for group, nest in zip(self._groups, nests, strict=True):
                     vars(group)["params"] = nest
 
@@ -286,13 +287,13 @@ class Parameters(Settable, Stateful):
             layout = state_layout(self.rule, options)
             tensors = [replace(tensor, states=dict(tensor.states)) for tensor in self._tensors]
             with_sums(tensors, n > 1)
-            state = {name: tree.build(self._skeleton, iter([t.states[name] for t in tensors])) for name, _ in layout}
+            state = self._nests_of_states(self._skeleton, tensors, layout)
+            self._carried_now()
             plan = self._make_plan(*self._counts(), tensors, self.params, state)
-            carried = self._carried_now()
 
             def commit() -> None:
                 self._options, self._accumulate, self._layout = options, n, layout
-                self._tensors, self._plan, self._state, self._carried = tensors, plan, state, carried
+                self._tensors, self._plan, self._state = tensors, plan, state
 
             wholly(commit)
 
