@@ -61,8 +61,12 @@ Axes shape_for(Shape shape, const Axes& weight, std::size_t slots) {
 
 bool has_shape(py::handle object, py::handle like, Shape shape) {
   const auto *array = array_proxy(object.ptr()), *model = array_proxy(like.ptr());
-  if (shape == Shape::weight)  // without a detour: every gradient comes by here
-    return array->nd == model->nd && std::equal(array->dimensions, array->dimensions + array->nd, model->dimensions);
+  if (shape == Shape::weight) {  // without a detour: every gradient comes by here
+    if (array->nd != model->nd) return false;
+    for (int axis = 0; axis < array->nd; ++axis)
+      if (array->dimensions[axis] != model->dimensions[axis]) return false;
+    return true;
+  }
   const std::size_t slots = shape == Shape::ring && array->nd > 0 ? std::size_t(array->dimensions[0]) : 1;
   return slots > 0 && dimensions(array) == shape_for(shape, dimensions(model), slots);
 }
@@ -159,8 +163,9 @@ bool KnownArrays::is_same(std::size_t k) const {
   const auto* now = array_proxy(was.array.ptr());
   if (now->data != was.data || now->descr != was.dtype || ((now->flags ^ was.flags) & was.asked) != 0) return false;
   if (now->nd != was.n_axes) return false;
-  if (was.n_axes <= 2) return std::equal(was.axes, was.axes + was.n_axes, now->dimensions);
-  return std::equal(shapes[k].begin(), shapes[k].end(), now->dimensions);
+  if (was.n_axes > 0 && now->dimensions[0] != was.axes[0]) return false;  // without a call of memcmp
+  if (was.n_axes > 1 && now->dimensions[1] != was.axes[1]) return false;
+  return was.n_axes <= 2 || std::equal(shapes[k].begin() + 2, shapes[k].end(), now->dimensions + 2);
 }
 
 void KnownArrays::check(std::size_t first, std::size_t end) const {

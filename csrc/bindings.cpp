@@ -155,7 +155,7 @@ void define_plan(py::module_& m) {
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
            py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
-      .def("watch", &Plan::watch, py::arg("of_params"), py::arg("of_state"))
+      .def("watch", &Plan::watch, py::arg("skeleton"), py::arg("of_params"), py::arg("of_state"))
       .def("divide", &Plan::divide, py::arg("second"), py::arg("direction"))
       .def("freeze", &Plan::freeze, py::arg("tensors"), py::arg("frozen"))
       .def("bind", &Plan::bind, py::arg("grads"), py::arg("containers"))

@@ -1,6 +1,62 @@
 #include "nest.hpp"
 
+#include <algorithm>
+
 namespace fusedoptim {
+
+namespace {
+
+bool is_plain_sequence(PyObject* nest) { return PyList_CheckExact(nest) || PyTuple_CheckExact(nest); }
+
+bool gather(PyObject* skeleton, PyObject* nest, PyObject* leaves, Py_ssize_t& k);
+
+// A key that is another object, or elsewhere, is looked up: its class may then run code of its own.
+bool gather_dict(PyObject* skeleton, PyObject* nest, PyObject* leaves, Py_ssize_t& k) {
+  if (PyDict_Size(nest) != PyDict_Size(skeleton)) return false;
+  bool in_order = true;
+  PyObject *key = nullptr, *shape = nullptr, *own_key = nullptr, *child = nullptr;
+  for (Py_ssize_t at = 0, own_at = 0; PyDict_Next(skeleton, &at, &key, &shape);) {
+    in_order = in_order && PyDict_Next(nest, &own_at, &own_key, &child) && own_key == key;
+    if (!in_order) child = PyDict_GetItemWithError(nest, key);
+    if (PyErr_Occurred()) throw py::error_already_set();
+    if (child == nullptr || !gather(shape, child, leaves, k)) return false;
+  }
+  return true;
+}
+
+bool gather_sequence(PyObject* skeleton, PyObject* nest, PyObject* leaves, Py_ssize_t& k) {
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(skeleton);
+  if (PySequence_Fast_GET_SIZE(nest) != n) return false;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    if (i >= PySequence_Fast_GET_SIZE(nest)) return false;  // that code may have changed it
+    if (!gather(PySequence_Fast_GET_ITEM(skeleton, i), PySequence_Fast_GET_ITEM(nest, i), leaves, k)) return false;
+  }
+  return true;
+}
+
+// Fills the list from its k-th place on.
+bool gather(PyObject* skeleton, PyObject* nest, PyObject* leaves, Py_ssize_t& k) {
+  if (skeleton == Py_None) {
+    if (k == PyList_GET_SIZE(leaves)) return false;
+    PyList_SET_ITEM(leaves, k++, Py_NewRef(nest));
+    return true;
+  }
+  const auto held = py::reinterpret_borrow<py::object>(nest);
+  if (PyDict_CheckExact(skeleton) && PyDict_CheckExact(nest)) return gather_dict(skeleton, nest, leaves, k);
+  if (is_plain_sequence(skeleton) && is_plain_sequence(nest)) return gather_sequence(skeleton, nest, leaves, k);
+  return false;
+}
+
+PyObject** items(py::handle list) { return reinterpret_cast<PyListObject*>(list.ptr())->ob_item; }
+
+}  // namespace
+
+py::object plain_leaves(py::handle skeleton, py::handle nest, std::size_t n) {
+  py::list leaves(n);
+  Py_ssize_t k = 0;
+  if (!gather(skeleton.ptr(), nest.ptr(), leaves.ptr(), k) || k != Py_ssize_t(n)) return {};
+  return leaves;
+}
 
 Nest::Nest(const py::list& given) {
   for (const py::handle each : given) {
@@ -26,20 +82,15 @@ int Nest::traverse(visitproc visit, void* arg) const {
 // Compares addresses alone, for it comes before every step. What it does not see is looked at by name.
 bool Nest::Container::holds_them_in_order() const {
   const Py_ssize_t n = PyList_GET_SIZE(children.ptr());
-  const auto is_child = [&](Py_ssize_t k, PyObject* now) { return now == PyList_GET_ITEM(children.ptr(), k); };
-  const auto is_key = [&](Py_ssize_t k, PyObject* now) { return now == PyList_GET_ITEM(keys.ptr(), k); };
-  if (PyList_Check(object.ptr())) {
-    if (PyList_GET_SIZE(object.ptr()) != n) return false;
-    for (Py_ssize_t k = 0; k < n; ++k)
-      if (!is_child(k, PyList_GET_ITEM(object.ptr(), k))) return false;
-    return true;
-  }
+  PyObject **const known_keys = items(keys), **const known = items(children);
+  if (PyList_Check(object.ptr()))
+    return PyList_GET_SIZE(object.ptr()) == n && std::equal(known, known + n, items(object));
   if (!PyDict_Check(object.ptr())) return holds_them_as_attributes();
   if (PyDict_Size(object.ptr()) != n) return false;
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t k = 0;
   for (Py_ssize_t at = 0; PyDict_Next(object.ptr(), &at, &key, &value); ++k)
-    if (!is_key(k, key) || !is_child(k, value)) return false;
+    if (key != known_keys[k] || value != known[k]) return false;
   return true;
 }
 

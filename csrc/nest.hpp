@@ -8,6 +8,10 @@
 
 namespace fusedoptim {
 
+// The leaves of a nest of this skeleton, in its order, where its containers are plain dicts, lists and tuples; null for
+// any other, of which `tree.leaves` finds them or says what is wrong.
+py::object plain_leaves(py::handle skeleton, py::handle nest, std::size_t n);
+
 class Nest {
  public:
   Nest() = default;

@@ -34,8 +34,9 @@ std::vector<PyTypeObject*>& row_grad_types() {
 
 bool is_row_grad(py::handle grad) {
   const auto& types = row_grad_types();
-  return std::any_of(types.begin(), types.end(),
-                     [&](PyTypeObject* type) { return PyType_IsSubtype(Py_TYPE(grad.ptr()), type); });
+  PyTypeObject* const own = Py_TYPE(grad.ptr());
+  return own != py::detail::npy_api::get().PyArray_Type_ &&
+         std::any_of(types.begin(), types.end(), [&](PyTypeObject* type) { return PyType_IsSubtype(own, type); });
 }
 
 bool is_t(const Hyper& hyper) { return hyper.domain == Domain::step || hyper.domain == Domain::count; }
@@ -243,6 +244,13 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   if (g.n > 0) refuse_overlap(g);
 }
 
+// The gradient of each tensor, also of the frozen ones, at which nobody looks; None stays.
+py::object Plan::leaves_of(const py::object& grads) const {
+  if (grads.is_none()) return grads;
+  if (py::object leaves = plain_leaves(skeleton, grads, tensors.size())) return leaves;
+  return py::module_::import("fusedoptim.core.tree").attr("leaves")(skeleton, grads, "grads");
+}
+
 // The gradients that are of some rows, in the order of the tensors. Code of the caller's may run here: before any
 // check.
 std::vector<Plan::Touched> Plan::touched_by(const py::object& grads) const {
@@ -280,12 +288,14 @@ void Plan::unbind() {
   bound = py::none(), bound_nest = Nest(), bound_arrays = {};
 }
 
-void Plan::watch(const py::list& of_params, const py::list& of_state) {
+void Plan::watch(const py::object& of_both, const py::list& of_params, const py::list& of_state) {
+  skeleton = of_both;
   params = Nest(of_params), state = Nest(of_state);
 }
 
 int Plan::traverse(visitproc visit, void* arg) const {
   Py_VISIT(bound.ptr());
+  Py_VISIT(skeleton.ptr());
   for (const Nest* nest : {&params, &state, &bound_nest})
     if (const int found = nest->traverse(visit, arg)) return found;
   return 0;
@@ -323,7 +333,8 @@ Work Plan::work_of(const std::vector<Touched>& touched) {
   return expanded;
 }
 
-void Plan::bind(const py::list& grads, const py::list& containers) {
+void Plan::bind(const py::object& given, const py::list& containers) {
+  const py::object grads = leaves_of(given);
   const Nest nest(containers);
   std::vector<Touched> touched = touched_by(grads);
   accept_grads(grads, touched, true);
@@ -398,7 +409,8 @@ void Plan::set_average(Settings& settings, const Cohort& cohort, const Options& 
   settings.ema_weight = (1 - options.ema) / (1 - forgotten);
 }
 
-void Plan::step(const py::object& grads, const py::list& values, const Options& options, const py::object& values_at) {
+void Plan::step(const py::object& given, const py::list& values, const Options& options, const py::object& values_at) {
+  const py::object grads = leaves_of(given);
   set_values(values, options);
   std::vector<Touched> touched = touched_by(grads);
   accept_grads(grads, touched, options.zero_grads);
@@ -617,7 +629,8 @@ void Plan::end_block(const Options& options) {
   count();
 }
 
-void Plan::accumulate(const py::object& grads, const Options& options) {
+void Plan::accumulate(const py::object& given, const Options& options) {
+  const py::object grads = leaves_of(given);
   std::vector<Touched> touched = touched_by(grads);
   accept_grads(grads, touched, options.zero_grads);
   Settings settings;

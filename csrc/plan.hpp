@@ -68,8 +68,9 @@ class Plan {
            const py::object& grad_sum, const py::object& ema);
   void finish();
 
-  // From now on each step refuses where a nest that has the arrays holds others.
-  void watch(const py::list& of_params, const py::list& of_state);
+  // Gradients come in nests of this skeleton. From now on each step refuses where a nest that has the arrays holds
+  // others.
+  void watch(const py::object& skeleton, const py::list& of_params, const py::list& of_state);
 
   // Divides each step in two: the rule leaves the weights alone, and in its end `direction(*states)` is called for each
   // tensor, whose result is the gradient that a second rule writes them with. It has hyper-parameters of the first, by
@@ -81,7 +82,7 @@ class Plan {
 
   // Checks gradients once and keeps them, with what their nest holds, for steps that are given None, until a step is
   // given others.
-  void bind(const py::list& grads, const py::list& containers);
+  void bind(const py::object& grads, const py::list& containers);
 
   // Updates all tensors in place, each with an array or, of the rows that it touches alone, with a RowGrad; or raises
   // before anything has changed (of a divided step: unless memory is lacking in its middle). `values` has lists of the
@@ -120,7 +121,7 @@ class Plan {
 
   // For the collector of garbage, which ends a watch where nobody has the plan any more.
   int traverse(visitproc visit, void* arg) const;
-  void unwatch() { params = {}, state = {}, unbind(); }
+  void unwatch() { params = {}, state = {}, skeleton = py::none(), unbind(); }
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
@@ -159,6 +160,7 @@ class Plan {
   using Interrupt = std::optional<py::error_already_set>;  // or another error that does not come twice
 
   const Rule& rule() const { return rule_at(rule_at_index); }
+  py::object leaves_of(const py::object& grads) const;
   Span& span_of(const Tensor& tensor) { return work.spans[tensor.place]; }
   void refuse_overlap(const Buffer& g);
   void refuse_shared();
@@ -207,6 +209,7 @@ class Plan {
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
+  py::object skeleton = py::none();
   Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
   std::vector<char*> accepted;  // the gradient of each span of the work

@@ -7,7 +7,6 @@ a named tuple has its class; that of a dataclass is a :class:`Record`.
 import json
 from collections.abc import Callable, Iterable, Iterator, ValuesView
 from dataclasses import dataclass, fields, is_dataclass
-from operator import countOf
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -70,20 +69,8 @@ def leaves(skeleton: Any, nest: Any, name: str) -> list[Any]:
     """The leaves of a nest that has this skeleton, in its order; a nest that has not is an error about `name`."""
     if skeleton is None:
         return [nest]
-    if type(skeleton) is dict:
-        plain = type(nest) is dict  # others may make up what they lack, when asked for it
-        if not (len(nest) == len(skeleton) if plain else isinstance(nest, dict) and nest.keys() == skeleton.keys()):
-            raise _mismatch(skeleton, nest, name)
-        try:
-            children, shapes = list(map(nest.__getitem__, skeleton)), skeleton.values()
-        except KeyError:
-            raise _mismatch(skeleton, nest, name) from None
-    else:
-        children, shapes = _children(skeleton, nest, name)
-    if countOf(shapes, None) == len(children):  # a thousand leaves are taken without a loop in Python
-        return children
     found = []
-    for (key, shape), child in zip(_items(skeleton), children, strict=True):
+    for (key, shape), child in zip(_items(skeleton), _children(skeleton, nest, name), strict=True):
         found += [child] if shape is None else leaves(shape, child, name + index(key))
     return found
 
@@ -136,15 +123,18 @@ def holds_arrays(value: Any) -> bool:
     return any(isinstance(part, np.ndarray) or _is_nest(part) for part in parts)
 
 
-def _children(skeleton: Any, nest: Any, name: str) -> tuple[list[Any], Any]:
-    """What is on the outermost level of a nest that is no dict, and the skeletons of that."""
-    if type(skeleton) is Record:
+def _children(skeleton: Any, nest: Any, name: str) -> list[Any]:
+    """What is on the outermost level of a nest, in the order of the skeleton."""
+    if isinstance(skeleton, dict):
+        if isinstance(nest, dict) and nest.keys() == skeleton.keys():  # some make up what they lack, when asked for it
+            return [nest[key] for key in skeleton]
+    elif isinstance(skeleton, Record):
         if type(nest) is skeleton.kind or _has_fields(nest, skeleton):
-            return [getattr(nest, key, None) for key in skeleton.fields], skeleton.fields.values()
+            return [getattr(nest, key, None) for key in skeleton.fields]
     elif isinstance(nest, _SEQUENCE) and len(nest) == len(skeleton):
         order = getattr(skeleton, "_fields", None)
         if order is None or getattr(nest, "_fields", order) == order:
-            return list(nest), skeleton
+            return list(nest)
     raise _mismatch(skeleton, nest, name)
 
 

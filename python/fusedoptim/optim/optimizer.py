@@ -173,9 +173,8 @@ class Optimizer(Parameters):
                 self._refuse_amid("step")
             if grad_scale != self._grad_scale or zero_grads is not self._zero_grads:
                 self._set_call(grad_scale, zero_grads)
-            leaves = None if grads is None else self._leaves(grads)
             if self._accumulate > 1 and self.accumulated + 1 < self._accumulate:
-                self._plan.accumulate(leaves, self._options)
+                self._plan.accumulate(grads, self._options)
                 return
             moves = self._carries or lr is not None
             for group in self._groups:  # with no condition inside: core/lock.py
@@ -184,13 +183,13 @@ class Optimizer(Parameters):
             if self._follows:
                 t = self.t
                 try:
-                    self._plan.step(leaves, values, self._options, values_at)
+                    self._plan.step(grads, values, self._options, values_at)
                     self._follow(t)
                 except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
                     self._follow(t)
                     raise
             else:
-                self._plan.step(leaves, values, self._options, values_at)
+                self._plan.step(grads, values, self._options, values_at)
 
     def _values_now(self, lr: float | None) -> Values:
         """The hyper-parameters of each group at the step to come, which may have a rate to itself; or of each cohort."""
@@ -241,7 +240,7 @@ class Optimizer(Parameters):
         array([-3., -3.])
         """
         with self._turn():
-            self._plan.bind(self._leaves(grads), tree.containers(self._skeleton, grads, "grads"))
+            self._plan.bind(grads, tree.containers(self._skeleton, grads, "grads"))
 
     def flush(self) -> bool:
         """Takes the step with the gradients that are accumulated, fewer than `accumulate`: their mean. For the end of an epoch.
@@ -400,10 +399,6 @@ class Optimizer(Parameters):
         for i, cohort in enumerate(self._plan.cohorts):
             if cohort[0] == k:
                 values[i] = self._carry(i, cohort, own)
-
-    def _leaves(self, grads: Nest | RowGrad) -> list[Any]:
-        """The gradient of each tensor, also of the frozen ones, at which nobody looks."""
-        return tree.leaves(self._skeleton, grads, "grads")
 
     def _set_call(self, grad_scale: float, zero_grads: bool) -> None:
         """Sets what may differ from call to call, where it does: it is slow to read from the options."""

@@ -1,6 +1,7 @@
 import math
 from typing import Any, ClassVar, Unpack
 
+from fusedoptim.core import tree
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
@@ -76,18 +77,28 @@ class SparseAdam(Optimizer):
         eps: float = 1e-8,
         **common: Unpack[Common],
     ) -> None:
+        for name in ("accumulate", "ema"):
+            if common.get(name) not in (None, 1):
+                raise ValueError(f"{name} needs whole gradients, and SparseAdam takes rows; leave it out, or take Adam")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps}, rule="adam", **common)
 
     @classmethod
     def carry(cls, t: int, hyper: Hyper, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
         return {"eps": hyper["eps"] / math.sqrt(1 - power(hyper["beta2"], t))}, carried
 
-    def _leaves(self, grads: Nest | RowGrad) -> list[Any]:
-        leaves = super()._leaves(grads)
-        for leaf, (_, frozen) in zip(leaves, self._plan.members, strict=True):
+    def _step(self, grads: Nest | RowGrad | None, *others: Any) -> None:
+        if grads is not None:
+            self._check_row_grads(grads)
+        super()._step(grads, *others)
+
+    def bind(self, grads: Nest) -> None:
+        self._check_row_grads(grads)
+        super().bind(grads)
+
+    def _check_row_grads(self, grads: Nest | RowGrad) -> None:
+        for leaf, (_, frozen) in zip(tree.leaves(self._skeleton, grads, "grads"), self._plan.members, strict=True):
             if not frozen:
                 _check_row_grad(leaf)
-        return leaves
 
     def _update(self, key: Any, grad: Array | RowGrad, grad_scale: float, zero_grads: bool) -> None:
         _check_row_grad(grad)
