@@ -141,6 +141,14 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
 
 Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.ptr())); }
 
+void sort_apart(std::vector<Buffer>& buffers) {
+  buffers.erase(std::remove_if(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.n == 0; }),
+                buffers.end());
+  std::sort(buffers.begin(), buffers.end(), [](const Buffer& a, const Buffer& b) { return a.begin < b.begin; });
+  for (std::size_t i = 1; i < buffers.size(); ++i)
+    if (buffers[i].begin < buffers[i - 1].end()) refuse("overlap", buffers[i].name.str(), buffers[i - 1].name.str());
+}
+
 constexpr int kept = layout | npy_api::NPY_ARRAY_WRITEABLE_;
 
 void KnownArrays::add(Name name, py::handle array) {

@@ -52,6 +52,9 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = 
 // Python makes of them, whose code might run.
 py::object array_of_number(py::handle object, const Buffer& like);
 
+// Sorts buffers by their addresses, drops empty ones, and refuses any two that overlap.
+void sort_apart(std::vector<Buffer>& buffers);
+
 using Axes = std::vector<std::size_t>;
 Axes axes_of(const Buffer& array);
 

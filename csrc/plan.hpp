@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@ namespace fusedoptim {
 
 // Makes a class of Python one whose objects are taken as gradients of some rows.
 void add_row_grad_type(const py::type& type);
+bool is_row_grad(py::handle grad);
 
 // What a step does besides the rule, for all groups alike.
 struct Options {
@@ -157,6 +159,7 @@ class Plan {
     std::vector<Settings> settings;  // of each cohort
   };
 
+  using Choice = std::function<bool(const Tensor&)>;
   using Interrupt = std::optional<py::error_already_set>;  // or another error that does not come twice
 
   const Rule& rule() const { return rule_at(rule_at_index); }
@@ -196,8 +199,7 @@ class Plan {
   std::optional<Rest> rest_of(const Options& options, const Rests& rests) const;
   void begin(Tensor& tensor) const;
   void begin_average(Tensor& tensor) const;
-  template <class Chosen>
-  void part_cohorts(const Chosen& is_chosen);
+  void part_cohorts(const Choice& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
   void arrange();
   void see_active();

@@ -334,7 +334,15 @@ def test_sparse_adam_refuses_whole_gradients() -> None:
         optimizer.step({"w": W.copy()})
     with optimizer.stepping(), pytest.raises(TypeError, match="SparseAdam takes RowGrad"):
         optimizer.update("w", W.copy())
+    with pytest.raises(TypeError, match="SparseAdam takes RowGrad"):
+        optimizer.bind({"w": W.copy()})
     assert optimizer.t == 0
+
+
+@pytest.mark.parametrize("keyword", [{"accumulate": 2}, {"ema": 0.9}], ids=lambda keyword: next(iter(keyword)))
+def test_sparse_adam_refuses_what_no_step_of_it_can_do(keyword: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(keyword))} needs whole gradients, and SparseAdam takes rows"):
+        fo.SparseAdam(W.copy(), **keyword)
 
 
 # Row-wise Adagrad against FBGEMM, which is float32, and torch

@@ -352,3 +352,82 @@ def test_a_nest_that_has_its_optimizer_is_let_go() -> None:
     del model, params, nest, grads, grad
     gc.collect()
     assert [ref() for ref in alive] == [None, None]
+
+
+def other_key(key: str) -> str:
+    """An equal string that is another object, as from a file."""
+    return "".join(list(key))
+
+
+class Key:
+    """Equal to a string, and calls a function when it is asked."""
+
+    def __init__(self, name: str, then: Callable[[], object]) -> None:
+        self.name, self.then = name, then
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        self.then()
+        return self.name == other
+
+
+NAMED = {"a long name": {"w": np.ones(2), "b": np.ones(3)}, "another name": [np.ones(4), (np.ones(5), np.ones(6))]}
+
+
+@pytest.mark.parametrize(
+    "keyed",
+    [
+        lambda items: dict(items),
+        lambda items: dict(reversed(items)),
+        lambda items: {other_key(key): value for key, value in items},
+        lambda items: {other_key(key): value for key, value in reversed(items)},
+        lambda items: {Key(key, lambda: None): value for key, value in items},
+        lambda items: collections.OrderedDict(reversed(items)),
+    ],
+    ids=["in order", "reversed", "other objects", "others reversed", "a class of keys", "an ordered dict"],
+)
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_gradients_go_with_parameters_by_key(keyed: Callable[[Any], Any], sequence: Callable[[Any], Any]) -> None:
+    """Back-propagation fills a dict from its end."""
+
+    def nest(value: Any) -> Any:
+        if isinstance(value, dict):
+            return keyed([(key, nest(child)) for key, child in value.items()])
+        return sequence(nest(child) for child in value) if isinstance(value, list | tuple) else 0.5 * value.size * value
+
+    params = copied(NAMED)
+    fo.SGD(params, lr=1.0).step(nest(NAMED))
+    for w in arrays(params):
+        assert_same_bits(w, np.ones_like(w) - 0.5 * w.size)
+
+
+@pytest.mark.parametrize("change", ["the dict", "the list", "all"])
+def test_gradients_that_change_while_their_keys_are_compared(change: str) -> None:
+    params = copied(NAMED)
+    held: dict[Any, Any] = {}
+
+    def spoil() -> None:
+        if change != "the list":
+            held["inner"].clear()
+        if change != "the dict":
+            held["outer"][:] = []
+
+    held["inner"] = {Key("w", spoil): np.ones(2), Key("b", spoil): np.ones(3)}
+    held["outer"] = [np.ones(4), (np.ones(5), np.ones(6))]
+    grads = {"a long name": held["inner"], "another name": held["outer"]}
+    optimizer = fo.SGD(params, lr=1.0)
+    with pytest.raises((ValueError, RuntimeError)):
+        optimizer.step(grads)
+    assert optimizer.t == 0 and bits(params) == bits(NAMED)
+
+
+def test_what_a_key_raises_is_raised() -> None:
+    def fail() -> None:
+        raise ArithmeticError("of the key")
+
+    optimizer = fo.SGD({"w": np.ones(1)})
+    with pytest.raises(ArithmeticError, match="of the key"):
+        optimizer.step({Key("w", fail): np.ones(1)})
+    assert optimizer.t == 0
