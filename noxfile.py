@@ -91,6 +91,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def pages(session: nox.Session) -> None:
+    """Writes the pages of the optimizers, and the tables of all, again; commit them."""
+    session.install(".")
+    session.run("python", "docs/pages.py")
+
+
+@nox.session(default=False)
 def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")

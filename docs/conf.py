@@ -1,5 +1,6 @@
 """Sphinx settings. Warnings are errors: `nox -s docs`."""
 
+import re
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
-import pages
 
 project = "fusedoptim"
 author = "The fusedoptim developers"
@@ -15,19 +15,25 @@ copyright = "2026, The fusedoptim developers"
 version = release = installed_version("fusedoptim")
 
 extensions = [
+    "mathml",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
 
 html_theme = "furo"
 html_title = "fusedoptim"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_math_renderer = "mathml"
+copybutton_exclude = ".linenos, .gp, .go"  # the prompts, and what is printed
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # the docstrings have them, in words
@@ -37,6 +43,17 @@ numpydoc_show_class_members = False
 # The examples of the docstrings are run by pytest; here only those of the pages.
 doctest_test_doctest_blocks = ""
 
+KINDS = {"class": r"\w+", "method": r"\w+\.\w+", "function": r"kernels\.\w+"}
+
+
+def signatures_become_objects(app: Sphinx, name: str, source: list[str]) -> None:
+    """Blocks that are marked as signatures, which a code host shows as Python, can be referred to and are in the index."""
+    for kind, called in KINDS.items():
+        block = re.compile(rf"^```python signature\n((?:fo\.{called}\(.*\)\n)+)```$", re.MULTILINE)
+        source[0] = block.sub(
+            lambda found, kind=kind: f"```{{py:{kind}}} {found[1].replace('fo.', 'fusedoptim.')}```", source[0]
+        )
+
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", lambda _: pages.write())
+    app.connect("source-read", signatures_become_objects)

@@ -47,6 +47,10 @@ class AdaBound(Optimizer):
 
     Notes
     -----
+    *When to use it.* For the quick start of Adam and the end of SGD, where the rate of the end is known.
+
+    *Usual learning rates.* 1e-3, with a `final_lr` of 0.1 or what SGD with momentum takes.
+
     The largest `lr` so far is carried from step to step, and saved with the counts of steps.
 
     *Deviations.*
