@@ -16,6 +16,7 @@ def display(self: HTML5Translator, node: nodes.math_block) -> None:
     formula = node.astext()
     if r"\\" in formula and r"\begin{aligned}" not in formula:
         formula = rf"\begin{{aligned}}{formula}\end{{aligned}}"
+    formula = formula.replace("{aligned}", "{align*}")  # the library's word
     self.body.append(f'<div class="formula">{convert(formula, display="block")}</div>')
     raise nodes.SkipNode
 

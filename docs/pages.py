@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from docstrings import markdown, note, parameters, sections
 
 import fusedoptim as fo
+from docstrings import markdown, note, parameters, sections
 from fusedoptim import _core
 from fusedoptim.core.tensors import numbers_moved
 
@@ -283,7 +283,8 @@ def optimizers() -> str:
 def kernels() -> str:
     """How to call each kernel, and for the rows of an embedding table."""
     compiled, of_rows = (
-        [call(rule, suffix) for rule in rules] for rules, suffix in ((_core.rule_states, ""), (_core.rules_of_rows, "_rows"))
+        [call(rule, suffix) for rule in rules]
+        for rules, suffix in ((_core.rule_states, ""), (_core.rules_of_rows, "_rows"))
     )
     return "\n\n".join(
         ["```python signature\n" + "\n".join(compiled) + "\n```", "For some rows of an embedding table:"]

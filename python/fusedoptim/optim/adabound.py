@@ -13,7 +13,7 @@ class AdaBound(Optimizer):
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g \\
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
-        \eta &= \mathrm{clip}\left(\frac{lr \sqrt{1 - \beta_2^t}}{(1 - \beta_1^t) (\sqrt{v} + eps)},\
+        \eta &= \mathrm{clip}\left(\frac{lr \sqrt{1 - \beta_2^t}}{(1 - \beta_1^t) (\sqrt{v} + eps)},\;
             final\_lr \left(1 - \frac{1}{\gamma t + 1}\right),\ final\_lr \left(1 + \frac{1}{\gamma t}\right)\right) \\
         w &\leftarrow w - \eta\, m
 
