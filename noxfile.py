@@ -103,6 +103,7 @@ def figures(session: nox.Session) -> None:
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
     session.run("python", "bench/convergence.py")
+    session.run("python", "docs/pages.py")  # has that table
 
 
 @nox.session(default=False)

@@ -1,8 +1,9 @@
 """Writes a page for each optimizer, and the tables of all, from docstrings, references and kernels: `nox -s pages`."""
 
+import csv
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,21 +90,27 @@ ONE_NUMBER = {"tensor": "one number for each tensor", "row": "one number for eac
 
 
 def files() -> dict[Path, str]:
-    """What each page should be: those that are written whole, and those with a part that is."""
+    """What each page should be: those that are written whole, and those with parts that are."""
     parts = {
-        OUT / "index.md": ("optimizers", optimizers()),
-        DOCS / "deviations.md": ("deviations", deviations()),
-        DOCS / "kernels.md": ("kernels", kernels()),
-        DOCS / "schedules.md": ("schedules", schedules()),
+        OUT / "index.md": {"optimizers": optimizers()},
+        DOCS / "convergence.md": {"convergence": convergence()},
+        DOCS / "deviations.md": {"deviations": deviations()},
+        DOCS / "kernels.md": {"kernels": kernels(), "rows": code(f"{rule}_rows" for rule in _core.rules_of_rows)},
+        DOCS / "schedules.md": {"schedules": schedules()},
+        DOCS / "whole-step.md": {name: python(name) for name in ("gradient", "average", "norm")},
     }
     return {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()} | {
-        path: with_part(path.read_text(), *part) for path, part in parts.items()
+        path: with_parts(path.read_text(), texts) for path, texts in parts.items()
     }
 
 
-def with_part(text: str, name: str, part: str) -> str:
-    """The page with another text between the comments of that name."""
-    return re.sub(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", lambda _: f"\n{part}\n\n", text, flags=re.DOTALL)
+def with_parts(page: str, parts: dict[str, str]) -> str:
+    """The page with other texts between the comments of these names."""
+    for name, text in parts.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, after = page.partition(begin)[0], page.partition(end)[2]
+        page = f"{before}{begin}\n{text}\n\n{end}{after}"
+    return page
 
 
 def write() -> None:
@@ -154,7 +161,7 @@ def page(cls: type[fo.Optimizer]) -> str:
         notes=f"\n## Notes\n\n{markdown(own)}\n" if own else "",
         deviations=markdown("".join(deviating).removeprefix("*Deviations.*").strip()),
         example=told["Examples"],
-        references="\n\n".join(f"```python\n{reference(rule)}\n```" for rule in rules),
+        references="\n\n".join(map(python, rules)),
         kernels="\n\n".join(
             FOLDED.format(path=path.relative_to(DOCS.parent), text=path.read_text().strip())
             for path in dict.fromkeys(map(source, rules))
@@ -212,9 +219,10 @@ def method(name: str, call: str, function: Callable[..., object]) -> str:
     return "\n" + "\n\n".join(filter(None, parts)) + "\n"
 
 
-def reference(rule: str) -> str:
-    """The rule's lines in NumPy."""
-    return inspect.getsource(inspect.unwrap(getattr(fo.reference, rule))).removeprefix("@rule\n").strip()
+def python(name: str) -> str:
+    """The lines of a function of the reference."""
+    lines = inspect.getsource(inspect.unwrap(getattr(fo.reference, name))).removeprefix("@rule\n").strip()
+    return f"```python\n{lines}\n```"
 
 
 def source(rule: str) -> Path:
@@ -281,20 +289,9 @@ def optimizers() -> str:
 
 
 def kernels() -> str:
-    """How to call each kernel, and for the rows of an embedding table."""
-    compiled, of_rows = (
-        [call(rule, suffix) for rule in rules]
-        for rules, suffix in ((_core.rule_states, ""), (_core.rules_of_rows, "_rows"))
-    )
-    return "\n\n".join(
-        ["```python signature\n" + "\n".join(compiled) + "\n```", "For some rows of an embedding table:"]
-        + ["```python signature\n" + "\n".join(of_rows) + "\n```"]
-    )
-
-
-def call(rule: str, suffix: str) -> str:
-    """The kernel with its arrays, its hyper-parameters and their defaults: those of the reference, which are the same."""
-    return signature(getattr(fo.reference, rule + suffix), f"fo.kernels.{rule}{suffix}")
+    """How to call each kernel: as its reference, which has the same arguments and defaults."""
+    calls = [signature(getattr(fo.reference, rule), f"fo.kernels.{rule}") for rule in _core.rule_states]
+    return "\n".join(["```python signature", *calls, "```"])
 
 
 def schedules() -> str:
@@ -331,7 +328,13 @@ def deviations_of(cls: type[fo.Optimizer]) -> list[tuple[str, str]]:
     return [(who, " ".join(what.split())) for who, what in items]
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def convergence() -> str:
+    """What bench/convergence.py has measured."""
+    head, *rows = csv.reader((DOCS / "convergence.csv").read_text().splitlines())
+    return table(head, rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table. A bar would begin another cell: those of formulas are written in words."""
     cells = [[cell.replace(r"\|", r"\Vert{}").replace("|", r"\vert{}") for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *cells))
