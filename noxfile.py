@@ -83,11 +83,12 @@ def stubs(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, and its examples."""
+    """The documentation, its examples, and what is built: links, search, no network."""
     install(session, "docs")
-    session.install(".[checkpoint]")
-    for builder, out in (("html", "docs/_build"), ("doctest", "docs/_build/doctest")):
-        session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", out)
+    session.install(".[test]")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
+    session.run("pytest", "-q", "tests/meta/test_site.py")
 
 
 @nox.session(default=False)
