@@ -26,7 +26,12 @@ exclude_patterns = ["_build"]
 nitpicky = True
 
 html_theme = "furo"
-html_title = "fusedoptim"
+html_title = f"fusedoptim {version}"
+html_theme_options = {
+    "source_repository": "https://github.com/fusedoptim/fusedoptim",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_math_renderer = "mathml"

@@ -11,15 +11,20 @@ import pytest
 from .. import ROOT
 
 PAGE = ROOT / "docs" / "recipes.md"
+FRONT_PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md"]
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here")
+
+
+def programs(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def recipe(title: str) -> str:
     _, *sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
     (section,) = (section for section in sections if section.startswith(title))
-    (program,) = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    return str(program)
+    (program,) = programs(section)
+    return program
 
 
 def run(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -30,9 +35,17 @@ def run(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
     return runpy.run_path("recipe.py")
 
 
-def test_every_recipe_is_here() -> None:
-    named = re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)
-    assert len(named) == sum(name.startswith("test_") for name in globals()) - 1
+def test_every_recipe_has_a_test() -> None:
+    titles = re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)
+    tested = re.findall(r'recipe\("(.+)"\)', Path(__file__).read_text())
+    assert len(titles) == len(tested) and all(map(str.startswith, titles, tested))
+
+
+@pytest.mark.parametrize("page", [page for page in FRONT_PAGES if page.exists()], ids=lambda page: page.name)
+def test_a_front_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = programs(page.read_text())
+    params = run(first, tmp_path, monkeypatch)["params"]
+    np.testing.assert_allclose(np.append(params["w"], params["b"]), [1.0, -2.0, 0.5, 3.0], atol=0.01)
 
 
 def test_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Links from one Markdown file of the repository to another lead somewhere, as a code host follows them."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_what_only_sphinx_knows_is_not_in_the_text(path: Path) -> None:
     if path.name != "api.md":  # which says so
         found += re.findall(r"^```\{eval-rst\}$", path.read_text(), re.MULTILINE)
     assert not found
+
+
+def test_pypi_gets_links_that_it_can_resolve() -> None:
+    hooks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    shown = prose(ROOT / "README.md")
+    assert LINK.search(shown)
+    for each in hooks["fancy-pypi-readme"]["substitutions"]:
+        shown = re.sub(each["pattern"], each["replacement"], shown)
+    assert not LINK.search(shown)
 
 
 def test_wrong_links_are_found(tmp_path: Path) -> None:
