@@ -60,5 +60,11 @@ def signatures_become_objects(app: Sphinx, name: str, source: list[str]) -> None
         )
 
 
+def formulas_lose_their_quotes(app: Sphinx, name: str, source: list[str]) -> None:
+    """Without them a code host would take a backslash for Markdown's."""
+    source[0] = re.sub(r"\$`([^`]+)`\$", r"$\1$", source[0])
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", signatures_become_objects)
+    app.connect("source-read", formulas_lose_their_quotes)

@@ -39,7 +39,7 @@ def note(notes: str, heading: str) -> str:
 def markdown(text: str, folder: str = "optimizers") -> str:
     """What code hosts and Sphinx both show, for a page in this folder of the documentation."""
     text = re.sub(r"^\.\. math::\n\n((?:    .*\n?|\n(?=    ))+)", _display, text, flags=re.MULTILINE)
-    text = re.sub(r":math:`([^`]+)`", lambda found: f"${' '.join(found[1].split())}$", text)
+    text = re.sub(r":math:`([^`]+)`", lambda found: f"$`{' '.join(found[1].split())}`$", text)
     text = re.sub(r":(\w+):`~?([^`]+)`", partial(_link, folder=folder), text)
     return re.sub(r"(?<!`)``([^`]+)``(?!`)", r"`\1`", text)
 
