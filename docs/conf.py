@@ -48,23 +48,23 @@ numpydoc_show_class_members = False
 # The examples of the docstrings are run by pytest; here only those of the pages.
 doctest_test_doctest_blocks = ""
 
-KINDS = {"class": r"\w+", "method": r"\w+\.\w+", "function": r"kernels\.\w+"}
+SIGNATURES = re.compile(r"^```python signature\n((?:fo\..+\n)+)```$", re.MULTILINE)
+EXAMPLES = re.compile(r"^```pycon$", re.MULTILINE)
+FORMULAS = re.compile(r"\$`([^`]+)`\$")
 
 
-def signatures_become_objects(app: Sphinx, name: str, source: list[str]) -> None:
-    """Blocks that are marked as signatures, which a code host shows as Python, can be referred to and are in the index."""
-    for kind, called in KINDS.items():
-        block = re.compile(rf"^```python signature\n((?:fo\.{called}\(.*\)\n)+)```$", re.MULTILINE)
-        source[0] = block.sub(
-            lambda found, kind=kind: f"```{{py:{kind}}} {found[1].replace('fo.', 'fusedoptim.')}```", source[0]
-        )
+def objects(block: re.Match[str]) -> str:
+    """A directive, which makes of signatures what can be referred to."""
+    name = block[1].partition("(")[0]
+    kind = "function" if name.startswith("fo.kernels.") else "class" if name.count(".") == 1 else "method"
+    signatures = re.sub(r"^fo\.", "   fusedoptim.", block[1], flags=re.MULTILINE).lstrip()
+    return f"```{{eval-rst}}\n.. py:{kind}:: {signatures}```"
 
 
-def formulas_lose_their_quotes(app: Sphinx, name: str, source: list[str]) -> None:
-    """Without them a code host would take a backslash for Markdown's."""
-    source[0] = re.sub(r"\$`([^`]+)`\$", r"$\1$", source[0])
+def read(app: Sphinx, name: str, source: list[str]) -> None:
+    """Pages are written for code hosts. Sphinx makes more of signatures and examples, and has other quotes for formulas."""
+    source[0] = FORMULAS.sub(r"$\1$", EXAMPLES.sub("```{doctest}", SIGNATURES.sub(objects, source[0])))
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("source-read", signatures_become_objects)
-    app.connect("source-read", formulas_lose_their_quotes)
+    app.connect("source-read", read)
