@@ -73,7 +73,7 @@ What runs:
 """
 
 PICTURE = """
-![Paths of {name} from several starts over the contours of two surfaces](figures/{name}.svg)
+![The path of {name} over Rosenbrock's ravine, and over a saddle](figures/{name}.svg)
 """
 
 FOLDED = """\
