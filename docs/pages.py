@@ -104,17 +104,18 @@ def files() -> dict[Path, str]:
     }
 
 
-def with_parts(page: str, parts: dict[str, str]) -> str:
-    """The page with other texts between the comments of these names."""
-    for name, text in parts.items():
+def with_parts(text: str, parts: dict[str, str]) -> str:
+    """The text with these parts between the comments of their names."""
+    for name, part in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, after = page.partition(begin)[0], page.partition(end)[2]
-        page = f"{before}{begin}\n{text}\n\n{end}{after}"
-    return page
+        before, rest = text.split(begin)
+        _, after = rest.split(end)
+        text = f"{before}{begin}\n{part}\n\n{end}{after}"
+    return text
 
 
 def write() -> None:
-    """Writes what has changed, and removes the pages of optimizers that are no more."""
+    """Writes all pages, and removes the pages of optimizers that are no more."""
     wanted = files()
     for path in OUT.glob("*.md"):
         if path not in wanted:
@@ -144,7 +145,7 @@ def page(cls: type[fo.Optimizer]) -> str:
     name, told = cls.__name__, sections(cls)
     summary, _, about = told[""].partition("\n\n")
     rules = [rule_of(cls), *cls.variants]
-    own, *deviating = re.split(r"^(?=\*Deviations\.\*)", told["Notes"], flags=re.MULTILINE)
+    own, _, deviating = told["Notes"].partition("*Deviations.*")
     own = re.sub(r"^\*(?:When to use it|Usual learning rates)\.\* .+(?:\n.+)*", "", own, flags=re.MULTILINE).strip()
     return PAGE.format(
         name=name,
@@ -159,7 +160,7 @@ def page(cls: type[fo.Optimizer]) -> str:
         common=code(fo.Common.__annotations__),
         methods="".join(method(name, f"fo.{cls.__name__}.{name}", function) for name, function in methods(cls)),
         notes=f"\n## Notes\n\n{markdown(own)}\n" if own else "",
-        deviations=markdown("".join(deviating).removeprefix("*Deviations.*").strip()),
+        deviations=markdown(deviating.strip()),
         example=told["Examples"],
         references="\n\n".join(map(python, rules)),
         kernels="\n\n".join(
@@ -310,7 +311,7 @@ def deviations() -> str:
     rows, without = [], []
     for cls in classes():
         link, found = f"[`{cls.__name__}`](optimizers/{cls.__name__}.md)", deviations_of(cls)
-        rows += [(link, markdown(who, "optimizers/"), markdown(what, ".")) for who, what in found]
+        rows += [(link, markdown(who, "."), markdown(what, ".")) for who, what in found]
         without += [] if found else [link]
     return f"{table(('optimizer', 'from', 'what'), rows)}\n\nNone: {', '.join(without)}."
 
