@@ -10,7 +10,7 @@ from .. import ROOT
 
 FILES = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md"))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("csrc/*.md"), *(ROOT / "docs").rglob("*.md"))
     if "_build" not in path.parts
 )
 FENCED = re.compile(r"^(`{3,}).*?^\1$", re.DOTALL | re.MULTILINE)
