@@ -48,11 +48,11 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_what_only_sphinx_knows_is_not_in_the_text(path: Path) -> None:
     """A code host would show it as it is written: roles, links without a text, blocks of reStructuredText.
 
-    And of a formula without the quotes of $`…`$ it would take the backslashes for Markdown's.
+    And a formula without the quotes of $`…`$ would lose the backslash before a comma or an underscore: it is Markdown's.
     """
     text = re.sub(r"\$`[^`]+`\$", "formula", FENCED.sub("", path.read_text()))
     found = re.findall(r"\{\w+\}`[^`\n]+`|\[\]\(\S+\)|^\.\. \w+::", text, re.MULTILINE)
-    found += re.findall(r"\$[^$\n]*\\[^$\n]*\$", re.sub(r"`[^`\n]+`", "code", text))
+    found += re.findall(r"\$[^$\n]*\\[^a-zA-Z\s][^$\n]*\$", re.sub(r"`[^`\n]+`", "code", text))
     if path.name != "api.md":  # which says so
         found += re.findall(r"^```\{eval-rst\}$", path.read_text(), re.MULTILINE)
     assert not found
