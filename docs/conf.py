@@ -50,6 +50,7 @@ doctest_test_doctest_blocks = ""
 
 SIGNATURES = re.compile(r"^```python signature\n((?:fo\..+\n)+)```$", re.MULTILINE)
 EXAMPLES = re.compile(r"^```pycon$", re.MULTILINE)
+CONTENTS = re.compile(r"^<!-- toctree(\n.*?)\n-->$", re.DOTALL | re.MULTILINE)
 FORMULAS = re.compile(r"\$`([^`]+)`\$")
 
 
@@ -62,8 +63,11 @@ def objects(block: re.Match[str]) -> str:
 
 
 def read(app: Sphinx, name: str, source: list[str]) -> None:
-    """Pages are written for code hosts. Sphinx makes more of signatures and examples, and has other quotes for formulas."""
-    source[0] = FORMULAS.sub(r"$\1$", EXAMPLES.sub("```{doctest}", SIGNATURES.sub(objects, source[0])))
+    """Pages are written for code hosts. Sphinx makes more of them, and has other quotes for formulas."""
+    text = SIGNATURES.sub(objects, source[0])
+    text = EXAMPLES.sub("```{doctest}", text)
+    text = CONTENTS.sub(r"```{toctree}\1\n```", text)
+    source[0] = FORMULAS.sub(r"$\1$", text)
 
 
 def setup(app: Sphinx) -> None:
