@@ -95,6 +95,7 @@ def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
+    session.run("python", "docs/draw_animation.py")
     session.run("python", "bench/convergence.py")
 
 
