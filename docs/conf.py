@@ -7,6 +7,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
+import embed_play
 import pages
 
 project = "fusedoptim"
@@ -40,3 +41,5 @@ doctest_test_doctest_blocks = ""
 
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", lambda _: pages.write())
+    app.connect("html-page-context", embed_play.embed)
+    app.connect("build-finished", embed_play.ship)

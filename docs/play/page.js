@@ -1,0 +1,191 @@
+// The page: what a reader does changes `state`, and everything that is shown follows from it.
+"use strict";
+
+const SECONDS = 4; // that a run takes to be played
+
+const $ = (id) => document.getElementById(id);
+let state, runs, shown, playing;
+
+// From the address, at first and whenever it is another.
+function begin() {
+  state = state_of(location.hash);
+  for (const input of document.querySelectorAll(".chip input")) {
+    input.checked = input.value === state.surface || state.chosen.includes(input.value);
+  }
+  show_controls();
+  show_cards();
+  change();
+}
+
+// After each change: the runs anew, all of their steps, and the address.
+function change() {
+  stop();
+  const surface = SURFACES[state.surface];
+  runs = state.chosen.map((name) => {
+    const path = descend(surface, OPTIMIZERS[name], state.hyper[name], state);
+    return { name, path, losses: path.map((w) => surface.value(...w)) };
+  });
+  runs.start = state.start;
+  shown = state.steps;
+  history.replaceState(null, "", hash_of(state));
+  show();
+  announce();
+}
+
+function show() {
+  const surface = SURFACES[state.surface];
+  draw_surface($("land"), surface, runs, shown);
+  draw_losses($("losses"), runs, state.steps, shown);
+  $("formula").textContent = `f(x, y) = ${surface.formula}`;
+  $("shown").max = state.steps;
+  $("shown").value = $("shown-value").value = shown;
+  $("link").href = location.hash;
+  state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3)));
+  for (const { name, path, losses } of runs) {
+    const card = $(`card-${name}`);
+    card.querySelector("legend output").value = loss_in_words(losses[Math.min(shown, losses.length - 1)], path, shown);
+    card.querySelector("code").textContent = in_python(OPTIMIZERS[name], state.hyper[name]);
+  }
+}
+
+function loss_in_words(loss, path, step) {
+  return path.length <= step ? "diverged" : `loss ${loss < 1e-3 ? Math.max(loss, 0).toExponential(1) : loss.toPrecision(2)}`;
+}
+
+function label_of(name) {
+  return OPTIMIZERS[name].label ?? name;
+}
+
+// For those who do not see the pictures, once the reader pauses.
+let pause;
+
+function announce() {
+  const { label } = SURFACES[state.surface];
+  const names = state.chosen.map(label_of).join(", ") || "no optimizer";
+  const start = state.start.map((x) => +x.toFixed(2)).join(", ");
+  $("land").setAttribute("aria-label", `${label}: the paths of ${names} from ${start}`);
+  $("losses").setAttribute("aria-label", `The losses of ${names} over ${state.steps} steps`);
+  const ends = runs.map(({ name, path, losses }) => `${label_of(name)}: ${loss_in_words(losses.at(-1), path, state.steps)}`);
+  clearTimeout(pause);
+  pause = setTimeout(() => ($("summary").textContent = `After ${state.steps} steps: ${ends.join("; ")}.`), 400);
+}
+
+// Playing
+
+function play() {
+  if (playing) return stop();
+  const from = shown < state.steps ? shown : 0, begun = performance.now();
+  $("play").textContent = "Pause";
+  const frame = (now) => {
+    shown = Math.min(state.steps, from + Math.floor(((now - begun) / (1000 * SECONDS)) * state.steps));
+    show();
+    playing = shown < state.steps ? requestAnimationFrame(frame) : stop();
+  };
+  playing = requestAnimationFrame(frame);
+}
+
+function stop() {
+  cancelAnimationFrame(playing);
+  playing = undefined;
+  $("play").textContent = "Play";
+}
+
+// Controls
+
+function show_controls() {
+  $("run").querySelectorAll(".slider, .start").forEach((old) => old.remove());
+  $("run").querySelector("legend").after(control(state, "steps", change), control(state, "noise", change), start_fields());
+}
+
+function start_fields() {
+  const fields = ["x", "y"].map((axis, k) => {
+    const input = element("input", { type: "number", step: 0.1, id: `start-${axis}` });
+    input.addEventListener("change", () => Number.isFinite(input.valueAsNumber) && move_to(state.start.with(k, input.valueAsNumber)));
+    return element("label", {}, `Start ${axis}`, input);
+  });
+  return element("div", { className: "start" }, ...fields);
+}
+
+function show_cards() {
+  document.querySelectorAll("#cards .card:not(#run)").forEach((old) => old.remove());
+  $("run").after(...state.chosen.map(card_of));
+}
+
+function card_of(name) {
+  const legend = element("legend", {}, sample(name), label_of(name), element("output"));
+  const controls = Object.keys(OPTIMIZERS[name].hyper).map((hyper) => control(state.hyper[name], hyper, change));
+  return element("fieldset", { className: "card", id: `card-${name}` }, legend, ...controls, element("code"));
+}
+
+function move_to(start) {
+  state.start = inside(SURFACES[state.surface], start);
+  change();
+}
+
+function move_to_pointer({ clientX, clientY }) {
+  const { left, top, width, height } = $("land").getBoundingClientRect();
+  move_to(map_of(SURFACES[state.surface], width, height).from([clientX - left, clientY - top]));
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+
+function move_by_key(event) {
+  const { start, width } = SURFACES[state.surface], arrow = ARROWS[event.key];
+  if (event.key === "Home") move_to(start);
+  else if (arrow) move_to(state.start.map((x, axis) => x + (arrow[axis] * width) / 40));
+  else return;
+  event.preventDefault();
+}
+
+for (const [name, { label }] of Object.entries(SURFACES)) {
+  const choose = () => {
+    state.surface = name;
+    state.start = SURFACES[name].start;
+    change();
+  };
+  $("surfaces").append(chip("radio", "surface", name, label, choose));
+}
+for (const name of Object.keys(OPTIMIZERS)) {
+  const choose = ({ checked }) => {
+    state.chosen = Object.keys(OPTIMIZERS).filter((each) => (each === name ? checked : state.chosen.includes(each)));
+    show_cards();
+    change();
+  };
+  $("optimizers").append(chip("checkbox", "optimizer", name, label_of(name), choose, sample(name)));
+}
+$("land").addEventListener("pointerdown", (event) => {
+  $("land").setPointerCapture(event.pointerId);
+  move_to_pointer(event);
+});
+$("land").addEventListener("pointermove", (event) => event.buttons && move_to_pointer(event));
+$("land").addEventListener("keydown", move_by_key);
+$("play").addEventListener("click", play);
+$("shown").addEventListener("input", () => {
+  stop();
+  shown = $("shown").valueAsNumber;
+  show();
+});
+$("redraw").addEventListener("click", () => {
+  state.seed += 1;
+  change();
+});
+$("reset").addEventListener("click", () => {
+  history.replaceState(null, "", "#");
+  begin();
+});
+addEventListener("hashchange", begin);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+
+begin();
+new ResizeObserver(show).observe($("land"));
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+
+// Within a page of the documentation, which gives the theme and wants the height.
+if (parent !== window) {
+  document.documentElement.classList.add("embedded");
+  addEventListener("message", ({ data }) => {
+    document.documentElement.dataset.theme = data?.theme;
+    show();
+  });
+  new ResizeObserver(() => parent.postMessage({ height: document.documentElement.offsetHeight }, "*")).observe(document.body);
+}
