@@ -3,9 +3,10 @@
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 PLAY = Path(__file__).with_name("play")
 PICTURE = re.compile(r'<img [^>]*src="_images/animation\.svg"[^>]*>')
@@ -26,11 +27,11 @@ FRAME = """\
 </script>"""
 
 
-def embed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+def embed(app: "Sphinx", page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     if page == "play":
         context["body"] = PICTURE.sub(FRAME, context["body"])
 
 
-def ship(app: Sphinx, exception: Exception | None) -> None:
+def ship(app: "Sphinx", exception: Exception | None) -> None:
     if app.builder.format == "html" and exception is None:
         shutil.copytree(PLAY, app.outdir / "play", dirs_exist_ok=True)

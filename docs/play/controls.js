@@ -32,9 +32,9 @@ function control(values, name, on_change) {
 function slider(values, name, on_change) {
   const { label, last, value, position } = SLIDERS[name];
   const input = element("input", { type: "range", min: 0, max: last, value: position(values[name]), name });
-  const output = element("output");
+  const number = element("span", { className: "number", ariaHidden: true });
   const show = () => {
-    output.value = values[name];
+    number.textContent = values[name];
     input.setAttribute("aria-valuetext", values[name]);
   };
   input.addEventListener("input", () => {
@@ -43,7 +43,7 @@ function slider(values, name, on_change) {
     on_change();
   });
   show();
-  return element("label", { className: "slider" }, label, output, input);
+  return element("label", { className: "slider" }, label, number, input);
 }
 
 function flag(values, name, on_change) {

@@ -97,6 +97,7 @@ const OPTIMIZERS = {
     rule: "yogi",
     hyper: { lr: 0.1, ...BETAS },
     fixed: { eps: 1e-3 },
+    initial: () => [1e-6, 1e-6],
     python: `fo.Yogi(w, lr={lr}, ${BETAS_IN_PYTHON})`,
   },
   Lion: {

@@ -38,12 +38,12 @@ function show() {
   draw_losses($("losses"), runs, state.steps, shown);
   $("formula").textContent = `f(x, y) = ${surface.formula}`;
   $("shown").max = state.steps;
-  $("shown").value = $("shown-value").value = shown;
+  $("shown").value = $("shown-value").textContent = shown;
   $("link").href = location.hash;
   state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3)));
   for (const { name, path, losses } of runs) {
     const card = $(`card-${name}`);
-    card.querySelector("legend output").value = loss_in_words(losses[Math.min(shown, losses.length - 1)], path, shown);
+    card.querySelector(".loss").textContent = loss_in_words(losses[Math.min(shown, losses.length - 1)], path, shown);
     card.querySelector("code").textContent = in_python(OPTIMIZERS[name], state.hyper[name]);
   }
 }
@@ -74,9 +74,11 @@ function announce() {
 
 function play() {
   if (playing) return stop();
-  const from = shown < state.steps ? shown : 0, begun = performance.now();
+  const from = shown < state.steps ? shown : 0;
+  let begun;
   $("play").textContent = "Pause";
   const frame = (now) => {
+    begun ??= now;
     shown = Math.min(state.steps, from + Math.floor(((now - begun) / (1000 * SECONDS)) * state.steps));
     show();
     playing = shown < state.steps ? requestAnimationFrame(frame) : stop();
@@ -112,7 +114,7 @@ function show_cards() {
 }
 
 function card_of(name) {
-  const legend = element("legend", {}, sample(name), label_of(name), element("output"));
+  const legend = element("legend", {}, sample(name), label_of(name), element("span", { className: "number loss" }));
   const controls = Object.keys(OPTIMIZERS[name].hyper).map((hyper) => control(state.hyper[name], hyper, change));
   return element("fieldset", { className: "card", id: `card-${name}` }, legend, ...controls, element("code"));
 }
@@ -177,7 +179,8 @@ addEventListener("hashchange", begin);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 
 begin();
-new ResizeObserver(show).observe($("land"));
+const resized = new ResizeObserver(show);
+for (const canvas of document.querySelectorAll("canvas")) resized.observe(canvas);
 if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 
 // Within a page of the documentation, which gives the theme and wants the height.
