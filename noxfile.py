@@ -33,6 +33,7 @@ def install(session: nox.Session, *groups: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests; arguments after -- go to pytest."""
+    install(session, "browser")
     session.install(".[test]")
     session.run("pytest", *session.posargs)
 

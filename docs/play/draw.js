@@ -42,17 +42,12 @@ function map_of({ center, width: shown }, width, height) {
   };
 }
 
-// The part of a surface that is shown is four to three.
-function inside({ center, width }, weights) {
-  return weights.map((w, axis) => Math.min(Math.max(w, center[axis] - width / [2, 8 / 3][axis]), center[axis] + width / [2, 8 / 3][axis]));
-}
-
-function draw_surface(canvas, surface, runs, shown) {
+function draw_surface(canvas, surface, start, runs, shown) {
   const { context, width, height } = emptied(canvas), map = map_of(surface, width, height);
   context.drawImage(picture_of(surface, canvas.width, canvas.height), 0, 0, width, height);
   for (const minimum of surface.minima) draw_cross(context, map.to(minimum));
   for (const { name, path } of runs) draw_line(context, path.map(map.to), shown, stroke_of(name));
-  draw_ring(context, map.to(runs.start));
+  draw_ring(context, map.to(start));
 }
 
 // The surface alone, kept until another is needed.

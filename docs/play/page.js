@@ -17,7 +17,7 @@ function begin() {
   change();
 }
 
-// After each change: the runs anew, all of their steps, and the address.
+// After each change: the runs anew, and all of their steps.
 function change() {
   stop();
   const surface = SURFACES[state.surface];
@@ -25,21 +25,30 @@ function change() {
     const path = descend(surface, OPTIMIZERS[name], state.hyper[name], state);
     return { name, path, losses: path.map((w) => surface.value(...w)) };
   });
-  runs.start = state.start;
   shown = state.steps;
-  history.replaceState(null, "", hash_of(state));
   show();
-  announce();
+  describe();
+  clearTimeout(pause);
+  pause = setTimeout(settle, 400);
+}
+
+// Once the reader pauses: what follows is too much for each move of a slider.
+let pause;
+
+function settle() {
+  history.replaceState(null, "", hash_of(state));
+  const ends = runs.map(({ name, path, losses }) => `${label_of(name)}: ${loss_in_words(losses.at(-1), path, state.steps)}`);
+  $("summary").textContent = `After ${state.steps} steps: ${ends.join("; ")}.`;
 }
 
 function show() {
   const surface = SURFACES[state.surface];
-  draw_surface($("land"), surface, runs, shown);
+  draw_surface($("land"), surface, state.start, runs, shown);
   draw_losses($("losses"), runs, state.steps, shown);
   $("formula").textContent = `f(x, y) = ${surface.formula}`;
   $("shown").max = state.steps;
   $("shown").value = $("shown-value").textContent = shown;
-  $("link").href = location.hash;
+  $("link").href = hash_of(state);
   state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3)));
   for (const { name, path, losses } of runs) {
     const card = $(`card-${name}`);
@@ -56,18 +65,13 @@ function label_of(name) {
   return OPTIMIZERS[name].label ?? name;
 }
 
-// For those who do not see the pictures, once the reader pauses.
-let pause;
-
-function announce() {
+// For those who do not see the pictures.
+function describe() {
   const { label } = SURFACES[state.surface];
   const names = state.chosen.map(label_of).join(", ") || "no optimizer";
   const start = state.start.map((x) => +x.toFixed(2)).join(", ");
   $("land").setAttribute("aria-label", `${label}: the paths of ${names} from ${start}`);
   $("losses").setAttribute("aria-label", `The losses of ${names} over ${state.steps} steps`);
-  const ends = runs.map(({ name, path, losses }) => `${label_of(name)}: ${loss_in_words(losses.at(-1), path, state.steps)}`);
-  clearTimeout(pause);
-  pause = setTimeout(() => ($("summary").textContent = `After ${state.steps} steps: ${ends.join("; ")}.`), 400);
 }
 
 // Playing

@@ -32,7 +32,7 @@ const SLIDERS = {
   steps: { label: "Steps", ...by_steps(10, 500, 10) },
   noise: { label: "Noise of the gradient", ...by_steps(0, 3, 0.05) },
   lr: { label: "lr", ...by_factors(1e-4, 5) },
-  accumulate: { label: "M", ...by_steps(1, 32) },
+  accumulate: { label: "M, gradients a step", ...by_steps(1, 32) },
   window: { label: "window", ...by_steps(1, 32) },
   beta: { label: "beta", ...OF_AN_AVERAGE },
   beta1: { label: "beta1", ...OF_AN_AVERAGE },
@@ -40,7 +40,7 @@ const SLIDERS = {
   rho: { label: "rho", ...OF_AN_AVERAGE },
   eps: { label: "eps", ...by_factors(1e-8, 8) },
   weight_decay: { label: "weight_decay", ...by_steps(0, 2, 0.05) },
-  n: { label: "N of η / √(t / N)", ...by_factors(1, 3) },
+  n: { label: "N, of lr / √(t / N)", ...by_factors(1, 3) },
 };
 
 // A number as near as the slider goes.

@@ -55,3 +55,9 @@ const SURFACES = {
     minima: [[-1.5, 0], [1.25, 0]],
   },
 };
+
+// The nearest weights that are shown.
+function inside({ center, width }, weights) {
+  const reach = [width / 2, width * 3 / 8];
+  return weights.map((w, axis) => Math.min(Math.max(w, center[axis] - reach[axis]), center[axis] + reach[axis]));
+}

@@ -9,8 +9,7 @@ import fusedoptim as fo
 
 from .browser import PLAY, Browser
 
-SOURCE = PLAY / "rules.js"
-RULES = re.findall(r"^  (\w+)\(w, g\b", SOURCE.read_text(), re.MULTILINE) if SOURCE.exists() else []
+RULES = re.findall(r"^  (\w+)\(w, g\b", (PLAY / "rules.js").read_text(), re.MULTILINE)
 STEPS, WEIGHTS = 50, 7
 
 # Numbers that tell a rule from its like, for hyper-parameters of these names.

@@ -9,8 +9,7 @@ import fusedoptim as fo
 
 from .browser import PLAY, Browser
 
-SOURCE = PLAY / "optimizers.js"
-OPTIMIZERS = re.findall(r"^  (\w+): {", SOURCE.read_text(), re.MULTILINE) if SOURCE.exists() else []
+OPTIMIZERS = re.findall(r"^  (\w+): {", (PLAY / "optimizers.js").read_text(), re.MULTILINE)
 STEPS = 60
 
 # Hyper-parameters at random positions of their sliders, the line of Python, and the weights after each step.

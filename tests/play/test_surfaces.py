@@ -10,8 +10,7 @@ import problems
 
 from .browser import PLAY, Browser
 
-SOURCE = PLAY / "surfaces.js"
-SURFACES = re.findall(r"^  (\w+): {", SOURCE.read_text(), re.MULTILINE) if SOURCE.exists() else []
+SURFACES = re.findall(r"^  (\w+): {", (PLAY / "surfaces.js").read_text(), re.MULTILINE)
 
 EVALUATE = """
 const [name, points] = arguments, { value, gradient } = SURFACES[name];
