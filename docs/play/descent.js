@@ -31,8 +31,8 @@ function stepper({ rule, fixed, initial, at }, { accumulate = 1, ...hyper }) {
   };
 }
 
-// The weights before each step and at the end, or until they are far away. Each gradient is off by `noise` times a normal
-// number; with the same seed these are the same for all optimizers.
+// The weights before each step and at the end, or until they are far away. Each gradient is off by `noise` times a
+// normal number; with the same seed these are the same for all optimizers.
 function descend(surface, optimizer, hyper, { start, steps, noise, seed }) {
   const step = stepper(optimizer, hyper), normal = normal_numbers(seed);
   const path = [start];

@@ -37,28 +37,30 @@ let pause;
 
 function settle() {
   history.replaceState(null, "", hash_of(state));
-  const ends = runs.map(({ name, path, losses }) => `${label_of(name)}: ${loss_in_words(losses.at(-1), path, state.steps)}`);
-  $("summary").textContent = `After ${state.steps} steps: ${ends.join("; ")}.`;
+  const ends = runs.map((run) => `${label_of(run.name)} ${loss_at(run, state.steps)}`);
+  $("summary").textContent = `Losses after ${state.steps} steps: ${ends.join(", ")}.`;
 }
 
 function show() {
   const surface = SURFACES[state.surface];
-  draw_surface($("land"), surface, state.start, runs, shown);
-  draw_losses($("losses"), runs, state.steps, shown);
   $("formula").textContent = `f(x, y) = ${surface.formula}`;
   $("shown").max = state.steps;
   $("shown").value = $("shown-value").textContent = shown;
   $("link").href = hash_of(state);
   state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3)));
-  for (const { name, path, losses } of runs) {
-    const card = $(`card-${name}`);
-    card.querySelector(".loss").textContent = loss_in_words(losses[Math.min(shown, losses.length - 1)], path, shown);
-    card.querySelector("code").textContent = in_python(OPTIMIZERS[name], state.hyper[name]);
+  for (const run of runs) {
+    const card = $(`card-${run.name}`);
+    card.querySelector(".loss").textContent = loss_at(run, shown);
+    card.querySelector("code").textContent = in_python(OPTIMIZERS[run.name], state.hyper[run.name]);
   }
+  draw_surface($("land"), surface, state.start, runs, shown); // last: words can change the room that there is
+  draw_losses($("losses"), runs, state.steps, shown);
 }
 
-function loss_in_words(loss, path, step) {
-  return path.length <= step ? "diverged" : `loss ${loss < 1e-3 ? Math.max(loss, 0).toExponential(1) : loss.toPrecision(2)}`;
+// In words, for a path that diverges ends.
+function loss_at({ losses }, step) {
+  if (step >= losses.length) return "diverged";
+  return losses[step] < 1e-3 ? Math.max(losses[step], 0).toExponential(1) : losses[step].toPrecision(2);
 }
 
 function label_of(name) {
@@ -100,13 +102,16 @@ function stop() {
 
 function show_controls() {
   $("run").querySelectorAll(".slider, .start").forEach((old) => old.remove());
-  $("run").querySelector("legend").after(control(state, "steps", change), control(state, "noise", change), start_fields());
+  const sliders = ["steps", "noise"].map((name) => control(state, name, change));
+  $("run").querySelector("legend").after(...sliders, start_fields());
 }
 
 function start_fields() {
   const fields = ["x", "y"].map((axis, k) => {
     const input = element("input", { type: "number", step: 0.1, id: `start-${axis}` });
-    input.addEventListener("change", () => Number.isFinite(input.valueAsNumber) && move_to(state.start.with(k, input.valueAsNumber)));
+    input.addEventListener("change", () => {
+      if (Number.isFinite(input.valueAsNumber)) move_to(state.start.with(k, input.valueAsNumber));
+    });
     return element("label", {}, `Start ${axis}`, input);
   });
   return element("div", { className: "start" }, ...fields);
@@ -191,8 +196,10 @@ if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 if (parent !== window) {
   document.documentElement.classList.add("embedded");
   addEventListener("message", ({ data }) => {
-    document.documentElement.dataset.theme = data?.theme;
+    if (data?.theme === undefined) return;
+    document.documentElement.dataset.theme = data.theme;
     show();
   });
-  new ResizeObserver(() => parent.postMessage({ height: document.documentElement.offsetHeight }, "*")).observe(document.body);
+  const tell = () => parent.postMessage({ height: document.documentElement.offsetHeight }, "*");
+  new ResizeObserver(tell).observe(document.body);
 }

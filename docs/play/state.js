@@ -8,11 +8,12 @@ const RUN = { steps: 200, noise: 0, seed: 1 };
 function state_of(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const surface = Object.hasOwn(SURFACES, given.get("surface")) ? given.get("surface") : "ravine";
-  const start = (given.get("start") ?? "").split(",").map(Number.parseFloat);
+  const start = given.get("start")?.split(",").map(Number.parseFloat) ?? [];
+  const is_place = start.length === 2 && start.every(Number.isFinite);
   const chosen = given.get("with")?.split(",").filter((name) => Object.hasOwn(OPTIMIZERS, name));
   return {
     surface,
-    start: start.length === 2 && start.every(Number.isFinite) ? inside(SURFACES[surface], start) : SURFACES[surface].start,
+    start: is_place ? inside(SURFACES[surface], start) : SURFACES[surface].start,
     ...numbers_of(given, "", RUN),
     chosen: chosen ?? CHOSEN_FIRST,
     hyper: Object.fromEntries(
@@ -22,10 +23,11 @@ function state_of(hash) {
 }
 
 function hash_of(state) {
-  const { surface, chosen } = state;
+  const { surface, chosen, hyper } = state;
   const parts = [`surface=${surface}`, `with=${chosen}`];
   if (state.start !== SURFACES[surface].start) parts.push(`start=${state.start.map((x) => +x.toFixed(3))}`);
-  parts.push(...changed("", state, RUN), ...chosen.flatMap((name) => changed(`${name}.`, state.hyper[name], OPTIMIZERS[name].hyper)));
+  parts.push(...changed("", state, RUN));
+  for (const name of chosen) parts.push(...changed(`${name}.`, hyper[name], OPTIMIZERS[name].hyper));
   return `#${parts.join("&")}`;
 }
 

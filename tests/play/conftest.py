@@ -39,6 +39,7 @@ def page(browser: Browser) -> Iterator[Browser]:
     """The page, at a desk and with less motion. It must say nothing on the console."""
     browser.screen(1280, 900)
     browser.media("prefers-reduced-motion", "reduce")
+    browser.media("prefers-color-scheme", "light")
     browser.open()
     yield browser
     assert browser.console() == []

@@ -233,6 +233,8 @@ def test_everything_has_a_name(page: Browser) -> None:
     """As a screen reader says it."""
     for element in page.find_all("input, button, canvas, a"):
         assert element.accessible_name, element.get_attribute("outerHTML")
+    assert page.find("#card-SGD input[name=lr]").accessible_name == "lr"
+    assert page.find("#optimizers input[value=AdamDecay]").accessible_name == "Adam, global decay"
 
 
 def test_losses_are_told(page: Browser) -> None:
@@ -242,8 +244,8 @@ def test_losses_are_told(page: Browser) -> None:
     assert told.aria_role == "status"
     waits(lambda: told.get_property("textContent"))
     text = told.get_property("textContent")
-    assert text.startswith("After 200 steps: SGD: loss ")
-    assert text.count("loss") == len(FIRST)
+    assert text.startswith("Losses after 200 steps: SGD ")
+    assert all(f"{name} " in text for name in FIRST)
 
 
 def test_steps_can_be_seen_one_by_one(page: Browser) -> None:
@@ -280,13 +282,13 @@ def test_nothing_is_wider_than_the_screen(page: Browser, width: int) -> None:
 
 
 def test_dark_and_light(page: Browser) -> None:
-    pictures = []
-    for scheme in ("light", "dark", "light"):
-        page.media("prefers-color-scheme", scheme)
-        page.run("return new Promise(requestAnimationFrame)")
-        pictures.append((page.run("return getComputedStyle(document.body).backgroundColor"), page.pixels("losses")))
-    assert pictures[0] == pictures[2] != pictures[1]
-    assert all(a != b for a, b in zip(*pictures[:2], strict=True))
+    background = "return getComputedStyle(document.body).backgroundColor"
+    light = [page.run(background), page.pixels("land"), page.pixels("losses")]
+    page.media("prefers-color-scheme", "dark")
+    waits(lambda: page.pixels("losses") != light[2])
+    assert page.run(background) != light[0] and page.pixels("land") != light[1]
+    page.media("prefers-color-scheme", "light")
+    waits(lambda: [page.run(background), page.pixels("land"), page.pixels("losses")] == light)
 
 
 AROUND = """\
