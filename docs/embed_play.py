@@ -29,7 +29,8 @@ FRAME = """\
 
 def embed(app: "Sphinx", page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     if page == "play":
-        context["body"] = PICTURE.sub(FRAME, context["body"])
+        context["body"], found = PICTURE.subn(FRAME, context["body"])
+        assert found == 1, "play.md has no picture for the interactive page to take the place of"
 
 
 def ship(app: "Sphinx", exception: Exception | None) -> None:
