@@ -164,10 +164,8 @@ for (const name of Object.keys(OPTIMIZERS)) {
   };
   $("optimizers").append(chip("checkbox", "optimizer", name, label_of(name), choose, sample(name)));
 }
-$("land").addEventListener("pointerdown", (event) => {
-  $("land").setPointerCapture(event.pointerId);
-  move_to_pointer(event);
-});
+$("land").addEventListener("pointerdown", (event) => $("land").setPointerCapture(event.pointerId));
+$("land").addEventListener("click", move_to_pointer);
 $("land").addEventListener("pointermove", (event) => event.buttons && move_to_pointer(event));
 $("land").addEventListener("keydown", move_by_key);
 $("play").addEventListener("click", play);

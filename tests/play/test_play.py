@@ -132,6 +132,19 @@ def test_a_click_moves_the_start(page: Browser) -> None:
     assert all(path[0] == start(page) for path in page.paths().values())
 
 
+def test_the_start_is_dragged(page: Browser) -> None:
+    from selenium.webdriver import ActionChains
+
+    seen = [page.paths()]
+    hold = ActionChains(page.chrome).move_to_element(page.find("#land")).click_and_hold()
+    for action in (hold, ActionChains(page.chrome).move_by_offset(60, -40), ActionChains(page.chrome).release()):
+        action.perform()
+        seen.append(page.paths())
+    assert seen[0] == seen[1] != seen[2]
+    width = page.find("#land").size["width"]
+    assert start(page) == pytest.approx([-0.5 + 60 * 7 / width, 40 * 7 / width], abs=0.02)
+
+
 def test_arrow_keys_move_the_start(page: Browser) -> None:
     before = start(page)
     land = page.find("#land")
