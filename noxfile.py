@@ -33,6 +33,7 @@ def install(session: nox.Session, *groups: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests; arguments after -- go to pytest."""
+    install(session, "browser")
     session.install(".[test]")
     session.run("pytest", *session.posargs)
 
@@ -103,6 +104,7 @@ def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
+    session.run("python", "docs/draw_animation.py")
     session.run("python", "bench/convergence.py")
     session.run("python", "docs/pages.py")  # has that table
 

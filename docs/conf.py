@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
+import embed_play
 
 project = "fusedoptim"
 author = "The fusedoptim developers"
@@ -72,3 +73,5 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read)
+    app.connect("html-page-context", embed_play.embed)
+    app.connect("build-finished", embed_play.ship)
