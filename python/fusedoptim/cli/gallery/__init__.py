@@ -1,0 +1,1 @@
+"""``python -m fusedoptim gallery``: what the lecture claims, as figures."""
