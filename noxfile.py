@@ -32,8 +32,8 @@ def install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests; arguments after -- go to pytest."""
-    session.install(".[test]")
+    """The tests, those of the figures too; arguments after -- go to pytest."""
+    session.install(".[demo,test]")
     session.run("pytest", *session.posargs)
 
 
@@ -95,6 +95,7 @@ def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
+    session.run("python", "docs/draw_gallery.py")
     session.run("python", "bench/convergence.py")
 
 

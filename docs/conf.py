@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = "fusedoptim"
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # the docstrings have them, in words

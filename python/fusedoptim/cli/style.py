@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 
 mpl.use("Agg")  # draws to files, also where there is no display
 
@@ -20,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLACK, GREY, PALE = "#000000", "#767676", "#c8c8c8"
-ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
+ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
 
 LOOKS: dict[str, dict[str, Any]] = {
     "SGD": {"color": BLUE, "linestyle": "-", "marker": "o"},
@@ -28,28 +27,30 @@ LOOKS: dict[str, dict[str, Any]] = {
     "WindowSGD": {"color": PURPLE, "linestyle": ":", "marker": "^"},
     "Momentum": {"color": ORANGE, "linestyle": "--", "marker": "s"},
     "RMSProp": {"color": GREEN, "linestyle": "-.", "marker": "D"},
-    "Adam": {"color": VERMILLION, "linestyle": "-", "marker": "v"},
+    "Adam": {"color": VERMILION, "linestyle": "-", "marker": "v"},
 }
 
 mpl.rcParams |= {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
-    "axes.titlepad": 8,
+    "axes.titlepad": 7,
     "axes.labelsize": 9,
     "axes.linewidth": 0.7,
     "axes.edgecolor": "#404040",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY]),
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]),
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.7,
     "lines.markersize": 4.5,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
+    "figure.titlesize": 11,
+    "figure.labelsize": 9,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 150,
     "svg.hashsalt": "fusedoptim",
@@ -58,17 +59,14 @@ mpl.rcParams |= {
 }
 
 
-def panels(columns: int, *, width: float = 9.0, height: float = 3.2, **keywords: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with a row of axes."""
+def panels(
+    columns: int, title: str = "", *, width: float = 9.0, height: float = 3.4, **keywords: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a row of axes, and what it shows above them."""
     figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False, **keywords)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
     return figure, list(axes.flat)
-
-
-def contours(axes: Axes, surface: Any, x: tuple[float, float], y: tuple[float, float], levels: Any) -> None:
-    """The lines of equal value over that part of the plane."""
-    grid = np.meshgrid(np.linspace(*x, 61), np.linspace(*y, 61))
-    axes.contour(*grid, surface(*grid)[0], levels=levels, colors=PALE, linewidths=0.7)
-    axes.set(xlim=x, ylim=y, xlabel="w₁", ylabel="w₂")
 
 
 def save(figure: Figure, *paths: Path) -> None:
@@ -82,8 +80,12 @@ def save(figure: Figure, *paths: Path) -> None:
 
 
 def _svg(figure: Figure) -> str:
-    """Without the date, with no more than the hundredth of a point, and no blanks at either end of a line."""
+    """Without the date, with coordinates to the hundredth of a point, and without the blanks before a line and after it."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    short = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), text.getvalue())
-    return "".join(line.strip() + "\n" for line in short.splitlines())
+    tags = re.sub(r"<[^>]*>", lambda tag: re.sub(r"\d+\.\d{3,}", _hundredths, tag[0]), text.getvalue())
+    return "".join(line.strip() + "\n" for line in tags.splitlines())
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -14,6 +14,7 @@ import fusedoptim as fo
 Array = NDArray[np.float64]
 Surface = Callable[[Any, Any], tuple[Any, tuple[Any, Any]]]
 CURVATURES = (1.0, 25.0)  # of the ravine
+FAR = 1e50  # a path that has come there diverges
 
 
 def ravine(x: Any, y: Any) -> tuple[Any, tuple[Any, Any]]:
@@ -40,7 +41,7 @@ def hill(x: Any, y: Any) -> tuple[Any, tuple[Any, Any]]:
 
 
 def two_valleys(x: Any, y: Any) -> tuple[Any, tuple[Any, Any]]:
-    """A shallow one near x = -0.7 and a deep one, beyond a low pass, near x = 1.1."""
+    """A shallow one near x = -0.7 and, beyond a low pass, a deep one near x = 1.3."""
     value = x**4 / 4 - x**3 / 6 - x**2 / 2 - x / 10 + y**2 / 2
     return value, (x**3 - x**2 / 2 - x - 1 / 10, y)
 
@@ -59,12 +60,14 @@ def descend(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Array:
-    """The weights before the first step and after each; `noise` is the standard deviation of the gradient's error."""
+    """The weights before the first step and after each, to where they are FAR; `noise` is the gradient's standard deviation."""
     rng = np.random.default_rng(seed)
-    w = np.array(start)
+    w = np.array(start, float)
     optimizer, path = make(w), [w.copy()]
     for _ in range(steps):
         _, gradient = surface(*w.tolist())
         optimizer.step(np.array(gradient) + noise * rng.standard_normal(2))
         path.append(w.copy())
+        if abs(w).max() > FAR:
+            break
     return np.array(path)

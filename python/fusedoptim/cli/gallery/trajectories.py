@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import fusedoptim as fo
 from fusedoptim.cli import style
+from fusedoptim.cli.gallery.contours import contours
 from fusedoptim.cli.gallery.surfaces import Array, Surface, rosenbrock, saddle
 
 # On the two: of 1, 2, 5, 10, … those with which the loss falls well and the path stays in the picture. All else has its
@@ -59,6 +60,19 @@ RATES: dict[str, tuple[float, float]] = {
     "Yogi": (0.2, 0.1),
 }
 
+# What one has to know of a path, where two weights are not what the optimizer is for.
+NOTES = {
+    **dict.fromkeys(("LAMB", "LARS", "Fromage"), "The length of a step follows that of both weights together."),
+    **dict.fromkeys(("RowWiseAdagrad", "RowWiseAdam"), "The two weights are a row, which has one rate."),
+    **dict.fromkeys(("ScheduleFreeAdamW", "ScheduleFreeSGD"), "The path is that of the average, which one evaluates."),
+    "Muon": "The two weights are a matrix of one row: of its momentum the direction alone counts.",
+    "NoisySGD": "With the noise that it adds to the gradient.",
+    "NovoGrad": "Both weights have one rate.",
+    "PolyakSGD": "It is told the loss, and that the least is 0.",
+    "RAdam": "The first steps are not scaled: where it is steep they bear only a small rate.",
+    "SparseAdam": "The two weights are a row that comes in each step.",
+}
+
 ROSENBROCK_START, ROSENBROCK_STEPS = (-1.2, 1.0), 300
 SADDLE_START, SADDLE_STEPS = (1.0, 0.01), 80
 DOT_EVERY = 10
@@ -97,14 +111,14 @@ def _step(optimizer: Any, value: float, gradient: Array) -> None:
 
 def draw(name: str, paths: tuple[Array, Array]) -> Figure:
     figure, (left, right) = style.panels(2, width=8, height=3.4)
-    style.contours(left, rosenbrock, (-1.75, 1.75), (-0.6, 1.9), np.geomspace(3, 1000, 5))
-    style.contours(right, saddle, (-1.25, 1.25), (-1.1, 2.1), np.arange(0.1, 3, 0.4))
+    contours(left, rosenbrock, (-1.75, 1.75), (-0.6, 1.9), np.geomspace(6, 1000, 5))
+    contours(right, saddle, (-1.25, 1.25), (-1.1, 2.1), np.arange(0.1, 3, 0.4))
     _draw(left, paths[0], [(1, 1)])
     _draw(right, paths[1], [(0, 2**0.5)])
     left.set_title(f"Rosenbrock's ravine, {ROSENBROCK_STEPS} steps at lr = {RATES[name][0]:g}")
     right.set_title(f"A saddle, {SADDLE_STEPS} steps at lr = {RATES[name][1]:g}")
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, title=NOTES.get(name))
     return figure
 
 
@@ -112,4 +126,4 @@ def _draw(axes: Axes, path: Array, minima: list[tuple[float, float]]) -> None:
     label = f"path, a dot every {DOT_EVERY} steps"
     axes.plot(*path.T, color=style.BLUE, marker=".", markevery=DOT_EVERY, linewidth=1.2, label=label)
     axes.plot(*path[0], "o", color=style.BLUE, markerfacecolor="white", markersize=7, label="start")
-    axes.plot(*zip(*minima, strict=True), "*", color=style.VERMILLION, markersize=11, label="minimum")
+    axes.plot(*zip(*minima, strict=True), "*", color=style.VERMILION, markersize=11, label="minimum")
