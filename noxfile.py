@@ -32,9 +32,9 @@ def install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests; arguments after -- go to pytest."""
+    """The tests, those of the figures and of the page to play with too; arguments after -- go to pytest."""
     install(session, "browser")
-    session.install(".[test]")
+    session.install(".[demo,test]")
     session.run("pytest", *session.posargs)
 
 
@@ -105,6 +105,7 @@ def figures(session: nox.Session) -> None:
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
     session.run("python", "docs/draw_animation.py")
+    session.run("python", "docs/draw_gallery.py")
     session.run("python", "bench/convergence.py")
     session.run("python", "docs/pages.py")  # has that table
 

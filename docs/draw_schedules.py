@@ -1,17 +1,12 @@
 """Draws every schedule into schedules.svg: `nox -s figures`."""
 
-import io
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib import pyplot as plt
 
 from fusedoptim import schedules
+from fusedoptim.cli import style
 from fusedoptim.schedules import Plateau, Schedule
-
-mpl.use("svg")
-mpl.rcParams |= {"svg.hashsalt": "fusedoptim", "svg.fonttype": "none", "font.size": 9}
-
-from matplotlib import pyplot as plt
 
 STEPS = range(1, 101)
 
@@ -47,18 +42,15 @@ def draw(path: Path) -> None:
     curves["Plateau(1, factor=0.5, patience=15)"] = plateau()
     drawn = {title.partition("(")[0] for title in curves}
     assert drawn == set(schedules.__all__) - {"Schedule"}, "a schedule is missing"
-    figure, axes = plt.subplots(5, 3, figsize=(9, 8.75), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(5, 3, figsize=(9, 8.75), sharex=True, sharey=True)
     for axis, (title, rates) in zip(axes.flat, curves.items(), strict=True):
-        axis.plot(STEPS, rates, color="#1f6fb4", linewidth=1.6)
+        axis.plot(STEPS, rates, color=style.BLUE)
         axis.set_title(title, family="monospace", size=8)
         axis.set(xlim=(0, 101), ylim=(-0.03, 1.08), yticks=(0, 0.5, 1))
-        axis.grid(color="#dddddd", linewidth=0.6)
-        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid()
     figure.supxlabel("t", size=9)
     figure.supylabel("lr", size=9)
-    svg = io.StringIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    path.write_text("".join(line.rstrip() + "\n" for line in svg.getvalue().splitlines()))
+    style.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fusedoptim", description="Optimizers for NumPy arrays.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add_arguments in (arguments.demo, arguments.bench, arguments.doctor, arguments.info):
+    for add_arguments in (arguments.demo, arguments.gallery, arguments.bench, arguments.doctor, arguments.info):
         about = add_arguments.__doc__
         add_arguments(commands.add_parser(add_arguments.__name__, help=about, description=about))
     return parser

@@ -31,6 +31,12 @@ def demo(parser: ArgumentParser) -> None:
     )
 
 
+def gallery(parser: ArgumentParser) -> None:
+    """Draw what averaging, momentum, RMSProp and Adam do: eight figures, made with the optimizers."""
+    out = Path("fusedoptim-gallery")
+    parser.add_argument("--out", type=folder, default=out, metavar="FOLDER", help="default: ./%(default)s")
+
+
 def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
     parser.add_argument("--rules", nargs="+", choices=BENCHED, help=f"default: {' '.join(RULES)}")
@@ -72,6 +78,14 @@ def result(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise ArgumentTypeError(f"no file can be made at {text!r}")
+    return path
+
+
+def folder(text: str) -> Path:
+    """A folder, or one that can be made."""
+    path = Path(text)
+    if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
+        raise ArgumentTypeError(f"no folder can be made at {text!r}")
     return path
 
 
