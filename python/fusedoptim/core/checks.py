@@ -221,6 +221,32 @@ def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) ->
     )
 
 
+def not_narrow(name: str, got: Any, rule: str, may_be_bfloat16: bool) -> NoReturn:
+    own = ", bfloat16 or a pair (codes, scales)" if may_be_bfloat16 else ""
+    given = "a pair" if isinstance(got, tuple) else got.dtype
+    raise TypeError(f"{name} of {rule} must be float32{own}, got {given}")
+
+
+def not_split(name: str, got: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name}[0] must be bfloat16 where {name} is a pair, and {name}[1] its int16 rest, got {got.dtype}")
+
+
+def wrong_companion(name: str, got: np.ndarray, dtype: str, shape: tuple[int, ...]) -> NoReturn:
+    raise ValueError(f"{name} must have a part of {dtype} of shape {shape}, got {got.dtype} of shape {got.shape}")
+
+
+def wider_than_weight(name: str, got: np.ndarray, weight: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name} must not be wider than the weight, {weight.dtype}, got {got.dtype}; convert it")
+
+
+def needs_noise(name: str) -> NoReturn:
+    raise TypeError(f"{name} in 8 bits is rounded at random: pass noise=(seed, t, number of the tensor)")
+
+
+def bad_noise(got: Any) -> NoReturn:
+    raise TypeError(f"noise must be (seed, t, number of the tensor), three whole numbers >= 0 below 2**64, got {shown(got)}")
+
+
 def dtype_of_rule(name: str, rule: str) -> NoReturn:
     raise TypeError(f"{name} must be float32 for {rule}, got float64; it measures the memory, for benchmarks")
 
