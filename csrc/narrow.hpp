@@ -18,8 +18,8 @@ struct Narrowed {
   Narrow narrow;
 };
 
-// Accepts array k of a rule: it may be one of 16 bits, or a pair: a bfloat16 weight and what is left of it, or the codes
-// of a state and their scales.
+// Accepts array k of a rule: it may be one of 16 bits, or a pair: a bfloat16 weight and what is left of it, or the
+// codes of a state and their scales.
 void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowed& to);
 
 }  // namespace fusedoptim

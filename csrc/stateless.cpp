@@ -21,7 +21,7 @@ void refuse_overlap(const Buffer& a, const Buffer& b) {
 
 struct Arguments {
   py::handle arrays[3 + max_state];
-  py::handle noise;
+  py::handle random;
   Settings settings;
 };
 
@@ -36,7 +36,7 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
         return void(hyper[k] = hyper_value(rule.signature->hyper[k], value));
     for (int k = 0; k < kernel.n_arrays(); ++k)
       if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
-    if (std::strcmp(name, "noise") == 0 && kernel.may_be_narrow()) return void(given.noise = value);
+    if (std::strcmp(name, "random") == 0 && kernel.may_be_narrow()) return void(given.random = value);
     refuse("unknown_keyword_of_kernel", kernel.name(), name, kernel.keywords());
   };
   if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
@@ -53,14 +53,14 @@ Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs
 }
 
 // Seed, step and number of the tensor.
-std::array<std::uint64_t, 3> noise_of(py::handle given) {
+std::array<std::uint64_t, 3> random_of(py::handle given) {
   std::array<std::uint64_t, 3> numbers = {};
   const bool is_triple = PyTuple_CheckExact(given.ptr()) && PyTuple_GET_SIZE(given.ptr()) == 3;
-  if (!is_triple) refuse("bad_noise", given);
+  if (!is_triple) refuse("bad_random", given);
   for (int k = 0; k < 3; ++k) numbers[std::size_t(k)] = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(given.ptr(), k));
   if (PyErr_Occurred()) {
     PyErr_Clear();
-    refuse("bad_noise", given);
+    refuse("bad_random", given);
   }
   return numbers;
 }
@@ -74,17 +74,17 @@ void run(const Rule& rule, Work& work) {
 
 bool Kernel::may_be_narrow() const { return !by_rows && fusedoptim::may_be_narrow(rule); }
 
-void Kernel::step_narrow(const py::handle* arrays, py::handle noise, Settings& settings) const {
+void Kernel::step_narrow(const py::handle* arrays, py::handle random, Settings& settings) const {
   Narrowed tensor;
-  tensor.is_random = bool(noise);
-  if (noise) {
-    const auto numbers = noise_of(noise);
+  tensor.is_random = bool(random);
+  if (random) {
+    const auto numbers = random_of(random);
     settings.seed = numbers[0], settings.step = numbers[1], tensor.narrow.tensor = numbers[2];
   }
   for (int k = 0; k < 2 + rule.n_state; ++k) {
     const std::size_t first = tensor.buffers.size();
     accept_narrow(rule, k, {array_name(k)}, arrays[k], tensor);
-    if (tensor.narrow.storage[k] == Storage::e5m3 && !noise) refuse("needs_noise", array_name(k));
+    if (tensor.narrow.storage[k] == Storage::e5m3 && !random) refuse("needs_random", array_name(k));
     for (std::size_t i = first; i < tensor.buffers.size(); ++i)
       for (std::size_t j = 0; j < i; ++j) refuse_overlap(tensor.buffers[i], tensor.buffers[j]);
     if (k >= 2 && rule.signature->state[k - 2].shape == Shape::ring)
@@ -109,7 +109,7 @@ py::list Kernel::keywords() const {
   for (int k = 0; k < n_arrays(); ++k) names.append(array_name(k));
   for (const Hyper* hyper = rule.signature->hyper; hyper->name && hyper->domain != Domain::slots; ++hyper)
     names.append(hyper->name);
-  if (may_be_narrow()) names.append("noise");
+  if (may_be_narrow()) names.append("random");
   return names;
 }
 
@@ -121,14 +121,15 @@ std::string Kernel::signature() const {
   for (const Hyper* hyper = first; hyper->name && hyper->domain != Domain::slots; ++hyper)
     out << (hyper == first ? ", *, " : ", ") << hyper->name
         << ": float = " << std::string(py::repr(py::float_(hyper->fallback)));  // all digits
+  if (may_be_narrow()) out << ", random: tuple[int, int, int] | None = None";
   out << ") -> None";
   return out.str();
 }
 
 void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
   Arguments given = arguments(*this, args, kwargs);
-  if (may_be_narrow() && (given.noise || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)))
-    return step_narrow(given.arrays, given.noise, given.settings);
+  if (may_be_narrow() && (given.random || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)))
+    return step_narrow(given.arrays, given.random, given.settings);
   Buffer buffers[2 + max_state];  // w, the gradient, the state
   void* arrays[2 + max_state];
   for (int k = 0; k < 2 + rule.n_state; ++k) {

@@ -31,7 +31,7 @@ struct Kernel {
   void operator()(const py::args& args, const py::kwargs& kwargs) const;
 
  private:
-  void step_narrow(const py::handle* arrays, py::handle noise, Settings& settings) const;
+  void step_narrow(const py::handle* arrays, py::handle random, Settings& settings) const;
 };
 
 }  // namespace fusedoptim

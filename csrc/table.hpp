@@ -46,7 +46,8 @@ enum class Shape {
 // How the numbers of an array lie in memory; kernel/formats.hpp says what they are. `native` is the dtype of the step.
 enum class Storage : unsigned char { native, bfloat16, float16, split, e4m3, e5m3 };
 
-constexpr std::size_t block = 256;  // numbers that have a scale in common, and the tile that is loaded and stored at once
+constexpr std::size_t block =
+    256;  // numbers that have a scale in common, and the tile that is loaded and stored at once
 
 // Bytes that a number takes in the array, and those that a block takes in what belongs to the array.
 constexpr std::size_t bytes_of(Storage storage) { return storage >= Storage::e4m3 ? 1 : 2; }
@@ -107,7 +108,7 @@ struct Span {
   void* ema = nullptr;       // the running average of the weight, where one is kept
   double factor = 0;         // what a rule that measures made of the sums over the tensor
   const Narrow* narrow = nullptr;
-  std::size_t first = 0;     // the place of its first element in the tensor, of which it may be a row
+  std::size_t first = 0;  // the place of its first element in the tensor, of which it may be a row
 };
 
 // Sums of squares.
@@ -200,8 +201,8 @@ struct Unit {
   int n;
 };
 
-// Numbers of an array: where they begin, what belongs to them, and the random bits that they are stored with, 16 of each
-// word from `shift` on.
+// Numbers of an array: where they begin, what belongs to them, and the random bits that they are stored with, 16 of
+// each word from `shift` on.
 struct Stored {
   void* array;
   void* more;

@@ -230,9 +230,9 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       format.store(to, n, tiles[k]);
     }
     if (narrow.copy != nullptr)
-      formats[int(narrow.copied)].store({at<char>(narrow.copy, offset * bytes_of(narrow.copied)), nullptr, nullptr, 0}, n, w);
-    if (zeroes && !has_own_gradient)
-      memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
+      formats[int(narrow.copied)].store({at<char>(narrow.copy, offset * bytes_of(narrow.copied)), nullptr, nullptr, 0},
+                                        n, w);
+    if (zeroes && !has_own_gradient) memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
   }
 }
 
@@ -284,7 +284,8 @@ void update(const Rule& rule, const Span* span, Share share, double clip, void* 
   std::size_t unseen = share.n - smaller(share.n, span->n - share.offset);
   for (; share.n > 0; ++span, share.offset = 0) {
     for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
-      if (ahead->n == ahead->row && ahead->narrow == nullptr) fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
+      if (ahead->n == ahead->row && ahead->narrow == nullptr)
+        fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
     if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
     const std::size_t n = smaller(share.n, span->n - share.offset);
     const std::size_t before = span->narrow != nullptr ? 0 : before_line<T>(rule, *span, share.offset, n);

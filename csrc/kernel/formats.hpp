@@ -71,7 +71,7 @@ inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
 // float16, by integers: no step meets a subnormal float32, which a run flushes
 
 inline float of_float16(u16 h) {
-  const u32 sign = u32(h & 0x8000) << 16, body = u32(h & 0x7fff) << 13;  // exponent and mantissa in place
+  const u32 sign = u32(h & 0x8000) << 16, body = u32(h & 0x7fff) << 13;   // exponent and mantissa in place
   const float tiny = float_of(body + 0x38800000) - float_of(0x38800000);  // of a subnormal half: exact
   const u32 finite = body < 0x00800000 ? bits_of(tiny) : body + ((127 - 15) << 23);
   return float_of(sign | (body >= 0x0f800000 ? body + 0x70000000 : finite));
@@ -126,9 +126,9 @@ inline void store_split(const Stored& at, std::size_t n, const float* x) {
   }
 }
 
-// Blocks of 256 with a scale, the power of two of the largest number: a code counts the steps of 3 bits of mantissa from
-// the smallest number that the exponents below it reach. Element j + 64 k of a block is byte 4 j + k: four of them are a
-// word that is moved by shifts alone. What a block has not, of the last one, is zero.
+// Blocks of 256 with a scale, the power of two of the largest number: a code counts the steps of 3 bits of mantissa
+// from the smallest number that the exponents below it reach. Element j + 64 k of a block is byte 4 j + k: four of them
+// are a word that is moved by shifts alone. What a block has not, of the last one, is zero.
 
 constexpr std::size_t block = fusedoptim::block, quarter = block / 4;
 constexpr int mantissa = 3, cut = 23 - mantissa;

@@ -26,7 +26,8 @@ struct HeavyBall {
 
 template <class T>
 struct NesterovMomentum {
-  static constexpr Signature signature = {"nesterov_momentum", {state::average("m")}, {hyper::lr(1e-2), hyper::momentum()}};
+  static constexpr Signature signature = {
+      "nesterov_momentum", {state::average("m")}, {hyper::lr(1e-2), hyper::momentum()}};
   double lr, momentum;
 
   void operator()(T& w, T g, T& m) const {

@@ -33,8 +33,7 @@ struct RMSProp {
 
 template <class T>
 struct RMSPropCentered : RMSProp<T> {
-  static constexpr Signature signature = 
-      variant(state::exact(RMSProp<T>::signature), "rmsprop_centered", State{"m"});
+  static constexpr Signature signature = variant(state::exact(RMSProp<T>::signature), "rmsprop_centered", State{"m"});
 
   void operator()(T& w, T g, T& v, T& m) const { w = w - T(this->lr) * g / this->scale(g, v, m); }
 };

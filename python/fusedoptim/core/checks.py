@@ -239,12 +239,14 @@ def wider_than_weight(name: str, got: np.ndarray, weight: np.ndarray) -> NoRetur
     raise TypeError(f"{name} must not be wider than the weight, {weight.dtype}, got {got.dtype}; convert it")
 
 
-def needs_noise(name: str) -> NoReturn:
-    raise TypeError(f"{name} in 8 bits is rounded at random: pass noise=(seed, t, number of the tensor)")
+def needs_random(name: str) -> NoReturn:
+    raise TypeError(f"{name} in 8 bits is rounded at random: pass random=(seed, t, number of the tensor)")
 
 
-def bad_noise(got: Any) -> NoReturn:
-    raise TypeError(f"noise must be (seed, t, number of the tensor), three whole numbers >= 0 below 2**64, got {shown(got)}")
+def bad_random(got: Any) -> NoReturn:
+    raise TypeError(
+        f"random must be (seed, t, number of the tensor), three whole numbers >= 0 below 2**64, got {shown(got)}"
+    )
 
 
 def dtype_of_rule(name: str, rule: str) -> NoReturn:

@@ -4,6 +4,8 @@ A *stored* array is a bfloat16 or float16 one, or a pair: a bfloat16 weight and 
 float32, or the codes of a state and the scale of each block of 256.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ _MANTISSA, _CUT = 3, 20  # bits of a code, and those of a float32 below them
 
 Bits = NDArray[np.uint32]
 Numbers = NDArray[np.float32]
+Random = tuple[int, int, int]  # what random bits are of: a seed, the step, and the number of the tensor
 
 
 def bfloat16(array: NDArray[Any]) -> NDArray[Any]:
@@ -58,9 +61,9 @@ def random_bits(n: int, seed: int, t: int, tensor: int, word: int = 0, first: in
     return np.asarray(x ^ x >> 15)
 
 
-def sixteen(place: int, n: int, noise: tuple[int, int, int]) -> Bits:
+def sixteen(place: int, n: int, random: Random) -> Bits:
     """The bits that an array is stored with: 0 is the weight, 1 the first state, and so on. Three share a word."""
-    return random_bits(n, *noise, word=place // 3) >> (16, 0, 8)[place % 3] & 0xFFFF
+    return random_bits(n, *random, word=place // 3) >> (16, 0, 8)[place % 3] & 0xFFFF
 
 
 # -- 16 bits -------------------------------------------------------------------------------------------------------
@@ -138,8 +141,12 @@ def load_codes(codes: NDArray[np.uint8], scale: Numbers, exponent: int) -> Numbe
 # -- stored arrays -------------------------------------------------------------------------------------------------
 
 
+def is_stored(array: Any) -> bool:
+    return isinstance(array, tuple) or array.dtype == np.float16 or is_bfloat16(array)
+
+
 def load(stored: Any, exponent: int = 4, like: NDArray[Any] | None = None) -> Numbers:
-    """The float32 that a stored array means: codes of so many bits of exponent, in the shape of another array."""
+    """The float32 that a stored array means; that of codes, with so many bits of exponent, in the shape of another array."""
     if not isinstance(stored, tuple):
         return load_bfloat16(stored) if is_bfloat16(stored) else stored.astype(np.float32)
     first, second = stored
@@ -150,13 +157,27 @@ def load(stored: Any, exponent: int = 4, like: NDArray[Any] | None = None) -> Nu
 
 
 def store(stored: Any, x: Numbers, exponent: int = 4, random: Bits | None = None) -> None:
-    """Writes float32 into a stored array."""
+    """Writes float32 into a stored array: 16 bits by `random` where it is given, 8 where they have no sign."""
     random = None if random is None else random.reshape(x.shape)
     if not isinstance(stored, tuple):
         stored.view(np.uint16)[...] = (to_bfloat16 if is_bfloat16(stored) else to_float16)(x, random)
         return
     first, second = stored
     if first.dtype == np.uint8:
-        first[...], second[...] = to_codes(x, exponent, random)
+        first[...], second[...] = to_codes(x, exponent, random if exponent == 5 else None)
     else:
         first.view(np.uint16)[...], second[...] = to_split(x)
+
+
+@contextmanager
+def loaded(arrays: Sequence[Any], exponents: Sequence[int | None], random: Random | None) -> Iterator[list[Any]]:
+    """Arrays (w, g, state…) as what they mean, which are stored at the end; of each state the bits of its exponent."""
+    numbers: list[Any] = []
+    for array, exponent in zip(arrays, exponents, strict=False):
+        like = numbers[0] if numbers else None
+        numbers.append(load(array, exponent or 4, like).copy() if is_stored(array) else array)
+    yield numbers
+    for k, (array, exponent) in enumerate(zip(arrays, exponents, strict=False)):
+        if k != 1 and is_stored(array):  # the gradient is only read
+            bits = None if random is None else sixteen(max(k - 1, 0), numbers[k].size, random)
+            store(array, numbers[k], exponent or 4, bits)
