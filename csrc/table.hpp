@@ -234,6 +234,7 @@ struct Table {
   const Unit* const* units;
   int n_units;
   Driver driver[n_dtypes];
+  const Format* formats;  // in the order of `Storage`
 };
 
 }  // namespace fusedoptim

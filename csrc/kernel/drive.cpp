@@ -306,7 +306,7 @@ void fetch_ahead(const T* x) {
 
 // Of the gradient, or of its mean with those before.
 template <class T>
-FUSEDOPTIM_FLAT Sums square_sum_of(const Span& span, const T* g, std::size_t offset, std::size_t n) {
+FUSEDOPTIM_FLAT __attribute__((noinline)) Sums square_sum(const Span& span, const T* g, std::size_t offset, std::size_t n) {
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
   const auto asks = [=](std::size_t i) { fetch_ahead(g + i); };
@@ -316,18 +316,18 @@ FUSEDOPTIM_FLAT Sums square_sum_of(const Span& span, const T* g, std::size_t off
   return square_sum_in_lanes<T>(n, [=](std::size_t i) { return (sum[i] + g[i]) / count; });
 }
 
-__attribute__((noinline)) Sums square_sum_of_narrow(const Span& span, std::size_t offset, std::size_t n) {
+__attribute__((noinline)) Sums narrow_gradient_square_sum(const Span& span, std::size_t offset, std::size_t n) {
   float g[chunk];
   for (std::size_t i = 0; i < n; i += block)
     formats[int(span.narrow->storage[1])].load(stored_at(span, 1, offset + i), smaller(n - i, block), g + i);
-  return square_sum_of(span, g, offset, n);
+  return square_sum(span, g, offset, n);
 }
 
 template <class T>
-Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
+Sums gradient_square_sum(const Span& span, std::size_t offset, std::size_t n) {
   if (span.narrow != nullptr && span.narrow->storage[1] != Storage::native)
-    return square_sum_of_narrow(span, offset, n);
-  return square_sum_of(span, at<T>(span.arrays[1], offset), offset, n);
+    return narrow_gradient_square_sum(span, offset, n);
+  return square_sum(span, at<T>(span.arrays[1], offset), offset, n);
 }
 
 // What follows the last pass of a matrix rule over a piece: the gradient is zeroed, the weight averaged.
@@ -392,7 +392,7 @@ void close(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& n
 }
 
 template <class T>
-constexpr Driver driver = {update<T>, square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
+constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
 
 }  // namespace
 
@@ -409,6 +409,6 @@ static const Unit* const units[] = {&helpers, FUSEDOPTIM_UNITS(FUSEDOPTIM_ADDRES
 
 extern const Table table;
 const Table table = {
-    FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), units, int(sizeof units / sizeof *units), {driver<float>, driver<double>}};
+    FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), units, int(sizeof units / sizeof *units), {driver<float>, driver<double>}, formats};
 
 }  // namespace fusedoptim::FUSEDOPTIM_ISA
