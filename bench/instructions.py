@@ -33,6 +33,7 @@ def build() -> str:
     """Builds the kernels with the flags of the package, and tells with what."""
     pybind11 = run(sys.executable, "-m", "pybind11", "--cmakedir").strip()
     options = [f"-Dpybind11_DIR={pybind11}", f"-DPython_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=Release"]
+    shutil.rmtree(BUILD / "CMakeFiles", ignore_errors=True)  # with the objects of files that are no more
     run("cmake", "-G", "Ninja", "-S", HERE.parent, "-B", BUILD, *options)
     run("cmake", "--build", BUILD, "--target", "count", "kernels_avx512")
     (found,) = BUILD.glob("CMakeFiles/*/CMakeCXXCompiler.cmake")
