@@ -164,13 +164,14 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
 }
 
 Buffer buffer_of_any_width(Name name, py::handle object, Access access, const Buffer* like) {
-  const bool is_array = is_plain_array(object);
-  const Storage storage = is_array && dtype_index(array_proxy(object.ptr())->descr) < 0
-                              ? storage_of(array_proxy(object.ptr())->descr)
-                              : Storage::native;
-  if (storage == Storage::native) return buffer(name, object, access, like);
-  if (like && like->dtype != 0) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
+  if (is_wide(object)) return buffer(name, object, access, like);
+  const Storage storage = is_plain_array(object) ? storage_of(array_proxy(object.ptr())->descr) : Storage::native;
+  if (storage == Storage::native || (like && like->dtype != 0)) return buffer(name, object, access, like);
   return accepted(name, object, access, like, Shape::weight, 0, storage);
+}
+
+bool is_wide(py::handle object) {
+  return Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_ && dtype_index(array_proxy(object.ptr())->descr) >= 0;
 }
 
 Buffer companion(Name name, py::handle object, const char* dtype, const Axes& shape) {
@@ -180,11 +181,6 @@ Buffer companion(Name name, py::handle object, const char* dtype, const Axes& sh
     refuse("wrong_companion", name.str(), object, dtype, tuple_of(shape));
   const Buffer buffer = accepted(name, object, Access::write, nullptr, Shape::weight, 0, Storage::e4m3);
   return {name, object, buffer.begin, buffer.n * std::size_t(py::dtype(dtype).itemsize()), 0, buffer.storage};
-}
-
-bool is_wide(py::handle object) {
-  if (PyTuple_CheckExact(object.ptr())) return false;
-  return !is_plain_array(object) || dtype_index(array_proxy(object.ptr())->descr) >= 0;
 }
 
 Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.ptr())); }

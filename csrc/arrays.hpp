@@ -68,7 +68,7 @@ Axes axes_of(const Buffer& array);
 // A plain array that belongs to another, as bytes; refuses any but one of this dtype and shape.
 Buffer companion(Name name, py::handle object, const char* dtype, const Axes& shape);
 
-// Whether it is one of the two dtypes that a step computes in, or nothing that could be narrow.
+// Whether it is an array of NumPy's own class and of a dtype that a step computes in.
 bool is_wide(py::handle object);
 
 // Arrays as they were when they were accepted: memory, shape and dtype of each can be changed in place.

@@ -49,10 +49,10 @@ enum class Storage : unsigned char { native, bfloat16, float16, split, e4m3, e5m
 constexpr std::size_t block =
     256;  // numbers that have a scale in common, and the tile that is loaded and stored at once
 
-// Bytes that a number takes in the array, and those that a block takes in what belongs to the array.
+// Bytes of a number, native ones apart; and where in what belongs to the array that of number i is.
 constexpr std::size_t bytes_of(Storage storage) { return storage >= Storage::e4m3 ? 1 : 2; }
-constexpr std::size_t more_of_block(Storage storage) {
-  return storage == Storage::split ? 2 * block : storage >= Storage::e4m3 ? sizeof(float) : 0;
+constexpr std::size_t more_at(Storage storage, std::size_t i) {
+  return storage == Storage::split ? 2 * i : storage >= Storage::e4m3 ? i / block * sizeof(float) : 0;
 }
 
 // Whether a state may lie in few bits, and in which: of an average that is lossy the mean must stay. Not of a count, a
@@ -93,6 +93,12 @@ struct Narrow {
   Storage copied = Storage::native;  // what a copy of the weight is stored as, if there is one
   void* copy = nullptr;
   std::uint64_t tensor = 0;  // its number
+
+  bool is_plain() const {
+    for (const Storage each : storage)
+      if (each != Storage::native) return false;
+    return copy == nullptr;
+  }
 };
 
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.

@@ -159,7 +159,7 @@ __attribute__((noinline)) void update_prepared_rows(const Rule& rule, const void
 Stored stored_at(const Span& span, int k, std::size_t offset) {
   const Storage storage = span.narrow->storage[k];
   return {at<char>(span.arrays[k], offset * bytes_of(storage)),
-          at<char>(span.narrow->more[k], offset / block * more_of_block(storage)), nullptr, 0};
+          at<char>(span.narrow->more[k], more_at(storage, span.first + offset)), nullptr, 0};
 }
 
 // Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
