@@ -147,7 +147,6 @@ void define_plan(py::module_& m) {
       .def_readwrite("zero_grads", &Options::zero_grads)
       .def_readwrite("require_finite", &Options::require_finite)
       .def_readwrite("raise_nonfinite", &Options::raise_nonfinite)
-      .def_readwrite("seed", &Options::seed)
       .def_readwrite("num_threads", &Options::num_threads);
   m.def("new_options", [] { return Options(); });
   py::class_<Counters>(m, "Counters")
@@ -163,7 +162,7 @@ void define_plan(py::module_& m) {
       py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
   py::class_<Plan>(m, "Plan", py::custom_type_setup(&set_up_collecting))
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
-           py::arg("grad_sum"), py::arg("ema"), py::arg("copy") = py::none(), py::arg("weight_at_random") = false)
+           py::arg("grad_sum"), py::arg("ema"))
       .def("finish", &Plan::finish)
       .def("watch", &Plan::watch, py::arg("skeleton"), py::arg("of_params"), py::arg("of_state"))
       .def("divide", &Plan::divide, py::arg("second"), py::arg("direction"))

@@ -13,26 +13,19 @@ bool may_be_narrow(const Rule& rule);
 // What was accepted so far of the arrays of a tensor (w, g, state...), of which a pair is two.
 struct Narrowed {
   bool weight_at_random = false, states_at_random = false;  // whether 16 bits are rounded so, or to nearest
-  std::vector<Buffer> buffers;  // the weight comes first
+  std::vector<Buffer> buffers;                              // the weight comes first
   void* arrays[2 + max_state] = {};
   Narrow narrow;
 };
 
 // Accepts array k of a rule: it may be one of 16 bits, or a pair: a bfloat16 weight and what is left of it, or the
 // codes of a state and their scales.
-void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowed& to,
-                   Access of_weight = Access::write);
-
-// A copy of a float32 weight, in 16 bits.
-Buffer copy_of(const Buffer& w, py::handle given, Name name);
+void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowed& to);
 
 // Refuses a gradient that has more bits than its weight.
 void check_width(const Buffer& g, const Buffer& w);
 
-// The numbers of an array (0: the weight, 1: the gradient, ...) of a span, as they are loaded.
-void load_numbers(const Span& span, int k, float* x);
-
-// Stores numbers as the weight of a span, to nearest.
-void store_weight(const Span& span, const float* x);
+// What a gradient of 16 bits means.
+void load_gradient(const Span& span, float* x);
 
 }  // namespace fusedoptim

@@ -74,7 +74,6 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
   refuse_with(span.settings->l2 != 0, "the L2 penalty weight_decay");
-  refuse_with(tensor.is_narrow(), "weights or states of 16 or 8 bits");
   const Buffer g = buffer({"grads", values_path.c_str()}, touched.values, Access::read);
   touched.grad = row_grad({"grads", rows_path.c_str()}, touched.rows, g, tensor.w);
   if (g.n > 0) refuse_overlap(g);

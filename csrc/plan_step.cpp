@@ -34,13 +34,7 @@ double norm_of(Run& run, const Options& options) {
   return std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
 }
 
-// Of what is kept in the dtype of the step.
-void copy_weight(const Span& span, void* state) {
-  if (span.dtype == 0)
-    load_numbers(span, 0, static_cast<float*>(state));
-  else
-    std::memcpy(state, span.arrays[0], span.n * sizeof(double));
-}
+void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
 
 std::size_t bytes_of_gradient(const Span& span) {
   const bool is_narrow = span.narrow != nullptr && span.narrow->storage[1] != Storage::native;
@@ -83,7 +77,6 @@ void Plan::set_cohort(std::size_t cohort, py::handle values, const Options& opti
   next.count = options.accumulate;
   next.clip_value = options.clip_value;
   next.zero_grads = options.zero_grads;
-  next.seed = options.seed, next.step = std::uint64_t(counters.t + 1);
   set_average(next, cohorts[cohort], options);
   settings[cohort] = next;
 }
@@ -204,11 +197,11 @@ void Plan::begin() {
 void Plan::begin(Tensor& tensor) const {
   begin_average(tensor);
   if (cohorts[tensor.cohort].steps > 0) return;
-  for (const int k : tensor.copies) copy_weight(tensor.span, tensor.span.arrays[k]);
+  for (const std::size_t k : tensor.copies) copy_weight(tensor.w, tensor.span.arrays[k]);
 }
 
 void Plan::begin_average(Tensor& tensor) const {
-  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.span, tensor.span.ema);
+  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.w, tensor.span.ema);
 }
 
 // The first gradient that is not finite, with what was summed before it; null where only the norm is not.
@@ -223,7 +216,7 @@ const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
     std::vector<float> loaded;
     if (bytes_of_gradient(span) < span.n * item_of(span.dtype)) {
       loaded.resize(span.n);
-      load_numbers(span, 1, loaded.data());
+      load_gradient(span, loaded.data());
       g = loaded.data();
     }
     if (!(span.dtype == 0 ? all_finite<float>(g, span.grad_sum, n) : all_finite<double>(g, span.grad_sum, n)))

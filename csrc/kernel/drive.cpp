@@ -213,9 +213,8 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[k] = format.load != nullptr ? tiles[k] : at<float>(span.arrays[k], offset);
       if (format.load != nullptr) format.load(stored_at(span, k, offset), n, tiles[k]);
     }
-    float* const w = static_cast<float*>(piece.arrays[0]);
     if (prepares) {
-      float* const g = static_cast<float*>(piece.arrays[1]);
+      float *const w = static_cast<float*>(piece.arrays[0]), *const g = static_cast<float*>(piece.arrays[1]);
       prepare<float>(*span.settings, w, g, at<float>(span.grad_sum, offset), n, clip, true, prepared);
       piece.arrays[1] = prepared;
     }
@@ -229,9 +228,6 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       random.give(k, to);
       format.store(to, n, tiles[k]);
     }
-    if (narrow.copy != nullptr)
-      formats[int(narrow.copied)].store({at<char>(narrow.copy, offset * bytes_of(narrow.copied)), nullptr, nullptr, 0},
-                                        n, w);
     if (zeroes && !has_own_gradient) memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
   }
 }
@@ -306,7 +302,8 @@ void fetch_ahead(const T* x) {
 
 // Of the gradient, or of its mean with those before.
 template <class T>
-FUSEDOPTIM_FLAT __attribute__((noinline)) Sums square_sum(const Span& span, const T* g, std::size_t offset, std::size_t n) {
+FUSEDOPTIM_FLAT __attribute__((noinline)) Sums square_sum(const Span& span, const T* g, std::size_t offset,
+                                                          std::size_t n) {
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
   const auto asks = [=](std::size_t i) { fetch_ahead(g + i); };
@@ -408,7 +405,10 @@ FUSEDOPTIM_UNITS(FUSEDOPTIM_DECLARE)
 static const Unit* const units[] = {&helpers, FUSEDOPTIM_UNITS(FUSEDOPTIM_ADDRESS)};
 
 extern const Table table;
-const Table table = {
-    FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), units, int(sizeof units / sizeof *units), {driver<float>, driver<double>}, formats};
+const Table table = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
+                     units,
+                     int(sizeof units / sizeof *units),
+                     {driver<float>, driver<double>},
+                     formats};
 
 }  // namespace fusedoptim::FUSEDOPTIM_ISA

@@ -261,7 +261,7 @@ CODES = stored("codes", np.ones(300, np.float32))
         ((SINGLE, SINGLE, (CODES[0][1:], CODES[1]), SINGLE), {}, ValueError, r"m must have a part of uint8 of shape"),
         (((BF16, SINGLE), BF16, SINGLE, SINGLE), {}, ValueError, "w must have a part of int16"),
         (((HALF, SINGLE), BF16, SINGLE, SINGLE), {}, TypeError, r"w\[0\] must be bfloat16 where w is a pair"),
-        ((DOUBLE, HALF, DOUBLE, DOUBLE), {}, TypeError, "g must be float64 as w is, got float16"),
+        ((DOUBLE, HALF, DOUBLE, DOUBLE), {}, TypeError, "g must be float32 or float64, got float16; convert it"),
         ((DOUBLE, DOUBLE, CODES, DOUBLE), {}, TypeError, "m must be a numpy.ndarray, got tuple"),
         ((BF16, BF16, SINGLE[1:], SINGLE), {}, ValueError, "m must have the shape"),
         (

@@ -210,6 +210,8 @@ def _instead(name: str, got: object, written: bool) -> str:
 def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
     given = f"{got.dtype}" if got.dtype.isnative else f"{got.dtype.str} (foreign byte order)"
     remedy = f"convert it: {name}.astype(np.float32)"
+    if got.dtype.names == ("bfloat16",):
+        given, remedy = "bfloat16", f"convert it: ({name}.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
     if got.dtype in (np.complex64, np.complex128):
         remedy = f"step its real and imaginary parts: {name}.view(np.float{got.dtype.itemsize * 4})"
     raise TypeError(f"{name} must be float32 or float64, got {given}; {remedy}")
