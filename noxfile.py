@@ -33,6 +33,7 @@ def install(session: nox.Session, *groups: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests; arguments after -- go to pytest."""
+    install(session, "browser")
     session.install(".[test]")
     session.run("pytest", *session.posargs)
 
@@ -83,11 +84,19 @@ def stubs(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, and its examples."""
+    """The documentation, its examples, and what is built: links, search, no network."""
     install(session, "docs")
-    session.install(".[checkpoint]")
-    for builder, out in (("html", "docs/_build"), ("doctest", "docs/_build/doctest")):
-        session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", out)
+    session.install(".[test]")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-q", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
+    session.run("pytest", "-q", "tests/meta/test_site.py")
+
+
+@nox.session(default=False)
+def pages(session: nox.Session) -> None:
+    """Writes the pages of the optimizers, and the tables of all, again; commit them."""
+    session.install(".")
+    session.run("python", "docs/pages.py")
 
 
 @nox.session(default=False)
@@ -95,7 +104,9 @@ def figures(session: nox.Session) -> None:
     """Makes the pictures and the table of convergence of the documentation again; commit them."""
     session.install(".[demo]")
     session.run("python", "docs/draw_schedules.py")
+    session.run("python", "docs/draw_animation.py")
     session.run("python", "bench/convergence.py")
+    session.run("python", "docs/pages.py")  # has that table
 
 
 @nox.session(default=False)

@@ -340,7 +340,7 @@ class join(_Frozen):
 
 @dataclass(repr=False)
 class Plateau:
-    r"""Times ``factor`` whenever a metric has stopped falling. Tell it the metric with :meth:`observe`.
+    r"""Times ``factor`` whenever a metric has stopped falling. Tell it the metric with :meth:`Plateau.observe`.
 
     :math:`lr \leftarrow \max(factor \cdot lr, end)`, where that is lower, at the observation number :math:`patience + 1` in
     a row that is no improvement. It has a state of its own, which an optimizer's state dict leaves out: pickle it with that,

@@ -1,6 +1,6 @@
 """An optimizer is complete: table, reference, kernels, classes, tests and docs have the same names and defaults."""
 
-import importlib.util
+import importlib
 import inspect
 import re
 from operator import attrgetter
@@ -88,25 +88,37 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def pages() -> Any:
-    """The module that makes pages of the documentation."""
+    """The module that writes pages of the documentation."""
     for needed in (DOCS, DOCS.parent / "csrc"):
         if not needed.is_dir():
             pytest.skip(f"{needed}, which the pages quote, is not there")
-    spec = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("pages")
 
 
-def test_docs_reach_every_public_name(pages: Any) -> None:
-    """By a page that is written by hand, or by one of those that docs/pages.py makes."""
-    made = [page for _, page in pages.pages()]
-    written = [path.read_text() for path in (*DOCS.glob("*.md"), DOCS / "optimizers" / "index.md")]
-    reached = set(re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)", "\n".join(made + written), re.MULTILINE))
-    assert not (lacking := set(PUBLIC) - reached), f"the documentation lacks {sorted(lacking)}"
-    table = pages.optimizers()
-    assert all(f"fusedoptim.{optimizer.__name__}`" in table for optimizer in fo.Optimizer.registry.values())
+def test_the_written_pages_are_up_to_date(pages: Any) -> None:
+    wanted = pages.files()
+    assert set((DOCS / "optimizers").glob("*.md")) == {path for path in wanted if path.parent.name == "optimizers"}
+    old = [path.name for path, text in wanted.items() if path.read_text() != text]
+    assert not old, f"{old} are not what docs/pages.py writes: nox -s pages"
+
+
+@pytest.mark.parametrize("optimizer", sorted(set(fo.Optimizer.registry.values()), key=str))
+def test_a_page_is_markdown(pages: Any, optimizer: type[fo.Optimizer]) -> None:
+    """Nothing of reStructuredText has been left over."""
+    text = pages.page(optimizer)
+    assert not re.findall(r":\w+:`|(?<!`)``(?!`)|^\.\. \w", text, re.MULTILINE)
+    names = [name for name in inspect.signature(optimizer).parameters if name != "common"]
+    listed = re.findall(r"^- \*\*([\w, ]+)\*\*", text.partition("## Arguments")[2].partition("\n## ")[0], re.MULTILINE)
+    assert ", ".join(listed).split(", ") == names
+
+
+def test_docs_reach_every_public_name() -> None:
+    """By the API page, or a signature on a page that docs/pages.py writes."""
+    text = "\n".join(path.read_text() for path in (*DOCS.glob("*.md"), *DOCS.glob("optimizers/*.md")))
+    found = re.findall(r"^\.\. (?:auto|py:)\w+:: fusedoptim\.([\w.]+)|^fo\.([\w.]+)\(", text, re.MULTILINE)
+    reached = {auto or written for auto, written in found}
+    kernels = {f"kernels.{rule}" for rule in RULES}
+    assert not (lacking := {*PUBLIC, *kernels} - reached), f"the documentation lacks {sorted(lacking)}"
 
 
 def test_the_table_of_convergence_has_every_optimizer() -> None:
@@ -124,7 +136,7 @@ def test_every_optimizer_tells_its_deviations(pages: Any) -> None:
     for optimizer in pages.classes():
         listed = inspect.getdoc(optimizer).partition("*Deviations.*")[2].partition("\n\nExamples")[0]
         assert len(pages.deviations_of(optimizer)) == len(re.findall(r"^- ", listed, re.MULTILINE))
-        assert f":class:`{optimizer.__name__}`" in table
+        assert f"[`{optimizer.__name__}`]" in table
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ class AdaBelief(Optimizer):
 
     Notes
     -----
+    *When to use it.* In place of :class:`Adam`, where its paths are too careful, on convolutional networks above all.
+
+    *Usual learning rates.* Those of :class:`Adam`: 1e-3, lower for transformers.
+
     *Deviations.* None from the paper and optax.
 
     Examples

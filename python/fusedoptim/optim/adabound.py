@@ -13,7 +13,7 @@ class AdaBound(Optimizer):
 
         m &\leftarrow \beta_1 m + (1 - \beta_1) g \\
         v &\leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
-        \eta &= \mathrm{clip}\left(\frac{lr \sqrt{1 - \beta_2^t}}{(1 - \beta_1^t) (\sqrt{v} + eps)},\
+        \eta &= \mathrm{clip}\left(\frac{lr \sqrt{1 - \beta_2^t}}{(1 - \beta_1^t) (\sqrt{v} + eps)},\;
             final\_lr \left(1 - \frac{1}{\gamma t + 1}\right),\ final\_lr \left(1 + \frac{1}{\gamma t}\right)\right) \\
         w &\leftarrow w - \eta\, m
 
@@ -47,6 +47,10 @@ class AdaBound(Optimizer):
 
     Notes
     -----
+    *When to use it.* For the quick start of Adam and the end of SGD, where the rate of the end is known.
+
+    *Usual learning rates.* 1e-3, with a `final_lr` of 0.1 or what SGD with momentum takes.
+
     The largest `lr` so far is carried from step to step, and saved with the counts of steps.
 
     *Deviations.*

@@ -40,6 +40,10 @@ class Adadelta(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where no rate can be tuned, and slow progress at the beginning does no harm.
+
+    *Usual learning rates.* 1, as in the paper.
+
     *Deviations.*
 
     - the paper: has no `lr`: it is 1.

@@ -49,6 +49,10 @@ class Adafactor(Optimizer):
 
     Notes
     -----
+    *When to use it.* For large matrices where memory is short: the state is as good as none.
+
+    *Usual learning rates.* 1e-2, which is relative to the size of each tensor and falls by itself.
+
     ``state["row_var"]`` has the weight's shape but 1 for the last axis, ``state["col_var"]`` 1 for the last but one, as in
     torch. Of a vector, `row_var` is what torch calls `variance`, and `col_var` a zero without axes.
 

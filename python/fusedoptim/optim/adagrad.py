@@ -46,6 +46,10 @@ class Adagrad(Optimizer):
 
     Notes
     -----
+    *When to use it.* For sparse features, and convex problems.
+
+    *Usual learning rates.* 1e-2 … 1e-1, constant: the steps fall by themselves.
+
     *Deviations.*
 
     - optax: adds `eps` inside the root, and begins above zero: ``eps=0, eps_root=1e-7, initial_accumulator_value=0.1``.

@@ -55,6 +55,11 @@ class Adam(Optimizer):
 
     Notes
     -----
+    *When to use it.* For a network, where there is no time to tune and nothing should decay; else :class:`AdamW`.
+
+    *Usual learning rates.* 1e-3 for small networks, 1e-4 … 3e-4 for transformers and other large ones, after a
+    warm-up.
+
     *Deviations.*
 
     - optax: ``amsgrad`` takes the maximum of the corrected average: :class:`AMSGrad`.

@@ -40,6 +40,10 @@ class Adamax(Optimizer):
 
     Notes
     -----
+    *When to use it.* In place of :class:`Adam` where gradients are sparse or have outliers, as in embeddings.
+
+    *Usual learning rates.* 2e-3, as in the paper.
+
     *Deviations.*
 
     - the paper: has no `eps`, which is added as in torch and optax: ``eps=0``.

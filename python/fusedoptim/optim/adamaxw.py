@@ -38,6 +38,10 @@ class AdamaxW(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where :class:`Adamax` is, and weights should decay.
+
+    *Usual learning rates.* 2e-3, as for :class:`Adamax`.
+
     *Deviations.*
 
     - the paper: has no `eps`, which is added as in torch and optax, and no decay: ``eps=0, weight_decay=0``.

@@ -52,6 +52,12 @@ class AdamW(Optimizer):
 
     Notes
     -----
+    *When to use it.* For a network, where there is no time to tune: the first to try, with a warm-up and a fall of the
+    rate.
+
+    *Usual learning rates.* 1e-3 for small networks, 1e-4 … 6e-4 for transformers, 1e-5 … 5e-5 to fine-tune them. A
+    decay of 1e-2 … 1e-1.
+
     *Deviations.*
 
     - the paper: scales the decay by the schedule alone: its decay is our `weight_decay` times the `lr` that the

@@ -46,6 +46,11 @@ class Adan(Optimizer):
 
     Notes
     -----
+    *When to use it.* In place of :class:`AdamW` where three states are no burden, and the batch is very small or very
+    large.
+
+    *Usual learning rates.* 1e-3 … 1e-2: its authors take 5 to 10 times that of Adam.
+
     *Deviations.*
 
     - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

@@ -49,6 +49,10 @@ class AdEMAMix(Optimizer):
 
     Notes
     -----
+    *When to use it.* For long runs, of some ten thousand steps and more, in place of :class:`AdamW`.
+
+    *Usual learning rates.* Those of :class:`AdamW`, 1e-4 … 1e-3.
+
     The slow average has no bias correction: it fills slowly on purpose.
 
     *Deviations.*

@@ -41,6 +41,10 @@ class ADOPT(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where Adam does not settle with any `beta2` that was tried.
+
+    *Usual learning rates.* Those of :class:`Adam`, 1e-4 … 1e-3.
+
     There is no bias correction: `v` begins at a square, and `m` at 0 as the weights stand still.
 
     *Deviations.*

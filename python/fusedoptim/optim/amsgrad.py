@@ -41,6 +41,10 @@ class AMSGrad(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where Adam does not settle, because gradients are mostly small and rarely large.
+
+    *Usual learning rates.* Those of :class:`Adam`, 1e-4 … 1e-3.
+
     *Deviations.*
 
     - torch: takes the maximum first and corrects it then: :class:`Adam` with ``amsgrad=True``. Here the maximum is that

@@ -45,6 +45,10 @@ class ASGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* For convex problems with noisy gradients, where the average of the weights is the result.
+
+    *Usual learning rates.* Those of :class:`SGD`, 1e-2 … 1e-1.
+
     *Deviations.*
 
     - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

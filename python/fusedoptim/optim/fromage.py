@@ -34,6 +34,10 @@ class Fromage(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where one rate has to do for networks of different depth, without a search.
+
+    *Usual learning rates.* 1e-2, as its authors take throughout; lower towards the end.
+
     There is no weight decay: the root is one. Weights that begin at zero stay near it for long with a `min_norm` above 0.
 
     *Deviations.*

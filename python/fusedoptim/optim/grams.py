@@ -40,6 +40,10 @@ class Grams(Optimizer):
 
     Notes
     -----
+    *When to use it.* In place of :class:`AdamW`, where its momentum overshoots.
+
+    *Usual learning rates.* Those of :class:`AdamW`, 1e-4 … 1e-3.
+
     Where the gradient is 0 the weight does not move, whatever the momentum.
 
     *Deviations.*

@@ -47,6 +47,10 @@ class LAMB(Optimizer):
 
     Notes
     -----
+    *When to use it.* For batches of tens of thousands; below, :class:`AdamW` does as well.
+
+    *Usual learning rates.* 1e-3 … 1e-2, with the root of the size of the batch, after a warm-up.
+
     *Deviations.*
 
     - the paper: may clamp :math:`\|w\|`; optax and this do not.

@@ -44,6 +44,11 @@ class LARS(Optimizer):
 
     Notes
     -----
+    *When to use it.* For convolutional networks with batches of thousands and more.
+
+    *Usual learning rates.* 1 … 30 with the default `trust_coefficient`, the higher, the larger the batch, after a
+    warm-up.
+
     As in optax, the ratio is 1 where either norm is 0, without `trust_coefficient`: biases that begin at zero make a step
     of plain gradient descent first. Give what should not be scaled, biases and normalization layers, an optimizer of
     their own.

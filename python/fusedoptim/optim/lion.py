@@ -40,6 +40,11 @@ class Lion(Optimizer):
 
     Notes
     -----
+    *When to use it.* For large models, where half of Adam's state is what can be had, and batches are not small.
+
+    *Usual learning rates.* 3e-5 … 3e-4: its authors take 3 to 10 times less than for AdamW, and a decay as many times
+    larger.
+
     *Deviations.*
 
     - lion_pytorch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

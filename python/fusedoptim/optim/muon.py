@@ -65,6 +65,10 @@ class Muon(Optimizer):
 
     Notes
     -----
+    *When to use it.* For the matrices of hidden layers, once :class:`AdamW` is tuned for the rest.
+
+    *Usual learning rates.* 2e-2 with the default `adjust_lr_fn`; those of AdamW with ``"match_rms_adamw"``.
+
     Besides ``state["m"]`` there is one more array for each weight, for the direction, which is no part of the state.
 
     *Deviations.*

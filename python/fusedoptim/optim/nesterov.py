@@ -36,6 +36,10 @@ class Nesterov(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where :class:`Momentum` is used, if it overshoots.
+
+    *Usual learning rates.* Those of :class:`Momentum`, 0.1 … 1.
+
     *Deviations.*
 
     - torch and optax: accumulate, :math:`m \leftarrow \beta m + g`: with ``nesterov=True`` theirs is this one at

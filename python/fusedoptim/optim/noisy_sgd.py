@@ -42,6 +42,10 @@ class NoisySGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where :class:`SGD` ends in a poor minimum at the beginning of training.
+
+    *Usual learning rates.* Those of :class:`SGD`, 1e-2 … 1e-1.
+
     *Deviations.*
 
     - optax: has another stream of random numbers. Ours is the normal numbers of ``numpy.random.default_rng([seed,

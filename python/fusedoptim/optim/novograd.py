@@ -37,6 +37,11 @@ class NovoGrad(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where memory for one state is all there is, and layers differ in the size of their gradients, as
+    in speech.
+
+    *Usual learning rates.* 1e-3 … 1e-2, with a warm-up and a fall along a cosine.
+
     ``state["v"]`` is one number for each tensor, an array without axes; the norm takes a pass of its own. There is no
     bias correction: the first norm is taken as it is. As in optax, `m` sums up and does not average; the effective rate
     is :math:`lr / (1 - \beta_1)`.

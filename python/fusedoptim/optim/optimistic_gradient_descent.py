@@ -35,6 +35,10 @@ class OptimisticGradientDescent(Optimizer):
 
     Notes
     -----
+    *When to use it.* For games and saddle-point problems, where plain descent circles around the solution.
+
+    *Usual learning rates.* Those of :class:`SGD`, 1e-2 … 1e-1.
+
     *Deviations.*
 
     - optax: has :math:`(\alpha + \beta) g - \beta g_{prev}`: that is this at a learning rate of :math:`lr\, \alpha` and

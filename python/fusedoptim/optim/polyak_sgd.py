@@ -46,6 +46,10 @@ class PolyakSGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where the smallest loss is known, as 0 is where a model can fit all data.
+
+    *Usual learning rates.* 1: the step follows from the loss, and `max_learning_rate` bounds it.
+
     *Deviations.*
 
     - optax: goes up the gradient where the loss is below `f_min`; here there is no step then, as with its

@@ -49,6 +49,10 @@ class RAdam(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where Adam diverges at its first steps, and a warm-up is not wanted.
+
+    *Usual learning rates.* Those of :class:`Adam`, 1e-4 … 1e-3.
+
     *Deviations.*
 
     - torch: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

@@ -62,6 +62,11 @@ class RMSProp(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where the size of gradients differs by orders of magnitude, or the objective moves, as in
+    reinforcement learning.
+
+    *Usual learning rates.* 1e-4 … 1e-2; 2.5e-4 for deep Q-networks.
+
     *Deviations.*
 
     - torch and optax: take the root of :math:`v - m^2` also where rounding has made it negative; here it is 0 then.

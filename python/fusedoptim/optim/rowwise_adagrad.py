@@ -35,6 +35,10 @@ class RowWiseAdagrad(Optimizer):
 
     Notes
     -----
+    *When to use it.* For embedding tables that fill the memory, of which a step touches few rows.
+
+    *Usual learning rates.* 1e-2 … 1e-1, constant: the steps fall by themselves.
+
     As EXACT_ROWWISE_ADAGRAD in FBGEMM, which torchrec uses, without its other modes of decay. The mean is summed in float64
     in a fixed order, and :math:`v_i` is rounded once. Many short rows are slow, those of one element above all: give a bias
     another optimizer.

@@ -41,6 +41,10 @@ class RowWiseAdam(Optimizer):
 
     Notes
     -----
+    *When to use it.* For embedding tables that are to be stepped as Adam does, in about half of its state.
+
+    *Usual learning rates.* Those of :class:`Adam`, 1e-4 … 1e-3.
+
     As PARTIAL_ROWWISE_ADAM in FBGEMM, which torchrec uses, and as Adam-mini does for embeddings: :math:`t` counts the steps
     of the optimizer, not those that touch a row. The mean is summed in float64 in a fixed order, and :math:`v_i` is rounded
     once. Many short rows are slow, those of one element above all: give a bias another optimizer.

@@ -42,6 +42,10 @@ class Rprop(Optimizer):
 
     Notes
     -----
+    *When to use it.* For full batches, whose gradients have no noise.
+
+    *Usual learning rates.* 1e-2, of the first step alone: each weight finds its own.
+
     *Deviations.*
 
     - torch: multiplies the gradients, here their signs are; the product underflows where both are below

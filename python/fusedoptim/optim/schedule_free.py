@@ -101,6 +101,10 @@ class ScheduleFreeSGD(ScheduleFree):
 
     Notes
     -----
+    *When to use it.* Where the end of training is not known, and SGD would do with a schedule.
+
+    *Usual learning rates.* 1 … 5, constant after `warmup_steps`: its authors take 10 to 50 times that of SGD.
+
     Layers that keep averages of their inputs, as batch normalization does, have those of :math:`w`: run some training data
     through them within :meth:`~ScheduleFreeSGD.averaged` before evaluating. A state dict goes with the weights outside of it. ``state["z"]``
     begins at the weights as they are at their first step.
@@ -188,6 +192,10 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     Notes
     -----
+    *When to use it.* Where the end of training is not known, so that no schedule can fall to it.
+
+    *Usual learning rates.* 1e-3 … 1e-2, constant after `warmup_steps`: its authors take 1 to 10 times that of AdamW.
+
     What :class:`ScheduleFreeSGD` says of normalization layers, state dicts and groups holds here too.
 
     *Deviations.*

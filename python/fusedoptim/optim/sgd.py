@@ -57,6 +57,12 @@ class SGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* As the baseline; where the loss is about as steep in all directions; where there is no memory for
+    a state.
+
+    *Usual learning rates.* 1e-2 … 1e-1. With ``momentum=0.9``, 0.1 for convolutional networks with batches of 256, in
+    proportion to the batch, and falling to 0.
+
     *Deviations.*
 
     - torch: ignores `dampening` without `momentum`, and takes a momentum of 1 or more; here these are refused.

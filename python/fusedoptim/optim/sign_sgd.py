@@ -33,6 +33,10 @@ class SignSGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where workers send one bit for each element of the gradient; as the simplest of its kind.
+
+    *Usual learning rates.* 1e-4 … 1e-3, falling to 0: each weight moves by so much at each step.
+
     *Deviations.*
 
     - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

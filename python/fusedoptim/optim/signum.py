@@ -36,6 +36,10 @@ class Signum(Optimizer):
 
     Notes
     -----
+    *When to use it.* As :class:`SignSGD`, where gradients are noisy.
+
+    *Usual learning rates.* 1e-4 … 1e-3, falling to 0: each weight moves by so much at each step.
+
     *Deviations.*
 
     - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.

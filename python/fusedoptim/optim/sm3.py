@@ -40,6 +40,10 @@ class SM3(Optimizer):
 
     Notes
     -----
+    *When to use it.* For embeddings and matrices where memory is short.
+
+    *Usual learning rates.* 0.1 … 0.5, constant after a warm-up: the steps fall by themselves.
+
     ``state["v"]`` is one array for each weight, of shape (rows + columns,): the numbers of the first axis, then those of the
     next. It is the `mu` of optax, whose `nu` is our `m`. The momentum needs as much memory as the weight whatever `momentum`
     is.

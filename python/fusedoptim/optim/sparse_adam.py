@@ -43,6 +43,10 @@ class SparseAdam(Optimizer):
 
     Notes
     -----
+    *When to use it.* For embedding tables, of which a step touches few rows, as in torch.
+
+    *Usual learning rates.* Those of :class:`Adam`, 1e-4 … 1e-3.
+
     As in torch, :math:`t` counts the steps of the optimizer, not those that touch a row. There, a row that comes twice has
     its gradients added in any order; here, in order of appearance.
 

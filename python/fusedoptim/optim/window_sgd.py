@@ -39,6 +39,10 @@ class WindowSGD(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where gradients are noisy and their past must be forgotten at once.
+
+    *Usual learning rates.* Those of :class:`SGD`, 1e-2 … 1e-1.
+
     *Deviations.* None.
 
     Examples

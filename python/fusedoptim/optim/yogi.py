@@ -43,6 +43,10 @@ class Yogi(Optimizer):
 
     Notes
     -----
+    *When to use it.* Where Adam becomes too bold when gradients become small.
+
+    *Usual learning rates.* 1e-2, as in the paper.
+
     *Deviations.*
 
     - the paper: corrects no bias, ``bias_correction=False``, and begins with v of a first minibatch.
