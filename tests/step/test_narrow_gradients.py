@@ -14,6 +14,7 @@ from ..nests import bits, normal
 
 NARROW = [case for case in DEFAULTS if case.make(np.ones((2, 2))).rule in fo._core.narrow_states]
 OTHERS = [case for case in DEFAULTS if case not in NARROW]
+PENALTY = Case(fo.Momentum, {"weight_decay": 0.1})  # of L2, in the gradient
 SIZES = {"a": 1, "b": 255, "c": 4096, "d": 5000}
 
 
@@ -60,7 +61,7 @@ def step_bound(optimizer: fo.Optimizer, grads: Any, **keywords: Any) -> None:
     ],
     ids=lambda keywords: ",".join(keywords) or "none",
 )
-@pytest.mark.parametrize("row", NARROW, ids=str)
+@pytest.mark.parametrize("row", [*NARROW, PENALTY], ids=str)
 @pytest.mark.parametrize("way", [step, step_bound])
 def test_a_step(row: Case, keywords: dict[str, Any], half: Callable[[Any], Any], way: Callable[..., None]) -> None:
     own, meant = row.make(params(), **keywords), row.make(params(), **keywords)
@@ -117,7 +118,7 @@ def test_a_gradient_that_is_a_weight_is_refused() -> None:
 def test_one_for_a_float64_weight_is_refused() -> None:
     optimizer = fo.SGD(np.ones(8))
     for half in HALVES:
-        with pytest.raises(TypeError, match="grads must be float32 or float64, got (bfloat16|float16); convert it"):
+        with pytest.raises(TypeError, match=r"grads must be float32 or float64, got (bfloat16|float16); convert it"):
             optimizer.step(half(np.ones(8, np.float32)))
 
 

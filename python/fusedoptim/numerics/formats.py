@@ -22,15 +22,38 @@ Random = tuple[int, int, int]  # what random bits are of: a seed, the step, and 
 
 
 def bfloat16(array: NDArray[Any]) -> NDArray[Any]:
-    """The same memory as bfloat16: of 16 bits each, such as ``tensor.view(torch.uint16).numpy()``.
+    """The same memory as bfloat16, which NumPy itself does not have.
 
+    An array of the package ml_dtypes says by itself that it is one, and need not come through here.
+
+    Parameters
+    ----------
+    array : array of 16 bits a number
+        As ``tensor.view(torch.uint16).numpy()``, of a tensor of torch.
+
+    Returns
+    -------
+    array
+        A view, with a field ``"bfloat16"`` that has the 16 bits: the upper half of a float32.
+
+    Raises
+    ------
+    TypeError
+        where it has numbers of another size.
+
+    Examples
+    --------
     >>> import numpy as np
-    >>> from fusedoptim.numerics import formats
-    >>> formats.load(formats.bfloat16(np.array([0x3F80, 0xC040], np.uint16)))
-    array([ 1., -3.], dtype=float32)
+    >>> import fusedoptim as fo
+    >>> w = fo.bfloat16(np.array([0x3F80, 0xC040], np.uint16))  # 1 and -3
+    >>> fo.kernels.sgd(w, fo.bfloat16(np.array([0x3F80, 0x3F80], np.uint16)), lr=0.5)
+    >>> [hex(number) for number in w["bfloat16"]]  # 0.5 and -3.5
+    ['0x3f00', '0xc060']
     """
-    if array.dtype.itemsize != 2:
-        raise TypeError(f"array must have numbers of 16 bits, got {array.dtype}")
+    if not isinstance(array, np.ndarray) or array.dtype.itemsize != 2:
+        raise TypeError(
+            f"array must be an array of 16 bits a number, got {getattr(array, 'dtype', type(array).__name__)}"
+        )
     return array.view(BFLOAT16)
 
 
