@@ -64,8 +64,7 @@ void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowe
   if (state != nullptr && is_half && (narrows == Narrows::no || storage == Storage::float16))
     refuse("not_narrow", name.str(), given, rule.signature->name, narrows != Narrows::no);
   if (k == 1) return check_width(to.buffers[at], to.buffers[0]);
-  const bool at_random = state == nullptr ? to.weight_at_random : to.states_at_random;
-  to.narrow.is_random[k] = is_half ? at_random : storage == Storage::e5m3;
+  to.narrow.is_random[k] = is_half ? to.is_random : storage == Storage::e5m3;
 }
 
 void check_width(const Buffer& g, const Buffer& w) {

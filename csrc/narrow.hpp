@@ -12,8 +12,8 @@ bool may_be_narrow(const Rule& rule);
 
 // What was accepted so far of the arrays of a tensor (w, g, state...), of which a pair is two.
 struct Narrowed {
-  bool weight_at_random = false, states_at_random = false;  // whether 16 bits are rounded so, or to nearest
-  std::vector<Buffer> buffers;                              // the weight comes first
+  bool is_random = false;       // whether 16 bits are rounded at random, or to nearest
+  std::vector<Buffer> buffers;  // the weight comes first
   void* arrays[2 + max_state] = {};
   Narrow narrow;
 };

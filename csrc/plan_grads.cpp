@@ -77,6 +77,7 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   const Buffer g = buffer({"grads", values_path.c_str()}, touched.values, Access::read);
   touched.grad = row_grad({"grads", rows_path.c_str()}, touched.rows, g, tensor.w);
   if (g.n > 0) refuse_overlap(g);
+  accepted[tensor.place] = {g.begin, Storage::native};
 }
 
 // The gradient of each tensor, also of the frozen ones, at which nobody looks; None stays.

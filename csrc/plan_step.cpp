@@ -247,7 +247,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   if (is_row_grad(grad)) touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
   check(tensor);
   touched.empty() ? accept_array(tensor, grad, options.zero_grads) : accept_rows(touched[0], options.zero_grads);
-  if (touched.empty()) take_gradient(tensor);
+  take_gradient(tensor);
   unbind();
   Work one;
   touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);

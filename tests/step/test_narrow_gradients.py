@@ -136,3 +136,19 @@ def test_rows_take_whole_ones() -> None:
     optimizer = fo.SGD(np.ones((4, 4), np.float32))
     with pytest.raises(TypeError, match="must be float32"):
         optimizer.step(fo.RowGrad(np.arange(4), float16(np.ones((4, 4), np.float32))))
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_rows_after_one_of_16_bits(block: bool) -> None:
+    rows, values = np.array([3, 0, 3]), normal(1, 3, 4)
+    own, meant = (fo.Adam(normal(0, 5, 4)) for _ in range(2))
+    first = bfloat16(normal(2, 5, 4))
+    for optimizer, g in ((own, first), (meant, formats.load(first))):
+        optimizer.step(g)
+        if block:
+            with optimizer.stepping():
+                optimizer.update((), fo.RowGrad(rows, values))
+        else:
+            optimizer.step(fo.RowGrad(rows, values))
+        optimizer.step(normal(3, 5, 4))
+    assert bits(own.params, *own.state.values()) == bits(meant.params, *meant.state.values())
