@@ -35,6 +35,12 @@ int dtype_index(PyObject* dtype) {
 
 Axes dimensions(const Proxy* array) { return {array->dimensions, array->dimensions + array->nd}; }
 
+py::tuple tuple_of(const Axes& axes) {
+  py::tuple shape(axes.size());
+  for (std::size_t axis = 0; axis < axes.size(); ++axis) shape[axis] = axes[axis];
+  return shape;
+}
+
 // In the order of `Shape`.
 constexpr const char* shape_names[] = {"weight", "ring", "tensor", "row", "lines", "columns", "axes", "scratch"};
 
@@ -124,19 +130,57 @@ py::object array_without_axes(double x) {
 
 }  // namespace
 
-Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, Shape shape) {
-  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, access == Access::write);
+namespace {
+
+// bfloat16 is no dtype of NumPy's own: it is that of ml_dtypes, or 16 bits in a field of this name.
+Storage storage_of(PyObject* dtype) {
+  const py::handle given(dtype);
+  if (given.equal(py::dtype("float16"))) return Storage::float16;
+  const py::object name = given.attr("name"), fields = given.attr("names");
+  const bool is_bfloat16 = name.equal(py::str("bfloat16")) || fields.equal(py::make_tuple("bfloat16"));
+  return is_bfloat16 && given.attr("itemsize").cast<int>() == 2 ? Storage::bfloat16 : Storage::native;
+}
+
+Buffer accepted(Name name, py::handle object, Access access, const Buffer* like, Shape shape, int dtype,
+                Storage storage) {
   const auto* array = array_proxy(object.ptr());
-  const int dtype = dtype_index(array->descr);
-  if (dtype < 0) refuse("wrong_dtype", name.str(), object);
   if ((array->flags & layout) != layout) refuse("wrong_layout", name.str(), object, access == Access::write);
   if (access == Access::write && !(array->flags & npy_api::NPY_ARRAY_WRITEABLE_)) refuse("read_only", name.str());
-  if (like && dtype != like->dtype) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
   if (like && !has_shape(object, like->array, shape))
     refuse("other_shape", name.str(), object, like->name.str(), like->array, shape_name(shape));
   std::size_t n = 1;
   for (int axis = 0; axis < array->nd; ++axis) n *= std::size_t(array->dimensions[axis]);
-  return {name, object, array->data, n, dtype};
+  return {name, object, array->data, n, dtype, storage};
+}
+
+}  // namespace
+
+Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, Shape shape) {
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, access == Access::write);
+  const int dtype = dtype_index(array_proxy(object.ptr())->descr);
+  if (dtype < 0) refuse("wrong_dtype", name.str(), object);
+  if (like && dtype != like->dtype) refuse("other_dtype", name.str(), object, like->name.str(), like->array);
+  return accepted(name, object, access, like, shape, dtype, Storage::native);
+}
+
+Buffer buffer_of_any_width(Name name, py::handle object, Access access, const Buffer* like) {
+  if (is_wide(object)) return buffer(name, object, access, like);
+  const Storage storage = is_plain_array(object) ? storage_of(array_proxy(object.ptr())->descr) : Storage::native;
+  if (storage == Storage::native || (like && like->dtype != 0)) return buffer(name, object, access, like);
+  return accepted(name, object, access, like, Shape::weight, 0, storage);
+}
+
+bool is_wide(py::handle object) {
+  return Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_ && dtype_index(array_proxy(object.ptr())->descr) >= 0;
+}
+
+Buffer companion(Name name, py::handle object, const char* dtype, const Axes& shape) {
+  if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, true);
+  const auto* array = array_proxy(object.ptr());
+  if (!py::handle(array->descr).equal(py::dtype(dtype)) || dimensions(array) != shape)
+    refuse("wrong_companion", name.str(), object, dtype, tuple_of(shape));
+  const Buffer buffer = accepted(name, object, Access::write, nullptr, Shape::weight, 0, Storage::e4m3);
+  return {name, object, buffer.begin, buffer.n * std::size_t(py::dtype(dtype).itemsize()), 0, buffer.storage};
 }
 
 Axes axes_of(const Buffer& array) { return dimensions(array_proxy(array.array.ptr())); }
@@ -180,9 +224,8 @@ void KnownArrays::check(std::size_t first, std::size_t end) const {
   for (std::size_t k = first; k < end; ++k) {
     if (is_same(k)) continue;
     const Entry& was = entries[k];
-    py::tuple shape(shapes[k].size());
-    for (std::size_t axis = 0; axis < shapes[k].size(); ++axis) shape[axis] = shapes[k][axis];
-    refuse_if("moved", names[k].str(), was.array, std::uintptr_t(was.data), dtypes[k], shape, was.asked == kept);
+    refuse_if("moved", names[k].str(), was.array, std::uintptr_t(was.data), dtypes[k], tuple_of(shapes[k]),
+              was.asked == kept);
   }
 }
 

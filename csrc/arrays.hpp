@@ -37,8 +37,12 @@ struct Buffer {
   py::handle array;  // borrowed
   char* begin;
   std::size_t n;
-  int dtype;
-  std::size_t item() const { return dtype == 0 ? sizeof(float) : sizeof(double); }
+  int dtype;  // that a step computes in
+  Storage storage = Storage::native;
+  std::size_t item() const {
+    if (storage != Storage::native) return bytes_of(storage);
+    return dtype == 0 ? sizeof(float) : sizeof(double);
+  }
   char* end() const { return begin + n * item(); }
 };
 
@@ -47,6 +51,9 @@ enum class Access { read, write };
 // Refuses all but a plain C-contiguous aligned array of native float32 or float64; a read-only one if it is to be
 // written; and another dtype than that of `like`, or a shape that does not go with it.
 Buffer buffer(Name name, py::handle object, Access access, const Buffer* like = nullptr, Shape shape = Shape::weight);
+
+// The same of any dtype that says `storage`, which is one of 16 bits or native.
+Buffer buffer_of_any_width(Name name, py::handle object, Access access, const Buffer* like = nullptr);
 
 // A number of Python or NumPy as an array without axes, such as `like`; null for all else, also for what a class in
 // Python makes of them, whose code might run.
@@ -57,6 +64,12 @@ void sort_apart(std::vector<Buffer>& buffers);
 
 using Axes = std::vector<std::size_t>;
 Axes axes_of(const Buffer& array);
+
+// A plain array that belongs to another, as bytes; refuses any but one of this dtype and shape.
+Buffer companion(Name name, py::handle object, const char* dtype, const Axes& shape);
+
+// Whether it is an array of NumPy's own class and of a dtype that a step computes in.
+bool is_wide(py::handle object);
 
 // Arrays as they were when they were accepted: memory, shape and dtype of each can be changed in place.
 class KnownArrays {

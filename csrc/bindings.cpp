@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "narrow.hpp"
 #include "plan.hpp"
 #include "stateless.hpp"
 #include "swap.hpp"
@@ -24,6 +25,8 @@ py::list array_names(const Kernel& kernel, unsigned bits) {
 //   rule_passes     {rule: [(arrays that a pass reads, arrays that it writes)]}
 //   measured_rules  those whose steps depend on sums over a tensor or row
 //   rules_of_rows   those that can leave out rows
+//   narrow_states   {rule: {name of a state that may be 8 bits: those of its exponent}}, of those that take 16 bits at
+//   all
 class Description {
  public:
   void add(const Rule& rule) {
@@ -41,15 +44,21 @@ class Description {
     passes[name] = per_pass, states[name] = state, hypers[name] = hyper;
     if (rule.measures_tensors || rule.by_row || rule.n_passes > 0) measured.append(name);
     if (can_leave_out_rows(rule)) of_rows.append(name);
+    if (!may_be_narrow(rule)) return;
+    py::dict exponents;
+    for (const State* s = rule.signature->state; s->name; ++s)
+      if (s->narrows != Narrows::no) exponents[s->name] = s->narrows == Narrows::any_sign ? 4 : 5;
+    narrow[name] = exponents;
   }
 
   void put_into(py::module_& m) const {
     m.attr("rule_states") = states, m.attr("rule_hypers") = hypers, m.attr("rule_passes") = passes;
     m.attr("measured_rules") = measured, m.attr("rules_of_rows") = of_rows;
+    m.attr("narrow_states") = narrow;
   }
 
  private:
-  py::dict states, hypers, passes;
+  py::dict states, hypers, passes, narrow;
   py::list measured, of_rows;
 };
 

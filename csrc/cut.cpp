@@ -17,6 +17,7 @@ std::size_t rounded_down(const Rule& rule, const Span& span, std::size_t offset)
     return band_start(grid, offset / grid.columns) * grid.columns;
   }
   if (rule.by_row) return offset - offset % span.row;
+  if (span.narrow != nullptr) return offset - offset % block;
   const std::size_t item = span.dtype == 0 ? sizeof(float) : sizeof(double);
   const std::size_t place = reinterpret_cast<std::uintptr_t>(span.arrays[0]) / item + offset;  // in elements
   return offset - std::min(offset, place % (64 / item));

@@ -28,7 +28,7 @@ std::vector<Rule> rules_of(const Table& table) {
 
 Isa isa_of(const Table& table) {
   static const std::vector<Rule> signed_rules = rules_of(baseline::table);
-  Isa isa = {table.isa, table.driver, rules_of(table)};
+  Isa isa = {table.isa, table.driver, table.formats, rules_of(table)};
   for (std::size_t k = 0; k < isa.rules.size(); ++k) isa.rules[k].signature = signed_rules[k].signature;
   return isa;
 }

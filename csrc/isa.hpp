@@ -11,6 +11,7 @@ namespace fusedoptim {
 struct Isa {
   const char* name;
   const Driver* driver;     // of each dtype
+  const Format* formats;    // of each storage
   std::vector<Rule> rules;  // those of all units, in the same order in each instruction set
 };
 

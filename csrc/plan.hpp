@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "narrow.hpp"
 #include "nest.hpp"
 #include "run.hpp"
 #include "touched.hpp"
@@ -141,6 +142,7 @@ class Plan {
     std::size_t known, n_known;       // where they are among those that are known, the weight first
     std::vector<std::size_t> copies;  // places in the span of states that begin with the weight
     Axes axes;
+    Narrow narrow;  // whose gradient may be of 16 bits
     Span span;
     py::object number{};  // its gradient, where that came as one
   };
@@ -175,6 +177,7 @@ class Plan {
   void check_bound_nest() const;
   static void check_writeable(const Tensor& tensor);
   void unbind();
+  void take_gradient(Tensor& tensor);
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
   void set_cohort(std::size_t cohort, py::handle values, const Options& options);
@@ -214,8 +217,12 @@ class Plan {
   py::object skeleton = py::none();
   Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
-  std::vector<char*> accepted;  // the gradient of each span of the work
-  Work work;                    // the tensors that are not frozen
+  struct Gradient {
+    char* begin;
+    Storage storage;
+  };
+  std::vector<Gradient> accepted;  // of each span of the work
+  Work work;                       // the tensors that are not frozen
   std::optional<Second> second;
 };
 

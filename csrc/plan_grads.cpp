@@ -41,7 +41,7 @@ void Plan::refuse_shared() {
     if (tensor.frozen) continue;
     grads.push_back(tensor.w);
     grads.back().name.argument = "grads";
-    grads.back().begin = accepted[tensor.place];
+    grads.back().begin = accepted[tensor.place].begin, grads.back().storage = accepted[tensor.place].storage;
   }
   sort_apart(grads);
 }
@@ -52,10 +52,14 @@ void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
     tensor.number = zeroed ? py::object() : array_of_number(grad, w);
     if (tensor.number) grad = tensor.number;
   }
-  const Buffer g = buffer({"grads", w.name.path}, grad, zeroed ? Access::write : Access::read, &w);
+  const Access access = zeroed ? Access::write : Access::read;
+  const bool may = fusedoptim::may_be_narrow(rule());
+  const Buffer g = may ? buffer_of_any_width({"grads", w.name.path}, grad, access, &w)
+                       : buffer({"grads", w.name.path}, grad, access, &w);
+  check_width(g, w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
-  accepted[tensor.place] = g.begin;
+  accepted[tensor.place] = {g.begin, g.storage};
 }
 
 void Plan::accept_rows(Touched& touched, bool zeroed) {
@@ -73,6 +77,7 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   const Buffer g = buffer({"grads", values_path.c_str()}, touched.values, Access::read);
   touched.grad = row_grad({"grads", rows_path.c_str()}, touched.rows, g, tensor.w);
   if (g.n > 0) refuse_overlap(g);
+  accepted[tensor.place] = {g.begin, Storage::native};
 }
 
 // The gradient of each tensor, also of the frozen ones, at which nobody looks; None stays.
@@ -110,8 +115,17 @@ void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, 
       accept_array(tensor, grad, zeroed);
   }
   if (zeroed) refuse_shared();
-  for (std::size_t k = 0; k < accepted.size(); ++k) work.spans[k].arrays[1] = accepted[k];
+  for (Tensor& tensor : tensors)
+    if (!tensor.frozen) take_gradient(tensor);
   unbind();
+}
+
+// From now on the gradient is what was accepted.
+void Plan::take_gradient(Tensor& tensor) {
+  Span& span = span_of(tensor);
+  span.arrays[1] = accepted[tensor.place].begin;
+  tensor.narrow.storage[1] = accepted[tensor.place].storage;
+  span.narrow = tensor.narrow.is_plain() ? nullptr : &tensor.narrow;
 }
 
 void Plan::unbind() {

@@ -36,6 +36,11 @@ double norm_of(Run& run, const Options& options) {
 
 void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
 
+std::size_t bytes_of_gradient(const Span& span) {
+  const bool is_narrow = span.narrow != nullptr && span.narrow->storage[1] != Storage::native;
+  return span.n * (is_narrow ? bytes_of(span.narrow->storage[1]) : item_of(span.dtype));
+}
+
 template <class T>
 bool all_finite(const void* x, const void* sum, std::size_t n) {
   const auto *each = static_cast<const T*>(x), *before = static_cast<const T*>(sum);
@@ -208,6 +213,12 @@ const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
     const void* g = span.arrays[1];
     std::size_t n = span.n;
     if (next != touched.end() && next->tensor == &tensor) g = next->grad.values, n = next++->grad.at.n * span.row;
+    std::vector<float> loaded;
+    if (bytes_of_gradient(span) < span.n * item_of(span.dtype)) {
+      loaded.resize(span.n);
+      load_gradient(span, loaded.data());
+      g = loaded.data();
+    }
     if (!(span.dtype == 0 ? all_finite<float>(g, span.grad_sum, n) : all_finite<double>(g, span.grad_sum, n)))
       return &tensor;
   }
@@ -218,9 +229,8 @@ const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
 void Plan::skip(const std::vector<Touched>& touched, double norm, const Options& options) {
   const Tensor* bad = options.raise_nonfinite ? not_finite(touched) : nullptr;
   for (const Span& span : work.spans) {
-    const std::size_t bytes = span.n * item_of(span.dtype);
-    if (span.grad_sum != nullptr) std::memset(span.grad_sum, 0, bytes);
-    if (options.zero_grads && !options.raise_nonfinite) std::memset(span.arrays[1], 0, bytes);
+    if (span.grad_sum != nullptr) std::memset(span.grad_sum, 0, span.n * item_of(span.dtype));
+    if (options.zero_grads && !options.raise_nonfinite) std::memset(span.arrays[1], 0, bytes_of_gradient(span));
   }
   ++counters.skipped;
   counters.accumulated = 0;
@@ -237,7 +247,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   if (is_row_grad(grad)) touched.push_back({&tensor, grad.attr("rows"), grad.attr("values"), {}});
   check(tensor);
   touched.empty() ? accept_array(tensor, grad, options.zero_grads) : accept_rows(touched[0], options.zero_grads);
-  if (touched.empty()) span_of(tensor).arrays[1] = accepted[tensor.place];
+  take_gradient(tensor);
   unbind();
   Work one;
   touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);
@@ -282,7 +292,14 @@ void Plan::accumulate(const py::object& given, const Options& options) {
   Settings settings;
   settings.zero_grads = options.zero_grads;
   Work sums;
-  for (const Span& span : work.spans) sums.add({{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings});
+  std::vector<Narrow> narrow(work.spans.size());  // the gradients may be, but not the sums
+  for (std::size_t k = 0; k < work.spans.size(); ++k) {
+    const Span& span = work.spans[k];
+    Span sum = {{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings};
+    if (bytes_of_gradient(span) < span.n * item_of(span.dtype)) narrow[k].storage[1] = span.narrow->storage[1];
+    if (!narrow[k].is_plain()) sum.narrow = &narrow[k];
+    sums.add(sum);
+  }
   {
     const NoGil no_gil;
     Run(sums, rule_at(rule_index("accumulate")), options.num_threads).update();

@@ -19,6 +19,9 @@ struct Kernel {
   int n_arrays() const { return n_before_state() + rule.n_state; }
   const char* array_name(int k) const;
 
+  // Whether its arrays may lie in fewer bits than it computes in.
+  bool may_be_narrow() const;
+
   // All that it can be given by name.
   py::list keywords() const;
 
@@ -26,6 +29,9 @@ struct Kernel {
   std::string signature() const;
 
   void operator()(const py::args& args, const py::kwargs& kwargs) const;
+
+ private:
+  void step_narrow(const py::handle* arrays, py::handle random, Settings& settings) const;
 };
 
 }  // namespace fusedoptim

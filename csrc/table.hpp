@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 namespace fusedoptim {
@@ -42,10 +43,27 @@ enum class Shape {
   scratch,  // each element of the weight, for the time of a step; no part of the state
 };
 
+// How the numbers of an array lie in memory; kernel/formats.hpp says what they are. `native` is the dtype of the step.
+enum class Storage : unsigned char { native, bfloat16, float16, split, e4m3, e5m3 };
+
+constexpr std::size_t block =
+    256;  // numbers that have a scale in common, and the tile that is loaded and stored at once
+
+// Bytes of a number, native ones apart; and where in what belongs to the array that of number i is.
+constexpr std::size_t bytes_of(Storage storage) { return storage >= Storage::e4m3 ? 1 : 2; }
+constexpr std::size_t more_at(Storage storage, std::size_t i) {
+  return storage == Storage::split ? 2 * i : storage >= Storage::e4m3 ? i / block * sizeof(float) : 0;
+}
+
+// Whether a state may lie in few bits, and in which: of an average that is lossy the mean must stay. Not of a count, a
+// sum that only grows, a number for many elements.
+enum class Narrows : unsigned char { no, any_sign, not_negative };
+
 struct State {
   const char* name;
   Shape shape = Shape::weight;
   bool begins_with_weight = false;  // at the first step of the weight; others are set where the optimizer is made
+  Narrows narrows = Narrows::no;
 };
 
 // What a rule is called, keeps and takes. A name of nullptr ends each list.
@@ -64,6 +82,21 @@ struct Settings {
   double l2 = 0;
   double ema_weight = 1;  // of the newest weight in the average
   bool zero_grads = false;
+  std::uint64_t seed = 0, step = 0;  // what random bits are made of, beside the tensor and the element
+};
+
+// How a tensor lies in memory whose step is in float32.
+struct Narrow {
+  Storage storage[2 + max_state] = {};
+  bool is_random[2 + max_state] = {};  // whether it is stored with random bits, or to nearest
+  void* more[2 + max_state] = {};
+  std::uint64_t tensor = 0;  // its number
+
+  bool is_plain() const {
+    for (const Storage each : storage)
+      if (each != Storage::native) return false;
+    return true;
+  }
 };
 
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.
@@ -78,6 +111,8 @@ struct Span {
   void* grad_sum = nullptr;  // the sum of the gradients before this one, where a step takes their mean
   void* ema = nullptr;       // the running average of the weight, where one is kept
   double factor = 0;         // what a rule that measures made of the sums over the tensor
+  const Narrow* narrow = nullptr;
+  std::size_t first = 0;  // the place of its first element in the tensor, of which it may be a row
 };
 
 // Sums of squares.
@@ -170,6 +205,21 @@ struct Unit {
   int n;
 };
 
+// Numbers of an array: where they begin, what belongs to them, and the random bits that they are stored with, 16 of
+// each word from `shift` on.
+struct Stored {
+  void* array;
+  void* more;
+  const std::uint32_t* random;
+  int shift;
+};
+
+// What loads up to a block of numbers as float32, and what stores them.
+struct Format {
+  void (*load)(const Stored& at, std::size_t n, float* x);
+  void (*store)(const Stored& at, std::size_t n, const float* x);
+};
+
 // The driver, compiled once per dtype: runs any rule over memory. `clip` multiplies the gradients. `scratch` has room
 // for a chunk, if the rule takes sums: on the stack of a small thread there may be none.
 struct Driver {
@@ -188,6 +238,7 @@ struct Table {
   const Unit* const* units;
   int n_units;
   Driver driver[n_dtypes];
+  const Format* formats;  // in the order of `Storage`
 };
 
 }  // namespace fusedoptim

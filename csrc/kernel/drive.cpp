@@ -8,6 +8,8 @@
 //   pass          a pass of a matrix rule over some lines of a span
 #include <cstdint>
 
+#include "../noise.hpp"
+#include "formats.hpp"
 #include "loop.hpp"
 #include "units.hpp"
 
@@ -45,23 +47,20 @@ bool is_prepared(const Span& span) {
 // x <- the mean of the gradients, scaled, clipped, and with the gradient of the L2 penalty. The last pass that needs
 // the gradients sets their sum to zero, and the newest too if it should.
 template <class T>
-__attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std::size_t n, double clip, bool last,
-                                       T* __restrict x) {
-  T* __restrict g = at<T>(span.arrays[1], offset);
-  const T* __restrict w = at<T>(span.arrays[0], offset);
-  T* __restrict sum = at<T>(span.grad_sum, offset);
-  const T count = T(span.settings->count), scale = T(span.settings->scale * clip);
-  const T limit = T(span.settings->clip_value), l2 = T(span.settings->l2);
-  if (span.grad_sum != nullptr)
+__attribute__((noinline)) void prepare(const Settings& settings, const T* __restrict w, T* __restrict g,
+                                       T* __restrict sum, std::size_t n, double clip, bool last, T* __restrict x) {
+  const T count = T(settings.count), scale = T(settings.scale * clip);
+  const T limit = T(settings.clip_value), l2 = T(settings.l2);
+  if (sum != nullptr)
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = (sum[i] + g[i]) / count;
   else
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = g[i];
-  if (last && span.grad_sum != nullptr)
+  if (last && sum != nullptr)
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) sum[i] = 0;
-  if (last && span.settings->zero_grads)
+  if (last && settings.zero_grads)
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) g[i] = 0;
 #pragma omp simd
@@ -72,6 +71,12 @@ __attribute__((noinline)) void prepare(const Span& span, std::size_t offset, std
   if (l2 != 0)
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) x[i] = x[i] + l2 * w[i];
+}
+
+template <class T>
+void prepare(const Span& span, std::size_t offset, std::size_t n, double clip, bool last, T* x) {
+  prepare<T>(*span.settings, at<T>(span.arrays[0], offset), at<T>(span.arrays[1], offset), at<T>(span.grad_sum, offset),
+             n, clip, last, x);
 }
 
 // The number of the tensor, or of the row that begins at `offset`.
@@ -150,10 +155,88 @@ __attribute__((noinline)) void update_prepared_rows(const Rule& rule, const void
   }
 }
 
+// Array k of a span, from an element on that begins a block of it.
+Stored stored_at(const Span& span, int k, std::size_t offset) {
+  const Storage storage = span.narrow->storage[k];
+  return {at<char>(span.arrays[k], offset * bytes_of(storage)),
+          at<char>(span.narrow->more[k], more_at(storage, span.first + offset)), nullptr, 0};
+}
+
+// Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
+// a second word, and so on.
+class Random {
+ public:
+  explicit Random(const Span& span)
+      : narrow(*span.narrow), key(key_of(span.settings->seed, span.settings->step, narrow.tensor)) {}
+
+  void draw(int n_arrays, std::size_t first, std::size_t n) {
+    for (int k = 0; k < n_arrays; ++k)
+      if (narrow.is_random[k]) draw(words[place(k) / 3], {key.a, key.b + u32(place(k) / 3)}, u32(first), n);
+  }
+
+  void give(int k, Stored& to) const {
+    constexpr int shifts[] = {16, 0, 8};
+    if (narrow.is_random[k]) to.random = words[place(k) / 3], to.shift = shifts[place(k) % 3];
+  }
+
+ private:
+  static int place(int k) { return k == 0 ? 0 : k - 1; }  // the gradient has none
+
+  static void draw(u32* __restrict to, Key key, u32 first, std::size_t n) {
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) to[i] = random_bits(first + u32(i), key);
+  }
+
+  const Narrow& narrow;
+  const Key key;
+  alignas(64) u32 words[3][block];
+};
+
+// A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
+__attribute__((noinline)) void update_narrow(const Rule& rule, const void* made, const Span& span, std::size_t offset,
+                                             std::size_t n, double clip) {
+  const Narrow& narrow = *span.narrow;
+  const bool prepares = is_prepared(span), zeroes = span.settings->zero_grads;
+  const bool has_own_gradient = narrow.storage[1] == Storage::native;
+  const auto loop = rule.of[0].loop[zeroes && !prepares && has_own_gradient][span.ema != nullptr];
+  const int n_arrays = 2 + rule.n_state;
+  alignas(64) float tiles[2 + max_state][block], prepared[block];
+  Random random(span);
+  Piece piece;
+  piece.slot = span.n;
+  piece.scale = prepares ? 1 : span.settings->scale * clip, piece.ema_weight = span.settings->ema_weight;
+  for (const std::size_t end = offset + n; offset < end; offset += n) {
+    piece.n = n = smaller(end - offset, block);
+    piece.ema = at<float>(span.ema, offset);
+    for (int k = 0; k < n_arrays; ++k) {
+      const Format& format = formats[int(narrow.storage[k])];
+      piece.arrays[k] = format.load != nullptr ? tiles[k] : at<float>(span.arrays[k], offset);
+      if (format.load != nullptr) format.load(stored_at(span, k, offset), n, tiles[k]);
+    }
+    if (prepares) {
+      float *const w = static_cast<float*>(piece.arrays[0]), *const g = static_cast<float*>(piece.arrays[1]);
+      prepare<float>(*span.settings, w, g, at<float>(span.grad_sum, offset), n, clip, true, prepared);
+      piece.arrays[1] = prepared;
+    }
+    loop(made, piece);
+    random.draw(n_arrays, span.first + offset, n);
+    for (int k = 0; k < n_arrays; ++k) {
+      const Format& format = formats[int(narrow.storage[k])];
+      if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
+      for (std::size_t i = n; i < block; ++i) tiles[k][i] = 0;
+      Stored to = stored_at(span, k, offset);
+      random.give(k, to);
+      format.store(to, n, tiles[k]);
+    }
+    if (zeroes && !has_own_gradient) memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
+  }
+}
+
 // The pass that writes the weights, over n elements of a span.
 template <class T>
 void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
                  void* scratch) {
+  if (span.narrow != nullptr) return update_narrow(rule, made, span, offset, n, clip);
   if (is_prepared(span) && rule.by_row)
     return update_prepared_rows<T>(rule, made, span, offset, n, clip, static_cast<T*>(scratch));
   if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, span.factor);
@@ -197,10 +280,11 @@ void update(const Rule& rule, const Span* span, Share share, double clip, void* 
   std::size_t unseen = share.n - smaller(share.n, span->n - share.offset);
   for (; share.n > 0; ++span, share.offset = 0) {
     for (; ahead < span + 16 && unseen > 0; unseen -= smaller(unseen, ahead->n), ++ahead)
-      if (ahead->n == ahead->row) fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
+      if (ahead->n == ahead->row && ahead->narrow == nullptr)
+        fetch(rule, *ahead, sizeof(T));  // rows of a table lie far apart
     if (span->settings != settings) made = Made<T>(rule, *(settings = span->settings));
     const std::size_t n = smaller(share.n, span->n - share.offset);
-    const std::size_t before = before_line<T>(rule, *span, share.offset, n);
+    const std::size_t before = span->narrow != nullptr ? 0 : before_line<T>(rule, *span, share.offset, n);
     if (before > 0) update_part<T>(rule, made, *span, share.offset, before, clip, scratch);
     update_part<T>(rule, made, *span, share.offset + before, n - before, clip, scratch);
     share.n -= n;
@@ -218,8 +302,8 @@ void fetch_ahead(const T* x) {
 
 // Of the gradient, or of its mean with those before.
 template <class T>
-FUSEDOPTIM_FLAT Sums square_sum(const Span& span, std::size_t offset, std::size_t n) {
-  const T* g = at<T>(span.arrays[1], offset);
+FUSEDOPTIM_FLAT __attribute__((noinline)) Sums square_sum(const Span& span, const T* g, std::size_t offset,
+                                                          std::size_t n) {
   const T* sum = at<T>(span.grad_sum, offset);
   const T count = T(span.settings->count);
   const auto asks = [=](std::size_t i) { fetch_ahead(g + i); };
@@ -227,6 +311,20 @@ FUSEDOPTIM_FLAT Sums square_sum(const Span& span, std::size_t offset, std::size_
   if (sum == nullptr && span.n >= large) return square_sum_in_lanes<T>(n, x, asks);
   if (sum == nullptr) return square_sum_in_lanes<T>(n, x);
   return square_sum_in_lanes<T>(n, [=](std::size_t i) { return (sum[i] + g[i]) / count; });
+}
+
+__attribute__((noinline)) Sums narrow_gradient_square_sum(const Span& span, std::size_t offset, std::size_t n) {
+  float g[chunk];
+  for (std::size_t i = 0; i < n; i += block)
+    formats[int(span.narrow->storage[1])].load(stored_at(span, 1, offset + i), smaller(n - i, block), g + i);
+  return square_sum(span, g, offset, n);
+}
+
+template <class T>
+Sums gradient_square_sum(const Span& span, std::size_t offset, std::size_t n) {
+  if (span.narrow != nullptr && span.narrow->storage[1] != Storage::native)
+    return narrow_gradient_square_sum(span, offset, n);
+  return square_sum(span, at<T>(span.arrays[1], offset), offset, n);
 }
 
 // What follows the last pass of a matrix rule over a piece: the gradient is zeroed, the weight averaged.
@@ -291,7 +389,7 @@ void close(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& n
 }
 
 template <class T>
-constexpr Driver driver = {update<T>, square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
+constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
 
 }  // namespace
 
@@ -307,7 +405,10 @@ FUSEDOPTIM_UNITS(FUSEDOPTIM_DECLARE)
 static const Unit* const units[] = {&helpers, FUSEDOPTIM_UNITS(FUSEDOPTIM_ADDRESS)};
 
 extern const Table table;
-const Table table = {
-    FUSEDOPTIM_STRING(FUSEDOPTIM_ISA), units, int(sizeof units / sizeof *units), {driver<float>, driver<double>}};
+const Table table = {FUSEDOPTIM_STRING(FUSEDOPTIM_ISA),
+                     units,
+                     int(sizeof units / sizeof *units),
+                     {driver<float>, driver<double>},
+                     formats};
 
 }  // namespace fusedoptim::FUSEDOPTIM_ISA

@@ -11,6 +11,7 @@ namespace {
 using fusedoptim::Domain;
 using fusedoptim::Hyper;
 using fusedoptim::Moved;
+using fusedoptim::Narrows;
 using fusedoptim::Piece;
 using fusedoptim::power;
 using fusedoptim::Shape;
@@ -31,6 +32,18 @@ constexpr Hyper eps(double fallback = 1e-8) { return {"eps", fallback, Domain::n
 constexpr Hyper eps_root(double fallback = 0) { return {"eps_root", fallback, Domain::non_negative}; }  // inside it
 constexpr Hyper t = {"t", 1, Domain::step};
 }  // namespace hyper
+
+// States that may lie in few bits.
+namespace state {
+constexpr State average(const char* name) { return {name, Shape::weight, false, Narrows::any_sign}; }
+constexpr State square(const char* name) { return {name, Shape::weight, false, Narrows::not_negative}; }
+
+// The same states, none of which may: where a difference of them must not become negative.
+constexpr Signature exact(Signature signature) {
+  for (State& each : signature.state) each.narrows = Narrows::no;
+  return signature;
+}
+}  // namespace state
 
 template <class Item>
 constexpr void append(Item* list, const Item& more) {

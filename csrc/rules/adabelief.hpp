@@ -13,7 +13,7 @@ template <class T>
 struct AdaBelief {
   static constexpr Signature signature = {
       "adabelief",
-      {{"m"}, {"s"}},
+      {state::average("m"), state::square("s")},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(1e-16), hyper::eps_root(1e-16), hyper::t}};
   double lr, beta1, beta2, eps, eps_root, t;
   T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));

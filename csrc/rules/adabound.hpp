@@ -13,7 +13,7 @@ namespace {
 template <class T>
 struct AdaBound {
   static constexpr Signature signature = {"adabound",
-                                          {{"m"}, {"v"}},
+                                          {state::average("m"), state::square("v")},
                                           {hyper::lr(1e-3),
                                            hyper::beta1(),
                                            hyper::beta2(),

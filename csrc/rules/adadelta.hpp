@@ -11,8 +11,9 @@ namespace {
 
 template <class T>
 struct Adadelta {
-  static constexpr Signature signature = {
-      "adadelta", {{"v"}, {"d"}}, {hyper::lr(1), {"rho", 0.9, Domain::unit}, hyper::eps(1e-6)}};
+  static constexpr Signature signature = {"adadelta",
+                                          {state::square("v"), state::square("d")},
+                                          {hyper::lr(1), {"rho", 0.9, Domain::unit}, hyper::eps(1e-6)}};
   double lr, rho, eps;
 
   void operator()(T& w, T g, T& v, T& d) const {

@@ -10,8 +10,9 @@ namespace {
 
 template <class T>
 struct Adamax {
-  static constexpr Signature signature = {
-      "adamax", {{"m"}, {"u"}}, {hyper::lr(2e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t}};
+  static constexpr Signature signature = {"adamax",
+                                          {state::average("m"), {"u"}},
+                                          {hyper::lr(2e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::t}};
   double lr, beta1, beta2, eps, t;
   T rate = T(lr / (1 - power(beta1, t)));
 

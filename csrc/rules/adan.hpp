@@ -16,7 +16,7 @@ namespace {
 template <class T>
 struct Adan {
   static constexpr Signature signature = {"adan",
-                                          {{"m"}, {"v"}, {"n"}, {"prev"}},
+                                          {state::average("m"), state::average("v"), state::square("n"), {"prev"}},
                                           {hyper::lr(1e-3), hyper::beta1(0.98), hyper::beta2(0.92), hyper::beta3(0.99),
                                            hyper::eps(), hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
   double lr, beta1, beta2, beta3, eps, eps_root, t, weight_decay;

@@ -14,7 +14,7 @@ namespace {
 template <class T>
 struct AdEMAMix {
   static constexpr Signature signature = {"ademamix",
-                                          {{"m"}, {"v"}, {"m_slow"}},
+                                          {state::average("m"), state::square("v"), state::average("m_slow")},
                                           {hyper::lr(1e-3),
                                            hyper::beta1(),
                                            hyper::beta2(),

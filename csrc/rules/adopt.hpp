@@ -14,7 +14,7 @@ template <class T>
 struct ADOPT {
   static constexpr Signature signature = {
       "adopt",
-      {{"m"}, {"v"}},
+      {state::average("m"), state::square("v")},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(0.9999), hyper::eps(1e-6), {"clip", 1, Domain::limit}, hyper::t}};
   double lr, beta1, beta2, eps, clip, t;
   T decay = T(t > 1 ? beta2 : 0), rest = T(t > 1 ? 1 - beta2 : 1), limit = T(t > 1 ? clip * sqrt(sqrt(t - 1)) : 0);

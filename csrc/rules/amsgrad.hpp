@@ -14,7 +14,7 @@ template <class T>
 struct AMSGrad {
   static constexpr Signature signature = {
       "amsgrad",
-      {{"m"}, {"v"}, {"v_max"}},
+      {state::average("m"), state::square("v"), {"v_max"}},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::eps_root(), hyper::t}};
   double lr, beta1, beta2, eps, eps_root, t;
   T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));

@@ -10,7 +10,7 @@ namespace {
 template <class T>
 struct Grams : Adam<T> {
   static constexpr Signature signature = {"grams",
-                                          {{"m"}, {"v"}},
+                                          {state::average("m"), state::square("v")},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(1e-6),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(0)}};
 

@@ -13,7 +13,7 @@ template <class T>
 struct HeavyBall {
   static constexpr Signature signature = {
       "heavy_ball",
-      {{"m"}},
+      {state::average("m")},
       {hyper::lr(1e-2), hyper::momentum(), {"dampening", 0, Domain::unit}, {"t", 1, Domain::count}}};
   double lr, momentum, dampening, t;
   T rest = T(t == 1 ? 1 : 1 - dampening);
@@ -26,7 +26,8 @@ struct HeavyBall {
 
 template <class T>
 struct NesterovMomentum {
-  static constexpr Signature signature = {"nesterov_momentum", {{"m"}}, {hyper::lr(1e-2), hyper::momentum()}};
+  static constexpr Signature signature = {
+      "nesterov_momentum", {state::average("m")}, {hyper::lr(1e-2), hyper::momentum()}};
   double lr, momentum;
 
   void operator()(T& w, T g, T& m) const {

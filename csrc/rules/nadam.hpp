@@ -12,7 +12,7 @@ namespace {
 template <class T>
 struct NAdam {
   static constexpr Signature signature = {"nadam",
-                                          {{"m"}, {"v"}},
+                                          {state::average("m"), state::square("v")},
                                           {hyper::lr(2e-3),
                                            hyper::beta1(),
                                            hyper::beta2(),

@@ -13,7 +13,7 @@ namespace {
 template <class T>
 struct NAdamW {
   static constexpr Signature signature = {"nadamw",
-                                          {{"m"}, {"v"}},
+                                          {state::average("m"), state::square("v")},
                                           {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(),
                                            hyper::eps_root(), hyper::t, hyper::weight_decay(1e-4)}};
   double lr, beta1, beta2, eps, eps_root, t, weight_decay;

@@ -9,7 +9,7 @@ namespace {
 
 template <class T>
 struct Nesterov {
-  static constexpr Signature signature = {"nesterov", {{"m"}}, {hyper::lr(1e-2), hyper::beta(0.9)}};
+  static constexpr Signature signature = {"nesterov", {state::average("m")}, {hyper::lr(1e-2), hyper::beta(0.9)}};
   double lr, beta;
 
   void operator()(T& w, T g, T& m) const {

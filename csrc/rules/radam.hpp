@@ -21,7 +21,7 @@ template <class T>
 struct RAdam {
   static constexpr Signature signature = {
       "radam",
-      {{"m"}, {"v"}},
+      {state::average("m"), state::square("v")},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), {"t", 1, Domain::count}}};
   double lr, beta1, beta2, eps, t, weight_decay = 0;  // which the variant has
   double r = rectification(beta2, t);

@@ -15,7 +15,7 @@ namespace {
 template <class T>
 struct RMSProp {
   static constexpr Signature signature = {
-      "rmsprop", {{"v"}}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root()}};
+      "rmsprop", {state::square("v")}, {hyper::lr(1e-2), hyper::beta(0.99), hyper::eps(), hyper::eps_root()}};
   double lr, beta, eps, eps_root, momentum = 0;  // which two variants have
 
   T scale(T g, T& v) const {
@@ -33,7 +33,7 @@ struct RMSProp {
 
 template <class T>
 struct RMSPropCentered : RMSProp<T> {
-  static constexpr Signature signature = variant(RMSProp<T>::signature, "rmsprop_centered", State{"m"});
+  static constexpr Signature signature = variant(state::exact(RMSProp<T>::signature), "rmsprop_centered", State{"m"});
 
   void operator()(T& w, T g, T& v, T& m) const { w = w - T(this->lr) * g / this->scale(g, v, m); }
 };
@@ -41,7 +41,7 @@ struct RMSPropCentered : RMSProp<T> {
 template <class T>
 struct RMSPropMomentum : RMSProp<T> {
   static constexpr Signature signature =
-      variant(RMSProp<T>::signature, "rmsprop_momentum", State{"b"}, hyper::momentum());
+      variant(RMSProp<T>::signature, "rmsprop_momentum", state::average("b"), hyper::momentum());
 
   void operator()(T& w, T g, T& v, T& b) const {
     b = T(this->momentum) * b + g / this->scale(g, v);
@@ -52,7 +52,7 @@ struct RMSPropMomentum : RMSProp<T> {
 template <class T>
 struct RMSPropCenteredMomentum : RMSProp<T> {
   static constexpr Signature signature =
-      variant(RMSPropCentered<T>::signature, "rmsprop_centered_momentum", State{"b"}, hyper::momentum());
+      variant(RMSPropCentered<T>::signature, "rmsprop_centered_momentum", state::average("b"), hyper::momentum());
 
   void operator()(T& w, T g, T& v, T& m, T& b) const {
     b = T(this->momentum) * b + g / this->scale(g, v, m);

@@ -30,7 +30,7 @@ template <class T>
 struct ScheduleFreeAdamW {
   static constexpr Signature signature = {
       "schedule_free_adamw",
-      {iterate, {"v"}},
+      {iterate, state::square("v")},
       {hyper::lr(2.5e-3), hyper::beta1(), z_weight, hyper::beta2(), hyper::eps(), hyper::t, hyper::weight_decay(0)}};
   double lr, beta, c, beta2, eps, t, weight_decay;
   T unbias = T(1 / (1 - power(beta2, t)));

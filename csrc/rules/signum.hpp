@@ -11,7 +11,7 @@ namespace {
 template <class T>
 struct Signum {
   static constexpr Signature signature = {
-      "signum", {{"m"}}, {hyper::lr(1e-3), hyper::beta(0.9), hyper::weight_decay(0)}};
+      "signum", {state::average("m")}, {hyper::lr(1e-3), hyper::beta(0.9), hyper::weight_decay(0)}};
   double lr, beta, weight_decay;
 
   void operator()(T& w, T g, T& m) const {

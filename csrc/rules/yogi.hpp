@@ -11,7 +11,9 @@ namespace {
 template <class T>
 struct Yogi {
   static constexpr Signature signature = {
-      "yogi", {{"m"}, {"v"}}, {hyper::lr(1e-2), hyper::beta1(), hyper::beta2(), hyper::eps(1e-3), hyper::t}};
+      "yogi",
+      {state::average("m"), state::square("v")},
+      {hyper::lr(1e-2), hyper::beta1(), hyper::beta2(), hyper::eps(1e-3), hyper::t}};
   double lr, beta1, beta2, eps, t;
   T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));
 

@@ -16,6 +16,7 @@ from fusedoptim.machine.info import info
 from fusedoptim.machine.isa import available_isas, isa, use_isa
 from fusedoptim.machine.layers import threading_layer
 from fusedoptim.machine.threads import get_num_threads, set_num_threads
+from fusedoptim.numerics.formats import bfloat16
 from fusedoptim.optim import *
 
 __version__ = _core.version
@@ -26,6 +27,7 @@ __all__ = [
     "RowGrad",
     "arena",
     "available_isas",
+    "bfloat16",
     "get_num_threads",
     "info",
     "isa",

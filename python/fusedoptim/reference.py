@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
+from fusedoptim.numerics import formats
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 
@@ -29,15 +30,23 @@ Array = NDArray[np.floating[Any]]
 
 
 def rule(formula: Callable[..., None]) -> Callable[..., None]:
-    """`formula` with the kernel's defaults for what a caller leaves out, as its signature shows them."""
+    """`formula` with the kernel's defaults for what a caller leaves out, as its signature shows them.
+
+    Arrays may lie in fewer bits where the kernel takes them: they are loaded before, and stored after.
+    """
     defaults = _core.rule_hypers[formula.__name__]
     hypers = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=x) for name, x in defaults.items()]
     written = inspect.signature(formula).parameters.values()
     own = [p for p in written if p.name not in defaults and p.kind is not p.VAR_KEYWORD]
+    exponents = _core.narrow_states.get(formula.__name__)
+    if exponents is not None:
+        hypers.append(inspect.Parameter("random", inspect.Parameter.KEYWORD_ONLY, default=None))
+    exponent_of = [(exponents or {}).get(p.name) for p in own]
 
     @functools.wraps(formula)
-    def filled(*arrays: Array, **hyper: Any) -> None:
-        formula(*arrays, **(defaults | hyper))
+    def filled(*arrays: Array, random: formats.Random | None = None, **hyper: Any) -> None:
+        with formats.loaded(arrays, exponent_of, random) as numbers:
+            formula(*numbers, **(defaults | hyper))
 
     filled.__signature__ = inspect.Signature(sorted(hypers + own, key=lambda p: p.kind))  # type: ignore[attr-defined]
     return filled

@@ -42,7 +42,7 @@ def read_only(a: np.ndarray) -> np.ndarray:
 BAD_ARRAYS: dict[str, tuple[Callable[[np.ndarray], Any], type[Exception], str, str]] = {
     "int32": (lambda a: a.astype(np.int32), TypeError, "int32", "astype"),
     "bool": (lambda a: a.astype(bool), TypeError, "bool", "astype"),
-    "float16": (lambda a: a.astype(np.float16), TypeError, "float16", "astype"),
+    "int16": (lambda a: a.astype(np.int16), TypeError, "int16", "astype"),
     "complex64": (lambda a: a.astype(np.complex64), TypeError, "complex64", "view"),
     "longdouble": (lambda a: a.astype(np.longdouble), TypeError, "float128|longdouble", "astype"),
     "object": (lambda a: a.astype(object), TypeError, "object", "astype"),

@@ -210,6 +210,8 @@ def _instead(name: str, got: object, written: bool) -> str:
 def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
     given = f"{got.dtype}" if got.dtype.isnative else f"{got.dtype.str} (foreign byte order)"
     remedy = f"convert it: {name}.astype(np.float32)"
+    if got.dtype.names == ("bfloat16",):
+        given, remedy = "bfloat16", f"convert it: ({name}.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
     if got.dtype in (np.complex64, np.complex128):
         remedy = f"step its real and imaginary parts: {name}.view(np.float{got.dtype.itemsize * 4})"
     raise TypeError(f"{name} must be float32 or float64, got {given}; {remedy}")
@@ -218,6 +220,34 @@ def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
 def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) -> NoReturn:
     raise TypeError(
         f"{name} must be {like.dtype} as {like_name} is, got {got.dtype}; convert it: {name}.astype(np.{like.dtype})"
+    )
+
+
+def not_narrow(name: str, got: Any, rule: str, may_be_bfloat16: bool) -> NoReturn:
+    own = ", bfloat16 or a pair (codes, scales)" if may_be_bfloat16 else ""
+    given = "a pair" if isinstance(got, tuple) else got.dtype
+    raise TypeError(f"{name} of {rule} must be float32{own}, got {given}")
+
+
+def not_split(name: str, got: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name}[0] must be bfloat16 where {name} is a pair, and {name}[1] its int16 rest, got {got.dtype}")
+
+
+def wrong_companion(name: str, got: np.ndarray, dtype: str, shape: tuple[int, ...]) -> NoReturn:
+    raise ValueError(f"{name} must have a part of {dtype} of shape {shape}, got {got.dtype} of shape {got.shape}")
+
+
+def wider_than_weight(name: str, got: np.ndarray, weight: np.ndarray) -> NoReturn:
+    raise TypeError(f"{name} must not be wider than the weight, {weight.dtype}, got {got.dtype}; convert it")
+
+
+def needs_random(name: str) -> NoReturn:
+    raise TypeError(f"{name} in 8 bits is rounded at random: pass random=(seed, t, number of the tensor)")
+
+
+def bad_random(got: Any) -> NoReturn:
+    raise TypeError(
+        f"random must be (seed, t, number of the tensor), three whole numbers >= 0 below 2**64, got {shown(got)}"
     )
 
 

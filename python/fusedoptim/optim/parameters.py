@@ -215,9 +215,7 @@ class Parameters(Settable, Stateful):
         fill_plan(plan, self.rule, tensors, members)
         skeleton = tree.skeleton(params)
         of_state = dict.fromkeys(state, skeleton)
-        plan.watch(
-            skeleton, tree.containers(skeleton, params, "params"), tree.containers(of_state, state, "opt.state")
-        )
+        plan.watch(skeleton, tree.containers(skeleton, params, "params"), tree.containers(of_state, state, "opt.state"))
         return plan
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:

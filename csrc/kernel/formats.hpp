@@ -1,0 +1,214 @@
+// How numbers lie in memory where they are not float32: what loads a tile of them and what stores one. A rule sees
+// float32, and never knows.
+//
+//   bfloat16   the upper half of a float32
+//   float16    IEEE 754's binary16
+//   split      a bfloat16, to nearest with ties away from zero, and 16 bits that make it the exact float32 again
+//   e4m3       sign, 4 bits of exponent and 3 of mantissa, below the largest number of a block
+//   e5m3       5 and 3, of numbers >= 0, of which only a zero becomes 0
+//
+// `random` has 32 bits for each number; of them a store takes 16, from `shift` on. Without it, it rounds to nearest.
+#pragma once
+
+#include <string.h>
+
+#include <cstdint>
+
+#include "math.hpp"
+
+namespace {
+
+using fusedoptim::Format;
+using fusedoptim::Stored;
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using i16 = std::int16_t;
+using i32 = std::int32_t;
+
+constexpr u32 quiet_nan = 0x7fc00000, infinity = 0x7f800000;
+
+inline u32 bits_of(float x) {
+  u32 u;
+  memcpy(&u, &x, sizeof u);
+  return u;
+}
+
+inline float float_of(u32 u) {
+  float x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
+// Calls each(i, r) with the 16 bits of number i.
+template <class Each>
+void with_random(std::size_t n, const Stored& at, const Each& each) {
+  const u32* const random = at.random;
+  const int shift = at.shift;
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) each(i, (random[i] >> shift) & 0xffff);
+}
+
+// bfloat16
+
+inline float of_bfloat16(u16 h) { return float_of(u32(h) << 16); }
+
+inline u16 cut_off(float x, u32 added) { return u16((x == x ? bits_of(x) + added : quiet_nan) >> 16); }
+
+inline void load_bfloat16(const Stored& at, std::size_t n, float* x) {
+  const u16* const h = static_cast<const u16*>(at.array);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) x[i] = of_bfloat16(h[i]);
+}
+
+inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
+  u16* const h = static_cast<u16*>(at.array);
+  if (at.random != nullptr) return with_random(n, at, [=](std::size_t i, u32 r) { h[i] = cut_off(x[i], r); });
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) h[i] = cut_off(x[i], 0x7fff + ((bits_of(x[i]) >> 16) & 1));  // ties to even
+}
+
+// float16, by integers: no step meets a subnormal float32, which a run flushes
+
+inline float of_float16(u16 h) {
+  const u32 sign = u32(h & 0x8000) << 16, body = u32(h & 0x7fff) << 13;   // exponent and mantissa in place
+  const float tiny = float_of(body + 0x38800000) - float_of(0x38800000);  // of a subnormal half: exact
+  const u32 finite = body < 0x00800000 ? bits_of(tiny) : body + ((127 - 15) << 23);
+  return float_of(sign | (body >= 0x0f800000 ? body + 0x70000000 : finite));
+}
+
+// `normal` and `tiny` are what a number becomes that is, or is not, normal as a half.
+inline u16 half_of(u32 u, u32 normal, u32 tiny) {
+  const u32 a = u & 0x7fffffff, finite = a < 0x38800000 ? tiny : normal;
+  return u16(((u >> 16) & 0x8000) | (a > infinity ? 0x7e00 : a >= 0x47800000 ? 0x7c00 : finite));
+}
+
+inline void load_float16(const Stored& at, std::size_t n, float* x) {
+  const u16* const h = static_cast<const u16*>(at.array);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) x[i] = of_float16(h[i]);
+}
+
+inline void store_float16(const Stored& at, std::size_t n, const float* x) {
+  u16* const h = static_cast<u16*>(at.array);
+  constexpr u32 bias = (127 - 15) << 23;
+  if (at.random != nullptr)
+    return with_random(n, at, [=](std::size_t i, u32 r) {
+      const u32 u = bits_of(x[i]), a = u & 0x7fffffff;
+      const float unit = float_of(a < 0x38800000 ? a : 0) * 0x1p24f;  // in units of the smallest half
+      h[i] = half_of(u, (a - bias + (r >> 3)) >> 13, u32(i32(unit + float(i32(r >> 3)) * 0x1p-13f)));
+    });
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) {
+    const u32 u = bits_of(x[i]), a = u & 0x7fffffff;
+    const u32 tiny = bits_of(float_of(a) + 0.5f) - bits_of(0.5f);  // rounds to a multiple of 2^-24
+    h[i] = half_of(u, (a - bias + 0xfff + ((a >> 13) & 1)) >> 13, tiny);
+  }
+}
+
+// split: ties away from zero, for between two even ones the remainder could not tell
+
+inline void load_split(const Stored& at, std::size_t n, float* x) {
+  const u16* const high = static_cast<const u16*>(at.array);
+  const i16* const low = static_cast<const i16*>(at.more);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) x[i] = float_of((u32(high[i]) << 16) + u32(i32(low[i])));
+}
+
+inline void store_split(const Stored& at, std::size_t n, const float* x) {
+  u16* const high = static_cast<u16*>(at.array);
+  i16* const low = static_cast<i16*>(at.more);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) {
+    const u32 u = x[i] == x[i] ? bits_of(x[i]) : quiet_nan;
+    high[i] = u16((u + 0x8000) >> 16);
+    low[i] = i16(u16(u));
+  }
+}
+
+// Blocks of 256 with a scale, the power of two of the largest number: a code counts the steps of 3 bits of mantissa
+// from the smallest number that the exponents below it reach. Element j + 64 k of a block is byte 4 j + k: four of them
+// are a word that is moved by shifts alone. What a block has not, of the last one, is zero.
+
+constexpr std::size_t block = fusedoptim::block, quarter = block / 4;
+constexpr int mantissa = 3, cut = 23 - mantissa;
+using Word __attribute__((may_alias, aligned(1))) = u32;
+
+template <int exponent>
+constexpr i32 most_code = (1 << (exponent + mantissa)) - 1;
+
+// What the exponents begin at, below `top`, that of the scale.
+template <int exponent>
+u32 base_of(u32 top) {
+  return (top - ((1 << exponent) - 1)) << 23;
+}
+
+// The exponent of the scale: a binade more where the largest would round out of its own.
+template <int exponent>
+u32 top_of(const float* x) {
+  u32 most = 0;
+#pragma omp simd reduction(max : most)
+  for (std::size_t i = 0; i < block; ++i) {
+    const u32 a = bits_of(x[i]) & 0x7fffffff;
+    most = a > most ? a : most;
+  }
+  if (most >= infinity) return infinity >> 23;
+  const u32 top = (most + (1u << cut) - 1) >> 23;
+  return top > (1u << exponent) ? top : 1u << exponent;
+}
+
+template <int exponent, bool is_signed>
+void load_block(const Stored& at, std::size_t, float* x) {
+  const Word* const words = static_cast<const Word*>(at.array);
+  const u32 scale = bits_of(*static_cast<const float*>(at.more));
+  const bool is_nan = scale >= infinity;
+  const u32 base = base_of<exponent>(scale >> 23);
+  for (std::size_t k = 0; k < 4; ++k)
+#pragma omp simd
+    for (std::size_t j = 0; j < quarter; ++j) {
+      const u32 byte = (words[j] >> (8 * k)) & 0xff, code = is_signed ? byte & 0x7f : byte;
+      const u32 sign = is_signed ? (byte & 0x80) << 24 : 0, u = ((code << cut) + base) | sign;
+      x[k * quarter + j] = float_of(is_nan ? quiet_nan : code == 0 ? 0 : u);
+    }
+}
+
+template <int exponent, bool is_signed>
+void store_block(const Stored& at, std::size_t, const float* x) {
+  Word* const words = static_cast<Word*>(at.array);
+  const u32 top = top_of<exponent>(x), base = base_of<exponent>(top);
+  const bool is_nan = top == infinity >> 23;
+  *static_cast<float*>(at.more) = float_of(is_nan ? quiet_nan : top << 23);
+  const auto code_of = [=](float y, u32 r) {
+    const u32 u = bits_of(y), a = u & 0x7fffffff;
+    const u32 up = at.random != nullptr ? r << (cut - 16) : (1u << (cut - 1)) - 1 + ((a >> cut) & 1);
+    const i32 steps = i32(a + up - base) >> cut, least = is_signed ? 0 : a != 0;
+    const i32 code = clipped(steps, least, most_code<exponent>);
+    return is_nan ? 0 : u32(code) | (is_signed ? u >> 31 << 7 : 0);
+  };
+  const u32* const random = at.random;
+  const int shift = at.shift;
+  const auto word_of = [&](std::size_t j, const auto& random_of) {
+    u32 word = 0;
+    for (std::size_t k = 0; k < 4; ++k) word |= code_of(x[k * quarter + j], random_of(k * quarter + j)) << (8 * k);
+    return word;
+  };
+  if (random != nullptr)
+#pragma omp simd
+    for (std::size_t j = 0; j < quarter; ++j)
+      words[j] = word_of(j, [=](std::size_t i) { return (random[i] >> shift) & 0xffff; });
+  else
+#pragma omp simd
+    for (std::size_t j = 0; j < quarter; ++j) words[j] = word_of(j, [](std::size_t) { return 0u; });
+}
+
+// In the order of `Storage`.
+constexpr Format formats[] = {
+    {nullptr, nullptr},
+    {load_bfloat16, store_bfloat16},
+    {load_float16, store_float16},
+    {load_split, store_split},
+    {load_block<4, true>, store_block<4, true>},
+    {load_block<5, false>, store_block<5, false>},
+};
+
+}  // namespace
