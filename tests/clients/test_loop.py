@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("rich", reason="rich is not installed")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 import fusedoptim as fo
 import loop
