@@ -1,5 +1,6 @@
-"""The demo's picture: how the loss falls, and how averaging steadies the step."""
+"""The demo's picture: how the losses fall, and how averaging steadies the step; or the losses of every optimizer."""
 
+from math import ceil
 from pathlib import Path
 
 import matplotlib
@@ -25,30 +26,51 @@ STYLES = {
 }
 
 
+COLUMNS = 6  # of panels, where there is one for each optimizer
+
+
 def draw(runs: dict[str, Run], variances: dict[str, float], path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=[1.5, 1], layout="constrained")
-    _losses(left, runs)
+    figure, (train, test, right) = plt.subplots(1, 3, figsize=(15, 5.2), width_ratios=[1, 1, 1.1], layout="constrained")
+    test.sharey(train)
+    for name, run in runs.items():
+        color, line = STYLES[name]
+        for axes, losses in ((train, run.losses), (test, run.test_losses)):
+            axes.plot(losses, line, color=color, label=name, linewidth=1.8)
+    train.set(title="Training loss: one start, the same minibatches", ylabel="cross-entropy")
+    test.set(title="Test loss: digits that were held out")
     _variances(right, variances)
-    for axes in (left, right):
+    for axes in (train, test):
+        axes.set(yscale="log", xlabel="epochs", xlim=(0, None))
+        axes.grid(axis="y", color="0.92")
+    for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.title.set(fontsize=11, ha="left", position=(0, 1))
+    figure.legend(*train.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=len(runs))
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def _losses(axes: Axes, runs: dict[str, Run]) -> None:
-    for name, run in sorted(runs.items(), key=lambda item: -item[1].losses[-1]):
-        color, line = STYLES[name]
-        axes.plot(range(len(run.losses)), run.losses, line, color=color, label=name, linewidth=1.8)
-    axes.set(
-        yscale="log",
-        xlabel="epochs",
-        ylabel="cross-entropy",
-        title="Training loss, from one start and over the same minibatches",
-    )
-    axes.set_xlim(0)
-    axes.grid(axis="y", color="0.92")
-    axes.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left")  # in the order of the curves' ends
+def draw_all(runs: dict[str, Run], path: Path) -> None:
+    """A panel for each, with the training losses of all behind."""
+    lines = ceil(len(runs) / COLUMNS)
+    size = 2.4 * COLUMNS, 1.8 * lines + 0.6
+    figure, grid = plt.subplots(lines, COLUMNS, figsize=size, sharex=True, sharey=True, layout="constrained")
+    for axes in grid.flat[len(runs) :]:
+        axes.remove()
+    for axes, (name, run) in zip(grid.flat, runs.items(), strict=False):
+        for other in runs.values():
+            axes.plot(other.losses, color="0.88", linewidth=0.6)
+        axes.plot(run.losses, color="#b3262e", linewidth=1.8, label="training loss")
+        axes.plot(run.test_losses, "--", color="#1f4e8c", linewidth=1.4, label="test loss")
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.set(yscale="log", xlim=(0, None), ylim=(1e-4, 10))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("epochs", fontsize=10)
+    figure.supylabel("cross-entropy", fontsize=10)
+    legend = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*legend, frameon=False, loc="outside upper center", ncols=2)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def _variances(axes: Axes, variances: dict[str, float]) -> None:
