@@ -108,6 +108,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def compare(session: nox.Session) -> None:
     """Times the whole step against its peers; arguments after -- go to the comparison."""
+    install(session, "peers")
     session.install(".[bench]")
     session.run("python", "bench/compare.py", *session.posargs)
 
@@ -254,12 +255,16 @@ def warnings(session: nox.Session, compiler: str) -> None:
 
 @nox.session(python="3.11", default=False)
 def floors(session: nox.Session) -> None:
-    """The tests with the oldest dependencies that pyproject.toml allows."""
-    oldest = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"]]
-    oldest = [requirement.replace(">=", "==") for requirement in oldest]
-    session.install("cmake", "ninja", *oldest)
-    session.install("--no-build-isolation", ".[test]", *oldest)
-    session.run("pytest", *session.posargs)
+    """The tests with the oldest dependencies that pyproject.toml allows, whose own use of others may be deprecated."""
+    build, needed = PROJECT["build-system"]["requires"], PROJECT["project"]["dependencies"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    build, rest = (
+        [requirement.replace(">=", "==") for requirement in some]
+        for some in (build, [*needed, *extras["checkpoint"], *extras["demo"]])
+    )
+    session.install("cmake", "ninja", *build)
+    session.install("--no-build-isolation", ".[test]", *build, *rest)
+    session.run("pytest", "-W", "ignore::DeprecationWarning", *session.posargs)
 
 
 @nox.session(default=False)

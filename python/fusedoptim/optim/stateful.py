@@ -316,7 +316,7 @@ class Stateful:
         RuntimeError
             within :meth:`stepping`, :meth:`using_ema` and the like.
         ImportError
-            without safetensors, or with one before 0.8.
+            without safetensors, or with one before 0.4.4.
 
         Examples
         --------
@@ -369,7 +369,7 @@ class Stateful:
             Nothing has changed then.
         OSError
             where the system refuses.
-        RuntimeError, ImportError
+        RuntimeError
             as :meth:`save`.
         """
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
