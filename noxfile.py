@@ -6,6 +6,7 @@
 
 import ast
 import difflib
+import json
 import os
 import shutil
 import tarfile
@@ -19,6 +20,7 @@ nox.options.default_venv_backend = "venv"
 
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
+TYPED = 0.98  # of the public names, at least
 COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "cmake", "ninja", "make")
 
 # pyenv hides all of its interpreters but one.
@@ -46,9 +48,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
-    """The types alone."""
-    session.install("pre-commit")
+    """The types alone: mypy, and how much of what is public pyright knows the type of. Downloads pyright."""
+    session.install("pre-commit", "pyright[nodejs]", *PROJECT["project"]["dependencies"])
     session.run("pre-commit", "run", "mypy", "--all-files")
+    pyright = ("pyright", "--verifytypes", "fusedoptim", "--ignoreexternal", "--outputjson")
+    told = session.run(*pyright, silent=True, success_codes=[0, 1], env={"PYTHONPATH": "python"})
+    found = json.loads(told)["typeCompleteness"]
+    unknown = [symbol["name"] for symbol in found["symbols"] if symbol["isExported"] and not symbol["isTypeKnown"]]
+    session.log(f"{found['completenessScore']:.1%} known; not {unknown}")
+    if found["completenessScore"] < TYPED:
+        session.error(f"at least {TYPED:.0%} should be known")
 
 
 def without_kernels(stub: str) -> str:

@@ -275,7 +275,7 @@ def test_killed_while_it_saves(path: Path) -> None:
 def test_memory(path: Path) -> None:
     """Loading takes that of the file; saving takes none, or before safetensors 0.8 that of the file too."""
     safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
-    copies = safetensors.__version__.split(".")[:2] < ["0", "8"]
+    copies = tuple(map(int, safetensors.__version__.split(".")[:2])) < (0, 8)
     text = """
         import resource, sys
         import numpy as np

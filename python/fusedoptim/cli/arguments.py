@@ -22,7 +22,7 @@ def doctor(parser: ArgumentParser) -> None:
 
 
 # All but the rule whose step is mostly NumPy's matrix products.
-BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
+BENCHED: list[str] = [rule for rule in _core.rule_states if rule != "muon"]
 RULES = ["sgd", "momentum", "rmsprop", "adam"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fusedoptim.core.tensors import Array
 
-DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 METADATA = "__metadata__"
 
 
