@@ -15,6 +15,8 @@ EXPONENTS = (10, 14, 18, 22)  # between the ends, unless every size is asked for
 
 
 def run(args: Namespace) -> int:
+    if args.max_exponent < args.min_exponent:
+        args.refuse(f"--max-exponent must be at least --min-exponent {args.min_exponent}, got {args.max_exponent}")
     # Here, for doctor measures with this package and has to do without rich.
     from rich.console import Console
 
@@ -23,8 +25,6 @@ def run(args: Namespace) -> int:
 
     if args.plot:
         from fusedoptim.cli.bench import picture  # now: a missing package should not be told after the measurement
-    if args.max_exponent < args.min_exponent:
-        args.refuse(f"--max-exponent must be at least --min-exponent {args.min_exponent}, got {args.max_exponent}")
     if args.threads:
         fo.set_num_threads(args.threads)
     rules = args.rules or (BENCHED if args.all else RULES)
