@@ -303,14 +303,11 @@ def warnings(session: nox.Session, compiler: str) -> None:
 @nox.session(python="3.11", default=False)
 def floors(session: nox.Session) -> None:
     """The tests with the oldest dependencies that pyproject.toml allows, whose own use of others may be deprecated."""
-    build, needed = PROJECT["build-system"]["requires"], PROJECT["project"]["dependencies"]
     extras = PROJECT["project"]["optional-dependencies"]
-    build, rest = (
-        [requirement.replace(">=", "==") for requirement in some]
-        for some in (build, [*needed, *extras["checkpoint"], *extras["demo"]])
-    )
-    session.install("cmake", "ninja", *build)
-    session.install("--no-build-isolation", ".[test]", *build, *rest)
+    oldest = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"]]
+    oldest = [requirement.replace(">=", "==") for requirement in (*oldest, *extras["checkpoint"], *extras["demo"])]
+    session.install("cmake", "ninja", *oldest)
+    session.install("--no-build-isolation", ".[test]", *oldest)
     session.run("pytest", "-W", "ignore::DeprecationWarning", *session.posargs)
 
 

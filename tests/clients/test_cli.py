@@ -122,10 +122,10 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_demo_of_all(tmp_path: Path) -> None:
     need("rich", "matplotlib", "sklearn")
-    from fusedoptim.cli.demo.optimizers import LEFT_OUT, RATES
+    from fusedoptim.cli.demo.optimizers import LEFT_OUT, every
 
-    assert RATES.keys() | LEFT_OUT.keys() == set(fo.Optimizer.registry.values()) | {fo.PolyakSGD, fo.SparseAdam}
-    assert not RATES.keys() & LEFT_OUT.keys()
+    public = {name for name in fo.optim.__all__ if name != "Optimizer"}
+    assert {*every()} | {kind.__name__ for kind in LEFT_OUT} == public
     picture = tmp_path / "demo.png"
     done = subprocess.run(
         every_advance_is_told("demo", "--all", "--epochs", "1", "--output", str(picture)),
@@ -136,9 +136,9 @@ def test_demo_of_all(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert done.stderr.splitlines()[0] == f"1 of {len(RATES)}: AdaBelief"
+    assert done.stderr.splitlines()[0] == f"1 of {len(every())}: AdaBelief"
     rows = [line.split() for line in done.stdout.splitlines() if line.rstrip().endswith(" yes")]
-    assert {row[0] for row in rows} == {kind.__name__ for kind in RATES}
+    assert {row[0] for row in rows} == {*every()}
     assert max(map(len, done.stdout.splitlines())) < 80
 
 

@@ -68,6 +68,30 @@ def markdown(rungs: Sequence[Rung]) -> str:
 def verdict(rungs: Sequence[Rung]) -> str:
     """What it comes to for a rule, at its largest size."""
     rung = rungs[-1]
+    name, words = (IN_PLACE, "in-place") if IN_PLACE in rung.speedup else (TEXTBOOK, "textbook")
+    times = f"{rung.speedup[name].median:.1f} x as fast as {words} NumPy"
+    share = f", {rung.speedup[LIMIT].median:.2f} of the memory's limit" if LIMIT in rung.speedup else ""
+    return f"{rung.rule} at 2^{rung.n.bit_length() - 1}: {times}{share}"
+
+
+def markdown(rungs: Sequence[Rung]) -> str:
+    """A table of the rules that have a limit, at the largest size."""
+    largest = max(rung.n for rung in rungs)
+    lines = [
+        f"| rule, n = 2^{largest.bit_length() - 1} | passes | bytes a parameter | ns a parameter | share of its limit |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for rung in rungs:
+        if rung.n == largest and LIMIT in rung.speedup:
+            passes, bytes_moved = len(_core.rule_passes[rung.rule]), 4 * numbers_moved(rung.rule, WINDOW)
+            time, share = rung.ns_per_param[OURS].median, rung.speedup[LIMIT].median
+            lines.append(f"| `{rung.rule}` | {passes} | {bytes_moved} | {time:.3g} | {share:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def verdict(rungs: Sequence[Rung]) -> str:
+    """What it comes to for a rule, at its largest size."""
+    rung = rungs[-1]
     told = {IN_PLACE: "{:.1f} x as fast as in-place NumPy", LIMIT: "{:.2f} of the memory's limit"}
     if IN_PLACE not in rung.speedup:
         told = {TEXTBOOK: "{:.1f} x as fast as textbook NumPy", LIMIT: told[LIMIT]}
