@@ -74,31 +74,6 @@ def verdict(rungs: Sequence[Rung]) -> str:
     return f"{rung.rule} at 2^{rung.n.bit_length() - 1}: {times}{share}"
 
 
-def markdown(rungs: Sequence[Rung]) -> str:
-    """A table of the rules that have a limit, at the largest size."""
-    largest = max(rung.n for rung in rungs)
-    lines = [
-        f"| rule, n = 2^{largest.bit_length() - 1} | passes | bytes a parameter | ns a parameter | share of its limit |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for rung in rungs:
-        if rung.n == largest and LIMIT in rung.speedup:
-            passes, bytes_moved = len(_core.rule_passes[rung.rule]), 4 * numbers_moved(rung.rule, WINDOW)
-            time, share = rung.ns_per_param[OURS].median, rung.speedup[LIMIT].median
-            lines.append(f"| `{rung.rule}` | {passes} | {bytes_moved} | {time:.3g} | {share:.2f} |")
-    return "\n".join(lines) + "\n"
-
-
-def verdict(rungs: Sequence[Rung]) -> str:
-    """What it comes to for a rule, at its largest size."""
-    rung = rungs[-1]
-    told = {IN_PLACE: "{:.1f} x as fast as in-place NumPy", LIMIT: "{:.2f} of the memory's limit"}
-    if IN_PLACE not in rung.speedup:
-        told = {TEXTBOOK: "{:.1f} x as fast as textbook NumPy", LIMIT: told[LIMIT]}
-    reached = [text.format(rung.speedup[name].median) for name, text in told.items() if name in rung.speedup]
-    return f"{rung.rule} at 2^{rung.n.bit_length() - 1}: {', '.join(reached)}"
-
-
 def write_json(path: Path | None, machine: dict[str, Any], results: Iterable[Any]) -> None:
     """Writes dataclasses, where a path was given."""
     output.write_json(path, {"machine": machine, "results": [asdict(result) for result in results]})
