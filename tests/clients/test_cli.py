@@ -26,9 +26,10 @@ def run(*args: str, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess
 
 
 def every_advance_is_told(*args: str) -> list[str]:
-    """The command, with progress told at once, not every few seconds."""
+    """The command, with progress told at once, not every few seconds, and Ctrl-C heard, also where a shell has it ignored."""
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     told = "from fusedoptim.cli import main, progress; progress.EVERY = 0.0"
-    return [sys.executable, "-c", f"{told}; raise SystemExit(main({list(args)!r}))"]
+    return [sys.executable, "-c", f"{heard}; {told}; raise SystemExit(main({list(args)!r}))"]
 
 
 def need(*packages: str) -> None:
