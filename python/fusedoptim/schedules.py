@@ -423,7 +423,7 @@ DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "factor": ("a number in [0, 1]", lambda factor: 0 <= factor <= 1),
     "best": ("a number", lambda best: not math.isnan(best)),
 }
-ANY_OTHER = ("a finite number >= 0", lambda number: 0 <= number < math.inf)
+ANY_OTHER: tuple[str, Callable[[float], bool]] = ("a finite number >= 0", lambda number: 0 <= number < math.inf)
 WHOLE = {"patience", "waited", "warmup"}
 
 

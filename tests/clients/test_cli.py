@@ -1,14 +1,21 @@
 """The command line, run as a user would. Nothing here depends on how long anything takes."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fusedoptim as fo
+from fusedoptim.cli import COMMANDS, INTERRUPTED, main
 from fusedoptim.cli.arguments import BENCHED
+from fusedoptim.cli.bench import exponents
+
+SHORT = ("--repetitions", "2", "--threads", "1")
+NAMES = [command.__name__ for command in COMMANDS]
 
 
 def run(*args: str, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -16,6 +23,13 @@ def run(*args: str, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess
     block = f"import sys; sys.modules.update(dict.fromkeys({absent!r}))" if absent else ""
     code = f"{block}\nfrom fusedoptim.cli import main\nraise SystemExit(main({list(args)!r}))"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+
+
+def every_advance_is_told(*args: str) -> list[str]:
+    """The command, with progress told at once, not every few seconds, and Ctrl-C heard, also where a shell has it ignored."""
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    told = "from fusedoptim.cli import main, progress; progress.EVERY = 0.0"
+    return [sys.executable, "-c", f"{heard}; {told}; raise SystemExit(main({list(args)!r}))"]
 
 
 def need(*packages: str) -> None:
@@ -31,12 +45,62 @@ def test_info(absent: tuple[str, ...]) -> None:
     assert fo.isa() in done.stdout
 
 
+def test_info_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "info.json"
+    assert main(["info", "--json", str(path)]) == 0
+    assert "available_isas" in capsys.readouterr().out
+    assert main(["info", "--json", "-"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(path.read_text())
+    assert (told["fusedoptim"], told["available_isas"]) == (fo.__version__, list(fo.available_isas()))
+
+
+def test_rules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--rules", "--json", "-"]) == 0
+    rules = json.loads(capsys.readouterr().out)
+    assert set(rules) > set(BENCHED) and rules["adam_amsgrad"] == "Adam"
+    assert main(["info", "--rules"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [list(row) for row in rules.items()]
+
+
 def test_module_runs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fusedoptim", "--help"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("demo", "bench", "doctor", "info"))
+    assert all(command in done.stdout for command in NAMES)
+
+
+@pytest.mark.parametrize("command", ["", *NAMES])
+def test_help_fits_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([*command.split(), "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) < 80
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fusedoptim {fo.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo --epochs 1000", "bench", "doctor"])
+def test_interrupt(command: str) -> None:
+    need("rich", "matplotlib", "sklearn")
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(every_advance_is_told(*command.split()), **options) as running:
+        first = (running.stdout if command == "doctor" else running.stderr).readline()  # it is amid its work
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert first
+    assert running.returncode == INTERRUPTED
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == f"{command.split()[0]} was interrupted"
 
 
 def test_import_needs_numpy_alone() -> None:
@@ -50,25 +114,70 @@ def test_demo(tmp_path: Path) -> None:
     done = run("demo", "--epochs", "2", "--seed", "3", "--output", str(picture))
     assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
-    rows = [line for line in done.stdout.splitlines() if line.rstrip().endswith((" yes", " no"))]
+    lines = done.stdout.splitlines()
+    assert lines[0].strip() and max(map(len, lines)) < 80
+    rows = [line for line in lines if line.rstrip().endswith((" yes", " no"))]
     assert len(rows) == 8
     assert all(row.rstrip().endswith("yes") for row in rows)
 
 
+def test_demo_of_all(tmp_path: Path) -> None:
+    need("rich", "matplotlib", "sklearn")
+    from fusedoptim.cli.demo.optimizers import LEFT_OUT, every
+
+    public = {name for name in fo.optim.__all__ if name != "Optimizer"}
+    assert {*every()} | {kind.__name__ for kind in LEFT_OUT} == public
+    picture = tmp_path / "demo.png"
+    done = subprocess.run(
+        every_advance_is_told("demo", "--all", "--epochs", "1", "--output", str(picture)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert done.stderr.splitlines()[0] == f"1 of {len(every())}: AdaBelief"
+    rows = [line.split() for line in done.stdout.splitlines() if line.rstrip().endswith(" yes")]
+    assert {row[0] for row in rows} == {*every()}
+    assert max(map(len, done.stdout.splitlines())) < 80
+
+
+def test_every_optimizer_of_the_demo_learns() -> None:
+    need("sklearn")
+    from fusedoptim.cli.demo.optimizers import every
+    from fusedoptim.cli.demo.training import digits, train
+
+    data = digits(seed=0)
+    for name, make in every().items():
+        losses = train(make, data, epochs=5, seed=0, progress=lambda: None).test_losses
+        assert losses[-1] < losses[0] / 2, name
+
+
+def test_epoch_of_the_demo() -> None:
+    need("sklearn")
+    from fusedoptim.cli.demo import mlp
+    from fusedoptim.cli.demo.optimizers import EPOCH
+    from fusedoptim.cli.demo.training import SIZES, digits, gradients
+
+    rng = np.random.default_rng(0)
+    assert sum(1 for _ in gradients(mlp.init(SIZES, rng), digits(0), rng)) == EPOCH
+
+
 def test_demo_reaches_96_percent() -> None:
     need("rich", "matplotlib", "sklearn")
-    from fusedoptim.cli.demo.training import OPTIMIZERS, digits, train
+    from fusedoptim.cli.demo.optimizers import SETTINGS
+    from fusedoptim.cli.demo.training import digits, train
 
     data = digits(seed=0)
     for name in ("Adam", "Momentum"):
-        run = train(OPTIMIZERS[name], data, epochs=30, seed=0, progress=lambda: None)
+        run = train(SETTINGS[name], data, epochs=30, seed=0, progress=lambda: None)
         assert run.same_bits
         assert run.test_accuracy >= 0.96
 
 
 def test_demo_tells_different_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     need("rich", "matplotlib", "sklearn")
-    from fusedoptim.cli import main
     from fusedoptim.cli.demo.twin import Twin
 
     monkeypatch.setattr(Twin, "equals", lambda self, opt: False)
@@ -94,6 +203,33 @@ def test_bench(tmp_path: Path) -> None:
         assert all(0 < s["low"] <= s["median"] <= s["high"] for s in rung["ns_per_param"].values())
     rows = [line.split("|")[1].strip(" `") for line in table.read_text().splitlines()[2:]]
     assert rows == rules
+    verdicts = [line for line in done.stdout.splitlines() if " at 2^10: " in line]
+    assert [line.split()[0] for line in verdicts] == rules
+    for line in verdicts:
+        assert "as fast as textbook NumPy" in line or "as fast as in-place NumPy" in line
+        assert line.endswith(" of the memory's limit")
+
+
+def test_bench_writes_json_to_stdout() -> None:
+    need("rich")
+    done = run("bench", "--rules", "sgd", "--min-exponent", "11", "--max-exponent", "12", *SHORT, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert [rung["n"] for rung in json.loads(done.stdout)["results"]] == [2**11, 2**12]
+    assert "sgd at 2^12: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "every", "sizes"),
+    [
+        (4, 26, False, [4, 10, 14, 18, 22, 26]),
+        (11, 12, False, [11, 12]),
+        (12, 12, False, [12]),
+        (5, 19, False, [5, 10, 14, 18, 19]),
+        (20, 23, True, [20, 21, 22, 23]),
+    ],
+)
+def test_the_range_asked_for_is_measured(low: int, high: int, every: bool, sizes: list[int]) -> None:
+    assert exponents(low, high, every) == sizes
 
 
 @pytest.mark.parametrize("rule", BENCHED)
@@ -123,7 +259,6 @@ def test_bench_checks_a_norm_over_the_whole_tensor() -> None:
 
 def test_bench_refuses_another_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     need("rich")
-    from fusedoptim.cli import main
     from fusedoptim.cli.bench import inplace
 
     monkeypatch.setattr(inplace, "sgd", lambda *arrays: None)
@@ -154,6 +289,8 @@ def test_missing_extra(command: str, package: str) -> None:
         "demo --output nowhere/demo.png",
         "demo --output demo.txt",
         "bench --rules lion2",
+        "bench --min-exponent 20 --max-exponent 10 --plot b.png",
+        "bench --max-exponent 29",
         "bench --max-exponent 3",
         "bench --threads 0",
         "bench --isa sse",
@@ -167,3 +304,15 @@ def test_bad_arguments(args: str) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "usage:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [("adm", "did you mean adam"), ("Lion", "did you mean lion"), ("xxxxxxxx", "`info --rules` lists them")],
+)
+def test_an_unknown_rule_is_told_its_nearest(rule: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["bench", "--rules", rule])
+    err = capsys.readouterr().err
+    assert told in err
+    assert max(map(len, err.splitlines())) < 120

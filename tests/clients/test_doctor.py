@@ -1,5 +1,6 @@
 """The doctor finds nothing wrong where nothing is, and tells each fault and its remedy. No test depends on a speed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_a_healthy_machine_without_rich() -> None:
     for check in (machine.fork, *(check for check in doctor.CHECKS if check.__module__ == correctness.__name__)):
         if check is not correctness.instruction_sets:  # which warns of one that is lowered
             assert f"ok       {plain(check)}: " in done.stdout
+
+
+def test_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def this_check() -> Finding:
+        return warning("slow", "hurry")
+
+    monkeypatch.setattr(doctor, "CHECKS", (this_check,))
+    assert main(["doctor", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["checks"] == [{"check": "this check", "verdict": "warning", "sentence": "slow", "remedy": "hurry"}]
+    assert found["machine"]["isa"] == fo.isa()
+    assert "this check: slow" in err
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,9 @@ def test_killed_while_it_saves(path: Path) -> None:
 
 
 def test_memory(path: Path) -> None:
-    """Loading takes that of the file; saving takes none."""
+    """Loading takes that of the file; saving takes none, or before safetensors 0.8 that of the file too."""
+    safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
+    copies = tuple(map(int, safetensors.__version__.split(".")[:2])) < (0, 8)
     text = """
         import resource, sys
         import numpy as np
@@ -290,4 +292,4 @@ def test_memory(path: Path) -> None:
     """
     with child(text, path) as process:
         saving, loading = map(float, process.communicate(timeout=60)[0].split())
-    assert saving < 8 and loading < 1.25 * 48 + 8
+    assert saving < 48 * copies + 8 and loading < 1.25 * 48 + 8

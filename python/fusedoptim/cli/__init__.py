@@ -1,24 +1,43 @@
 """The command line: each command is a module with a function ``run(args)`` that returns the exit code."""
 
-import argparse
+import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib import import_module
 
+from fusedoptim import _core
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
+
+# Each has the name of its module, and says what the command takes.
+COMMANDS = (
+    arguments.demo,
+    arguments.gallery,
+    arguments.bench,
+    arguments.doctor,
+    arguments.info,
+)
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    with extra(args.command):
-        command = import_module(f"fusedoptim.cli.{args.command}")
-        return int(command.run(args))
+    try:
+        with extra(args.command):
+            command = import_module(f"fusedoptim.cli.{args.command}")
+            return int(command.run(args))
+    except KeyboardInterrupt:
+        print(f"{args.command} was interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fusedoptim", description="Optimizers for NumPy arrays.")
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fusedoptim", description="Optimizers for NumPy arrays.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_core.version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add_arguments in (arguments.demo, arguments.gallery, arguments.bench, arguments.doctor, arguments.info):
+    for add_arguments in COMMANDS:
         about = add_arguments.__doc__
-        add_arguments(commands.add_parser(add_arguments.__name__, help=about, description=about))
+        command = commands.add_parser(add_arguments.__name__, help=about, description=about)
+        command.set_defaults(refuse=command.error)
+        add_arguments(command)
     return parser

@@ -1,28 +1,34 @@
 """What each command takes; its docstring is the command's help. Needs no optional package."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from difflib import get_close_matches
 from pathlib import Path
 
 from fusedoptim import _core, available_isas
+from fusedoptim.cli.output import STDOUT
 
 SMALLEST, LARGEST = 4, 28  # exponents of 2
 
 
 def info(parser: ArgumentParser) -> None:
     """Print what was found on this machine, and what was chosen."""
+    parser.add_argument("--rules", action="store_true", help="list the rules instead, each with its optimizer")
+    json(parser, "write it there")
 
 
 def doctor(parser: ArgumentParser) -> None:
     """Check that it works on this machine, and tell what to do where it does not."""
+    json(parser, "write what was found there")
 
 
 # All but the rule whose step is mostly NumPy's matrix products.
-BENCHED = [rule for rule in _core.rule_states if rule != "muon"]
+BENCHED: list[str] = [rule for rule in _core.rule_states if rule != "muon"]
 RULES = ["sgd", "momentum", "rmsprop", "adam"]
 
 
 def demo(parser: ArgumentParser) -> None:
-    """Train a network that reads handwritten digits with each optimizer, beside the NumPy reference."""
+    """Train a network that reads handwritten digits in eight settings of six optimizers, beside the NumPy reference."""
+    parser.add_argument("--all", action="store_true", help="with every optimizer, at a rate that suits it; a minute")
     parser.add_argument("--epochs", type=positive, default=30, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="default: %(default)s")
     output = Path("fusedoptim-demo.png")
@@ -39,8 +45,10 @@ def gallery(parser: ArgumentParser) -> None:
 
 def bench(parser: ArgumentParser) -> None:
     """Check the kernels, then time them against NumPy and against this machine's memory."""
-    parser.add_argument("--rules", nargs="+", choices=BENCHED, help=f"default: {' '.join(RULES)}")
-    parser.add_argument("--all", action="store_true", help="every size, and every rule unless --rules names some")
+    default = f"`info --rules` lists them; default: {' '.join(RULES)}"
+    parser.add_argument("--rules", nargs="+", type=rule, metavar="RULE", help=default)
+    every = "every size of the range, not a few, and every rule unless --rules names some"
+    parser.add_argument("--all", action="store_true", help=every)
     parser.add_argument(
         "--min-exponent", type=exponent, default=SMALLEST, metavar="K", help="smallest array: 2^K; default: %(default)s"
     )
@@ -58,7 +66,19 @@ def measuring(parser: ArgumentParser, repetitions: int) -> None:
     """What every program takes that measures, those of the folder ``bench/`` too."""
     about = "samples of each median; default: %(default)s"
     parser.add_argument("--repetitions", type=positive, default=repetitions, metavar="N", help=about)
-    parser.add_argument("--json", type=result, metavar="PATH", help="write all figures there")
+    json(parser, "write all figures there")
+
+
+def json(parser: ArgumentParser, about: str) -> None:
+    parser.add_argument("--json", type=json_result, metavar="PATH", help=f"{about}, as JSON; - is stdout")
+
+
+def rule(text: str) -> str:
+    if text not in BENCHED:
+        near = get_close_matches(text, BENCHED, cutoff=0.5)
+        guess = f"did you mean {', '.join(near)}?" if near else "`info --rules` lists them"
+        raise ArgumentTypeError(f"no rule is called {text!r}; {guess}")
+    return text
 
 
 def positive(text: str) -> int:
@@ -87,6 +107,10 @@ def folder(text: str) -> Path:
     if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
         raise ArgumentTypeError(f"no folder can be made at {text!r}")
     return path
+
+
+def json_result(text: str) -> Path:
+    return STDOUT if text == "-" else result(text)
 
 
 def picture(text: str) -> Path:

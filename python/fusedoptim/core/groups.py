@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 from fusedoptim import _core
 from fusedoptim.core.checks import by_value, flag, sequence
 from fusedoptim.core.lock import wholly
+from fusedoptim.schedules import Schedule
 
 Hyper = dict[str, Any]
 Carried = dict[int, dict[str, float]]  # {n: what n steps have left for the next}: of those done, and of one more
@@ -68,6 +69,7 @@ class Group:
     """
 
     params: Any
+    lr: float | Schedule
     _optimizer: type[Kind]
     _rule: str
     _arguments: dict[str, Any]

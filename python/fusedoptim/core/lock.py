@@ -18,7 +18,7 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
 
     def __call__(self) -> threading.Lock:
         if self.lock.locked():

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AdaBelief(Optimizer):
+class AdaBelief(Optimizer[N]):
     r"""Adam with the variance of the gradient about its average in place of its square: long steps where it is steady.
 
     .. math::
@@ -67,7 +68,7 @@ class AdaBelief(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

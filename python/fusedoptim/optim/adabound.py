@@ -1,12 +1,13 @@
 from typing import ClassVar, Unpack
 
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AdaBound(Optimizer):
+class AdaBound(Optimizer[N]):
     r"""Adam whose step sizes are clipped to bounds that close in on one rate: it begins as Adam, and ends as SGD.
 
     .. math::
@@ -86,7 +87,7 @@ class AdaBound(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adadelta(Optimizer):
+class Adadelta(Optimizer[N]):
     r"""The gradient in units of itself, times the root mean square of the past steps: nearly without a learning rate.
 
     .. math::
@@ -67,7 +68,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1.0,
         *,
         rho: float = 0.9,

@@ -3,12 +3,13 @@ from typing import Unpack
 
 from fusedoptim.core.checks import sequence
 from fusedoptim.core.groups import Hyper, to_hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adafactor(Optimizer):
+class Adafactor(Optimizer[N]):
     r"""RMSProp whose average of the squares is kept as one of rows and one of columns: for large models in little memory.
 
     .. math::
@@ -85,7 +86,7 @@ class Adafactor(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         beta2_decay: float = -0.8,

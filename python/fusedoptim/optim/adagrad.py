@@ -2,13 +2,14 @@ from typing import Any, Unpack
 
 from fusedoptim.core.checks import number
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adagrad(Optimizer):
+class Adagrad(Optimizer[N]):
     r"""The gradient over the root of the sum of its squares: rare features keep large steps.
 
     .. math::
@@ -83,7 +84,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         lr_decay: float = 0.0,

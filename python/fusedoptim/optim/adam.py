@@ -1,12 +1,13 @@
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adam(Optimizer):
+class Adam(Optimizer[N]):
     r"""Running averages of the gradient and of its square, corrected for their bias towards zero.
 
     Momentum and RMSProp in one; the correction gives the first steps the right length, about `lr` for each weight, whatever
@@ -86,11 +87,11 @@ class Adam(Optimizer):
     """
 
     rule = "adam"
-    variants = ("adam_amsgrad", "cautious_adam")
+    variants: ClassVar[tuple[str, ...]] = ("adam_amsgrad", "cautious_adam")
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adamax(Optimizer):
+class Adamax(Optimizer[N]):
     r"""Adam with a decaying maximum of :math:`|g|` in place of the root of the average square.
 
     .. math::
@@ -67,7 +68,7 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 2e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AdamaxW(Optimizer):
+class AdamaxW(Optimizer[N]):
     r"""Adam with a decaying maximum of the gradient in place of the root, and decoupled weight decay.
 
     .. math::
@@ -66,7 +67,7 @@ class AdamaxW(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 2e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,12 +1,13 @@
-from typing import Unpack
+from typing import ClassVar, Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.optim.adam import variant
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AdamW(Optimizer):
+class AdamW(Optimizer[N]):
     r"""Adam with decoupled weight decay.
 
     Under Adam, an L2 penalty on the loss would be divided by :math:`\sqrt{v}` with the rest of the gradient, and so decay
@@ -90,11 +91,11 @@ class AdamW(Optimizer):
     """
 
     rule = "adamw"
-    variants = ("adamw_amsgrad", "cautious_adamw")
+    variants: ClassVar[tuple[str, ...]] = ("adamw_amsgrad", "cautious_adamw")
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

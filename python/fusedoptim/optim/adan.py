@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Adan(Optimizer):
+class Adan(Optimizer[N]):
     r"""Adam with Nesterov's look ahead, taken from the change of the gradient: for small and large minibatches.
 
     .. math::
@@ -78,7 +79,7 @@ class Adan(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float, float] = (0.98, 0.92, 0.99),

@@ -2,13 +2,14 @@ from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import whole
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.numerics.elementary import exp, log
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AdEMAMix(Optimizer):
+class AdEMAMix(Optimizer[N]):
     r"""AdamW with a second average of the gradient, over some ten thousand steps: for long runs.
 
     .. math::
@@ -83,7 +84,7 @@ class AdEMAMix(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float, float] = (0.9, 0.999, 0.9999),

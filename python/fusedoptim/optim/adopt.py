@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class ADOPT(Optimizer):
+class ADOPT(Optimizer[N]):
     r"""Adam that divides by the average of earlier squares, and averages afterwards: it converges with any `beta2`.
 
     .. math::
@@ -73,7 +74,7 @@ class ADOPT(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.9999),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class AMSGrad(Optimizer):
+class AMSGrad(Optimizer[N]):
     r"""Adam over the largest v so far, so that a rare large gradient is not forgotten.
 
     .. math::
@@ -70,7 +71,7 @@ class AMSGrad(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

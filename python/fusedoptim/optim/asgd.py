@@ -2,13 +2,14 @@ from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import number
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.numerics.elementary import power
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class ASGD(Optimizer):
+class ASGD(Optimizer[N]):
     r"""Gradient descent with a falling rate, and the average of its weights: for convex problems.
 
     .. math::
@@ -88,7 +89,7 @@ class ASGD(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         lambd: float = 1e-4,

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Fromage(Optimizer):
+class Fromage(Optimizer[N]):
     r"""Steps of the length :math:`lr\, \|w\|` in each tensor, whose norm they keep: a rate that needs little tuning.
 
     .. math::
@@ -65,6 +66,6 @@ class Fromage(Optimizer):
     rule = "fromage"
 
     def __init__(
-        self, params: Nest, lr: float | Schedule = 1e-2, *, min_norm: float = 1e-6, **common: Unpack[Common]
+        self, params: N, lr: float | Schedule = 1e-2, *, min_norm: float = 1e-6, **common: Unpack[Common]
     ) -> None:
         super().__init__(params, {"lr": lr, "min_norm": min_norm}, **common)

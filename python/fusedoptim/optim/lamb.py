@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class LAMB(Optimizer):
+class LAMB(Optimizer[N]):
     r"""Adam's direction, of the length :math:`lr\, \|w\|` in each tensor: for very large batches.
 
     A batch of tens of thousands wants a learning rate at which some layers of Adam would diverge and others hardly move.
@@ -75,7 +76,7 @@ class LAMB(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

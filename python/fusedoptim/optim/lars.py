@@ -1,12 +1,13 @@
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class LARS(Optimizer):
+class LARS(Optimizer[N]):
     r"""Momentum whose step in each tensor is relative to the norm of its weights: for convolutions in very large batches.
 
     .. math::
@@ -74,11 +75,11 @@ class LARS(Optimizer):
     """
 
     rule = "lars"
-    variants = ("nesterov_lars",)
+    variants: ClassVar[tuple[str, ...]] = ("nesterov_lars",)
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         momentum: float = 0.9,

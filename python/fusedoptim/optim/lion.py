@@ -1,12 +1,13 @@
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Lion(Optimizer):
+class Lion(Optimizer[N]):
     r"""Steps of equal length along the sign of an average of the gradient: half of Adam's state, for large models.
 
     .. math::
@@ -69,11 +70,11 @@ class Lion(Optimizer):
     """
 
     rule = "lion"
-    variants = ("cautious_lion",)
+    variants: ClassVar[tuple[str, ...]] = ("cautious_lion",)
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-4,
         *,
         betas: tuple[float, float] = (0.9, 0.99),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Momentum(Optimizer):
+class Momentum(Optimizer[N]):
     r"""Gradient descent along the running average of the gradient.
 
     The average cancels what alternates from step to step and keeps what persists: it damps the oscillation across a ravine,
@@ -72,7 +73,7 @@ class Momentum(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         beta: float = 0.9,

@@ -8,16 +8,17 @@ import numpy as np
 
 from fusedoptim import _core
 from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, unknown_keyword, whole
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 from fusedoptim.numerics.numbers import shown
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.optim.stateful import Counts
 from fusedoptim.schedules import Schedule
 
 
-class Muon(Optimizer):
+class Muon(Optimizer[N]):
     r"""Momentum, made nearly orthogonal: for the matrices of hidden layers; step what else there is with AdamW.
 
     .. math::
@@ -103,7 +104,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         weight_decay: float = 0.1,
@@ -176,12 +177,12 @@ class Direction:
         eps: float,
         adjust_lr_fn: str | None,
     ) -> None:
-        self.nesterov = flag("nesterov", nesterov)
-        self.coefficients = coefficients_of(ns_coefficients)
-        self.steps = whole("ns_steps", ns_steps)
+        self.nesterov: bool = flag("nesterov", nesterov)
+        self.coefficients: tuple[float, float, float] = coefficients_of(ns_coefficients)
+        self.steps: int = whole("ns_steps", ns_steps)
         _core.check_hyper("adam", "eps", eps)
         self.eps = eps
-        self.adjust_lr_fn = one_of("adjust_lr_fn", adjust_lr_fn, (None, "original", "match_rms_adamw"))
+        self.adjust_lr_fn: str | None = one_of("adjust_lr_fn", adjust_lr_fn, (None, "original", "match_rms_adamw"))
 
     def __call__(self, m: Array, u: Array) -> Array:
         """The direction of a step, from the average `m` or, with Nesterov's momentum, from `u`."""

@@ -2,13 +2,14 @@ from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import flag, number
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.numerics.elementary import power
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class NAdam(Optimizer):
+class NAdam(Optimizer[N]):
     r"""Adam with Nesterov's look ahead, and a momentum that warms up.
 
     .. math::
@@ -77,7 +78,7 @@ class NAdam(Optimizer):
     """
 
     rule = "nadam"
-    variants = ("nadam_decoupled",)
+    variants: ClassVar[tuple[str, ...]] = ("nadam_decoupled",)
     carried: ClassVar[dict[str, float]] = {"mu_product": 1.0}
 
     @classmethod
@@ -92,7 +93,7 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 2e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

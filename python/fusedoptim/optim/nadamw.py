@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class NAdamW(Optimizer):
+class NAdamW(Optimizer[N]):
     r"""AdamW that looks one step ahead along the running average, as :class:`Nesterov` does.
 
     .. math::
@@ -69,7 +70,7 @@ class NAdamW(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Nesterov(Optimizer):
+class Nesterov(Optimizer[N]):
     r"""Momentum that looks one step ahead: along what the running average will be if the gradient comes again.
 
     .. math::
@@ -66,7 +67,7 @@ class Nesterov(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         beta: float = 0.9,

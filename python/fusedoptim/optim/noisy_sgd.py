@@ -3,12 +3,13 @@ from typing import Any, Unpack
 import numpy as np
 
 from fusedoptim.core.checks import whole
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class NoisySGD(Optimizer):
+class NoisySGD(Optimizer[N]):
     r"""Gradient descent with normal noise on the gradient, of falling variance: to leave poor minima while it is large.
 
     .. math::
@@ -71,7 +72,7 @@ class NoisySGD(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         eta: float = 0.01,

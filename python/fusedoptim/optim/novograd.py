@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class NovoGrad(Optimizer):
+class NovoGrad(Optimizer[N]):
     r"""Momentum of gradients over a running norm of their tensor: adaptive with half of Adam's memory.
 
     .. math::
@@ -70,7 +71,7 @@ class NovoGrad(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.25),

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class OptimisticGradientDescent(Optimizer):
+class OptimisticGradientDescent(Optimizer[N]):
     r"""Descent along the gradient to be expected next, for games, in which plain descent circles around the solution.
 
     .. math::
@@ -66,7 +67,7 @@ class OptimisticGradientDescent(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         optimism: float = 1.0,

@@ -9,16 +9,16 @@ from typing import Any, ClassVar, NoReturn
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.nest import N, Nest
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.core.tensors import Array, lay_out, state_layout
 from fusedoptim.optim.parameters import Parameters, has_keywords, is_group
 
-Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...] | tree.Dataclass
 Values = list[list[Any]]  # the hyper-parameters of each group, or cohort, as its rule has them
 
 
-class Optimizer(Parameters):
+class Optimizer(Parameters[N]):
     """The base of all optimizers: it owns the state, and checks everything before it changes anything.
 
     Every optimizer is made from a nest of arrays, ``Adam(params, lr=1e-3)``, or from a list of groups,
@@ -73,6 +73,7 @@ class Optimizer(Parameters):
     _follows: ClassVar[bool] = False  # whether a class has something to do after a step: see `_follow`
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         for rule in (cls.rule, *cls.variants) if "rule" in vars(cls) else ():
             Optimizer.registry[rule] = cls
         cls._follows = cls._follow is not Optimizer._follow
@@ -442,7 +443,7 @@ class Optimizer(Parameters):
         self._plan = _core.new_plan(self.rule, [], carries=self._carries)
         self._plan.counters = _core.new_counters(*state["_plan"])
         # What came apart of an array that was in several places, as by joblib, is that of `params` again.
-        for group, params in zip(self.groups, self.params if self._grouped else [self.params], strict=True):
+        for group, params in zip(self.groups, self._params if self._grouped else [self._params], strict=True):
             vars(group).update(params=params)
             group._belong_to(self)
         for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):

@@ -11,6 +11,7 @@ from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group, Hyper, to_hyper
 from fusedoptim.core.lock import wholly
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import options_from_dict, options_to_dict
 from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout, with_sums
 from fusedoptim.numerics.numbers import shown
@@ -19,7 +20,7 @@ from fusedoptim.optim.stateful import Counts, Stateful
 from fusedoptim.schedules import Schedule
 
 
-class Parameters(Settable, Stateful):
+class Parameters(Settable, Stateful[N]):
     """What the class :class:`Optimizer` has of its parameters."""
 
     _arguments: dict[str, Any]  # of the call that made the optimizer: those of a group

@@ -5,13 +5,14 @@ from typing import NoReturn, Unpack
 import numpy as np
 
 from fusedoptim.core.checks import number
+from fusedoptim.core.nest import N, Nest
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.optim.optimizer import Nest, Optimizer, Values
+from fusedoptim.optim.optimizer import Optimizer, Values
 from fusedoptim.schedules import Schedule
 
 
-class PolyakSGD(Optimizer):
+class PolyakSGD(Optimizer[N]):
     r"""Gradient descent whose step follows from how far the loss is above its minimum: no learning rate to tune.
 
     .. math::
@@ -75,7 +76,7 @@ class PolyakSGD(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1.0,
         *,
         max_learning_rate: float = 1.0,

@@ -1,12 +1,13 @@
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class RAdam(Optimizer):
+class RAdam(Optimizer[N]):
     r"""Adam that waits until the average of the squares is worth dividing by: a warm up without its length to choose.
 
     .. math::
@@ -75,11 +76,11 @@ class RAdam(Optimizer):
     """
 
     rule = "radam"
-    variants = ("radam_decoupled",)
+    variants: ClassVar[tuple[str, ...]] = ("radam_decoupled",)
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,13 +1,14 @@
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from fusedoptim import _core
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class RMSProp(Optimizer):
+class RMSProp(Optimizer[N]):
     r"""The gradient over the root of the running average of its square.
 
     Each weight gets a learning rate of its own, the smaller, the larger its gradients have lately been. Good where
@@ -92,11 +93,11 @@ class RMSProp(Optimizer):
     """
 
     rule = "rmsprop"
-    variants = ("rmsprop_centered", "rmsprop_momentum", "rmsprop_centered_momentum")
+    variants: ClassVar[tuple[str, ...]] = ("rmsprop_centered", "rmsprop_momentum", "rmsprop_centered_momentum")
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         beta: float = 0.99,

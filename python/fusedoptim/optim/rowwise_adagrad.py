@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class RowWiseAdagrad(Optimizer):
+class RowWiseAdagrad(Optimizer[N]):
     r"""Adagrad with one number for each row instead of each element: for embedding tables that fill the memory.
 
     .. math::
@@ -70,7 +71,7 @@ class RowWiseAdagrad(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         eps: float = 1e-8,

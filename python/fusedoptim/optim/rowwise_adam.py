@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class RowWiseAdam(Optimizer):
+class RowWiseAdam(Optimizer[N]):
     r"""Adam with one average of squares for each row: about half the state, for large embedding tables.
 
     .. math::
@@ -78,7 +79,7 @@ class RowWiseAdam(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

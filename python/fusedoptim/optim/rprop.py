@@ -3,13 +3,14 @@ from typing import Any, Unpack
 
 from fusedoptim.core.checks import number_or_nan, sequence
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.numerics.numbers import shown
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Rprop(Optimizer):
+class Rprop(Optimizer[N]):
     r"""A step of its own for each weight, which looks at the sign of the gradient alone: for full batches.
 
     .. math::
@@ -89,7 +90,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         etas: tuple[float, float] = (0.5, 1.2),

@@ -6,15 +6,16 @@ import numpy as np
 
 from fusedoptim.core.checks import number, whole
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.numbers import shown
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class ScheduleFree(Optimizer):
+class ScheduleFree(Optimizer[N]):
     """What the two have in common: how the average is weighted, and how to evaluate with it."""
 
     beta: ClassVar[str]  # the hyper-parameter that says where between z and x the weights are
@@ -65,7 +66,7 @@ class ScheduleFree(Optimizer):
         return np.asarray(z + (w - z) / beta, w.dtype)
 
 
-class ScheduleFreeSGD(ScheduleFree):
+class ScheduleFreeSGD(ScheduleFree[N]):
     r"""Gradient descent whose average of iterates takes the place of momentum and of a schedule of the learning rate.
 
     .. math::
@@ -138,7 +139,7 @@ class ScheduleFreeSGD(ScheduleFree):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1.0,
         *,
         momentum: float = 0.9,
@@ -152,7 +153,7 @@ class ScheduleFreeSGD(ScheduleFree):
         super().__init__(params, arguments | {"r": r, "weight_lr_power": weight_lr_power}, **common)
 
 
-class ScheduleFreeAdamW(ScheduleFree):
+class ScheduleFreeAdamW(ScheduleFree[N]):
     r"""AdamW whose average of iterates takes the place of momentum and of a schedule of the learning rate.
 
     .. math::
@@ -225,7 +226,7 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 2.5e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

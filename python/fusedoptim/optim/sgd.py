@@ -1,13 +1,14 @@
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from fusedoptim import _core
 from fusedoptim.core.checks import flag
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class SGD(Optimizer):
+class SGD(Optimizer[N]):
     r"""Minibatch stochastic gradient descent, plain or with momentum.
 
     The step that every other optimizer refines. It is the right one where the loss is close to a parabola that is equally
@@ -93,11 +94,11 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
-    variants = ("heavy_ball", "nesterov_momentum")
+    variants: ClassVar[tuple[str, ...]] = ("heavy_ball", "nesterov_momentum")
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         momentum: float = 0.0,

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class SignSGD(Optimizer):
+class SignSGD(Optimizer[N]):
     r"""Steps of equal length along the sign of the gradient, of which a worker sends one bit an element.
 
     .. math::
@@ -62,7 +63,7 @@ class SignSGD(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         weight_decay: float = 0.0,

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Signum(Optimizer):
+class Signum(Optimizer[N]):
     r"""Steps of equal length along the sign of the running average of the gradient.
 
     .. math::
@@ -66,7 +67,7 @@ class Signum(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         beta: float = 0.9,

@@ -1,11 +1,12 @@
 from typing import Unpack
 
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class SM3(Optimizer):
+class SM3(Optimizer[N]):
     r"""Adagrad that remembers one number for each index of each axis: for embeddings and matrices where memory is short.
 
     .. math::
@@ -73,7 +74,7 @@ class SM3(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 0.1,
         *,
         momentum: float = 0.9,

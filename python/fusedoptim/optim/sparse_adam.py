@@ -3,15 +3,16 @@ from typing import Any, ClassVar, Unpack
 
 from fusedoptim.core import tree
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N, Nest
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.core.tensors import Array
 from fusedoptim.numerics.elementary import power
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class SparseAdam(Optimizer):
+class SparseAdam(Optimizer[N]):
     r"""torch's "lazy" Adam for embedding tables: a step touches the rows that its :class:`RowGrad` has, and no other.
 
     .. math::
@@ -74,7 +75,7 @@ class SparseAdam(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

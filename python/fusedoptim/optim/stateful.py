@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Carried, Group
 from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.nest import N
 from fusedoptim.core.tensors import Array, Tensor
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
@@ -17,7 +18,7 @@ SHOWN = 8  # groups in the words of an optimizer
 Counts = tuple[int, int, int]  # of a cohort: its group, the steps it has taken, and those that its averages have
 
 
-class Stateful:
+class Stateful(Generic[N]):
     """What the class :class:`Optimizer` has of its state; the optimizer makes it, and its steps change it."""
 
     rule: str
@@ -41,12 +42,13 @@ class Stateful:
     _block_cohorts: list[int] | None  # and, if these are of cohorts, that of each tensor
 
     @property
-    def params(self) -> Any:
+    def params(self) -> N:
         """The nest of arrays that are updated in place, or a list with that of each group."""
-        return self._params
+        nest: N = self._params
+        return nest
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, N]:
         """The running averages and the like by name, each a nest as `params`."""
         return self._state
 
@@ -151,7 +153,7 @@ class Stateful:
     # -- averaged weights ----------------------------------------------------------------------------------------------
 
     @property
-    def ema_params(self) -> Any:
+    def ema_params(self) -> N:
         """The running average of the weights, a nest as `params`; needs ``ema=decay``."""
         if "ema" not in self.state:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
@@ -316,7 +318,7 @@ class Stateful:
         RuntimeError
             within :meth:`stepping`, :meth:`using_ema` and the like.
         ImportError
-            without safetensors, or with one before 0.8.
+            without safetensors, or with one before 0.4.4.
 
         Examples
         --------
@@ -369,7 +371,7 @@ class Stateful:
             Nothing has changed then.
         OSError
             where the system refuses.
-        RuntimeError, ImportError
+        RuntimeError
             as :meth:`save`.
         """
         checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))

@@ -1,12 +1,13 @@
 from typing import Unpack
 
 from fusedoptim.core.checks import whole
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class WindowSGD(Optimizer):
+class WindowSGD(Optimizer[N]):
     r"""Gradient descent along the mean of the last `window` gradients (a moving-window average).
 
     Averaging the last M gradients lowers the variance of the estimate up to M-fold, at the price of gradients that are up
@@ -64,7 +65,5 @@ class WindowSGD(Optimizer):
 
     rule = "window_sgd"
 
-    def __init__(
-        self, params: Nest, lr: float | Schedule = 1e-2, *, window: int = 10, **common: Unpack[Common]
-    ) -> None:
+    def __init__(self, params: N, lr: float | Schedule = 1e-2, *, window: int = 10, **common: Unpack[Common]) -> None:
         super().__init__(params, {"lr": lr}, slots=whole("window", window, bits=31), **common)

@@ -1,13 +1,14 @@
 from typing import Unpack
 
 from fusedoptim.core.groups import Hyper
+from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.core.tensors import Array
-from fusedoptim.optim.optimizer import Nest, Optimizer
+from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
 
-class Yogi(Optimizer):
+class Yogi(Optimizer[N]):
     r"""Adam whose v falls slowly: it moves by a part of the squared gradient, not of the difference to it.
 
     .. math::
@@ -70,7 +71,7 @@ class Yogi(Optimizer):
 
     def __init__(
         self,
-        params: Nest,
+        params: N,
         lr: float | Schedule = 1e-2,
         *,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -22,15 +22,15 @@ from fusedoptim.core.tensors import Array
 from fusedoptim.saved import metadata, state_dict
 from fusedoptim.saved.atomic import replace_file
 from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, NEW, OPTIONAL, Saved, same_keys
+from fusedoptim.saved.reader import read_arrays, read_header, unique
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Stateful
 
 FORMAT = 2
 READ = (1, 2)  # the first has no metadata
-SAFETENSORS = (0, 8)  # the first version that reads without mapping the file
+SAFETENSORS = [0, 4, 4]  # the first version that writes a file without tensors rightly
 MANIFEST_KEY, CHECKSUM_KEY = "fusedoptim", "crc32"  # in the file's metadata
-DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 PathLike = str | os.PathLike[str]
 
 
@@ -67,11 +67,11 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "checkpoints need safetensors, which is not installed; run: pip install 'fusedoptim[checkpoint]'"
+            "save() needs safetensors, which is not installed; run: pip install 'fusedoptim[checkpoint]'"
         ) from None
-    if tuple(map(int, safetensors.__version__.split(".")[:2])) < SAFETENSORS:
+    if list(map(int, re.findall(r"\d+", safetensors.__version__)))[:3] < SAFETENSORS:
         raise ImportError(
-            f"checkpoints need safetensors {'.'.join(map(str, SAFETENSORS))} or later, "
+            f"save() needs safetensors {'.'.join(map(str, SAFETENSORS))} or later, "
             f"got {safetensors.__version__}; run: pip install --upgrade 'fusedoptim[checkpoint]'"
         )
     return safetensors
@@ -80,16 +80,13 @@ def _safetensors() -> Any:
 @contextmanager
 def _about(path: PathLike) -> Iterator[None]:
     """What is wrong with a file is a ValueError that names it."""
-    safetensors = _safetensors()
     try:
         yield
-    except safetensors.SafetensorError as error:
-        what = f"is not a whole safetensors file ({error})"
     except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
-        what = f"does not fit: {error}"
+        what = f"the checkpoint {os.fspath(path)!r} does not fit: {error}"
     else:
         return
-    raise ValueError(f"the checkpoint {os.fspath(path)!r} {what}; the optimizer is as before, load another file")
+    raise ValueError(f"{what}; the optimizer is as before, load another file")
 
 
 # -- what is in a file -------------------------------------------------------------------------------------------------
@@ -130,24 +127,16 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
         raise ValueError("it is not a regular file")
-    header = _header(opt, path)
-    # By read() and not by mapping it: a file that is cut off meanwhile is an error then, not a signal.
-    with _safetensors().safe_open(path, framework="numpy", backend="pread") as file:
-        json.loads(header, object_pairs_hook=_unique)  # of two tensors of a name, safetensors takes the last
-        names = file.keys()
-        there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in names}
+    with open(path, "rb") as file:
+        header, stored = read_header(file, _longest_header(opt))
+        there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
         known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
         nests = [name for name in known if name in there or name not in {"params", *OPTIONAL}]
         own = _arrays(opt, nests)
-        manifest = _check_manifest(opt, file.metadata() or {})
-        _check_names(own, names, "its tensors")
+        manifest = _check_manifest(opt, header)
+        _check_names(own, stored, "its tensors")
         _check_names(own, manifest["crc32"], "its checksums")
-        for name, array in own.items():
-            stored = file.get_slice(name)
-            got = DTYPES.get(stored.get_dtype(), stored.get_dtype()), tuple(stored.get_shape())
-            if got != (array.dtype, array.shape):
-                raise ValueError(f"{name} must be {array.dtype} of shape {array.shape}, got {got[0]} of {got[1]}")
-        arrays = {name: file.get_tensor(name) for name in own}
+        arrays = read_arrays(file, stored, own)
     for name, array in arrays.items():
         if zlib.crc32(array.data) != manifest["crc32"][name]:
             raise ValueError(f"{name} is damaged, its checksum differs")
@@ -156,14 +145,10 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
     }
 
 
-def _header(opt: "Stateful", path: PathLike) -> bytes:
-    """Refuses one that is far longer than that of this optimizer: parsed, it takes 30 times its size of memory."""
+def _longest_header(opt: "Stateful") -> int:
+    """Of each tensor it has up to ten times as much as the manifest."""
     ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, {"params", *OPTIONAL, *opt.state}), 0), {}))
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if size > 16 * ours + 4 * metadata.MOST:  # of each tensor it has up to ten times as much as the manifest
-            raise ValueError(f"its header of {size} bytes is too long to be of this optimizer")
-        return file.read(size)
+    return 16 * ours + 4 * metadata.MOST
 
 
 def _check_manifest(opt: "Stateful", header: Mapping[str, str]) -> dict[str, Any]:
@@ -171,7 +156,7 @@ def _check_manifest(opt: "Stateful", header: Mapping[str, str]) -> dict[str, Any
         raise ValueError("it was not written by Optimizer.save")
     if header.get(CHECKSUM_KEY) != _checksum(text):
         raise ValueError("its manifest is damaged, the checksum differs")
-    manifest: Any = json.loads(text, object_pairs_hook=_unique)
+    manifest: Any = json.loads(text, object_pairs_hook=unique)
     written = manifest.get("format") if isinstance(manifest, dict) else None
     if written not in READ:
         raise ValueError(f"it has the format {written!r} and this version reads {READ}; install the one that wrote it")
@@ -188,10 +173,3 @@ def _check_names(own: Mapping[str, Array], theirs: Any, what: str) -> None:
     if set(own) != set(theirs):
         lacks, has = (sorted(some)[:3] for some in (set(own) - set(theirs), set(theirs) - set(own)))
         raise ValueError(f"{what} are others: it lacks {lacks}, and has {has} that this optimizer does not have")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name comes twice in it")
-    return found

@@ -123,7 +123,7 @@ def _schedule(rule: str, group: Group, lr: Mapping[str, Any], t: int, hyper: str
         _core.check_hyper(rule, "lr", schedule(t + 1))
         return schedule
     if callable(group.lr) or hyper == "program":
-        return cast(float | Schedule, group.lr)
+        return group.lr
     raise ValueError('its learning rate is a function that has no name; set opt.lr to it, or load with hyper="program"')
 
 

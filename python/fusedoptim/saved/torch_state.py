@@ -73,7 +73,7 @@ def muon_direction(opt: Any) -> dict[str, Any]:
 
 ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
 AMSGRAD = ADAM | {"v_max": "max_exp_avg_sq"}
-NO_ROOT = {"eps_root": 0.0, "bias_correction": True}
+NO_ROOT: dict[str, float] = {"eps_root": 0.0, "bias_correction": True}
 BUFFER = {"m": "momentum_buffer"}
 MU_PRODUCT = {"mu_product": "mu_product"}
 COUPLED, DECOUPLED = {"decoupled_weight_decay": False}, {"decoupled_weight_decay": True}

@@ -29,6 +29,14 @@ class MismatchError(Exception):
 class Workload:
     """One step of a rule on one tensor of n float32 parameters, and on the state that the rule keeps."""
 
+    rule: str
+    n: int
+    kinds: list[str]  # of the arrays: weight, gradient, states
+    hyper: dict[str, int]
+    reference: Callable[..., None]
+    blocks: list[Array]
+    arrays: list[Array]
+
     def __init__(self, rule: str, n: int) -> None:
         self.rule, self.n = rule, n
         self.kinds = ["weight", "weight", *(kind for _, kind in _core.rule_states[rule])]

@@ -1,6 +1,5 @@
 """What was measured, as a table and as JSON."""
 
-import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -14,10 +13,18 @@ from rich.table import Table
 
 import fusedoptim as fo
 from fusedoptim import _core
+from fusedoptim.cli import output
 from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS, TEXTBOOK, WINDOW
 from fusedoptim.cli.bench.ladder import Rung
 from fusedoptim.core.tensors import numbers_moved
 
+LEGEND = """\
+Share of the limit: the time of a loop with the same loads and stores, and no
+arithmetic, over ours. Near 1, memory is the bound and nothing is left to gain;
+below it, in caches, arithmetic is. Above 1, for small arrays, is what the calls
+of that loop cost, one for each pass over memory.
+Times: how many times as fast as NumPy, with out= everywhere and as textbook.
+"""
 HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
 
 
@@ -31,7 +38,7 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[str]], **options: An
     return table
 
 
-def ladder_table(rule: str, rungs: Iterable[Rung]) -> Table:
+def ladder_table(rungs: Sequence[Rung]) -> Table:
     """The rungs of one rule."""
     lines = []
     for rung in rungs:
@@ -40,7 +47,7 @@ def ladder_table(rule: str, rungs: Iterable[Rung]) -> Table:
         for name, digits in ((LIMIT, 2), (IN_PLACE, 1), (TEXTBOOK, 1)):
             figures.append(f"{rung.speedup[name].median:.{digits}f}" if name in rung.speedup else "")
         lines.append([f"2^{rung.n.bit_length() - 1}", *figures])
-    return table(HEADINGS, lines, title=f"{rule}, float32", caption="times: how much faster than NumPy")
+    return table(HEADINGS, lines, title=f"{rungs[0].rule}, float32")
 
 
 def markdown(rungs: Sequence[Rung]) -> str:
@@ -58,11 +65,18 @@ def markdown(rungs: Sequence[Rung]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdict(rungs: Sequence[Rung]) -> str:
+    """What it comes to for a rule, at its largest size."""
+    rung = rungs[-1]
+    name, words = (IN_PLACE, "in-place") if IN_PLACE in rung.speedup else (TEXTBOOK, "textbook")
+    times = f"{rung.speedup[name].median:.1f} x as fast as {words} NumPy"
+    share = f", {rung.speedup[LIMIT].median:.2f} of the memory's limit" if LIMIT in rung.speedup else ""
+    return f"{rung.rule} at 2^{rung.n.bit_length() - 1}: {times}{share}"
+
+
 def write_json(path: Path | None, machine: dict[str, Any], results: Iterable[Any]) -> None:
     """Writes dataclasses, where a path was given."""
-    if path:
-        text = json.dumps({"machine": machine, "results": [asdict(result) for result in results]}, indent=1)
-        path.write_text(text + "\n")
+    output.write_json(path, {"machine": machine, "results": [asdict(result) for result in results]})
 
 
 def machine() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The optimizers of the demo, the digits, and a training run."""
+"""The digits, and a training run."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,26 +10,12 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-import fusedoptim as fo
 from fusedoptim.cli.demo import mlp
+from fusedoptim.cli.demo.optimizers import Make
 from fusedoptim.cli.demo.twin import Twin
 
 BATCH = 32
 SIZES = [64, 128, 64, 10]
-
-# From the plainest. Steadier steps may be longer. RMSProp and the second Adam have epsilon inside the root.
-OPTIMIZERS: dict[str, Callable[[Any], fo.Optimizer]] = {
-    "SGD": lambda params: fo.SGD(params, lr=0.1),
-    "SGD, mean of 4": lambda params: fo.SGD(params, lr=0.3, accumulate=4),
-    "WindowSGD, last 8": lambda params: fo.WindowSGD(params, lr=0.1, window=8),
-    "Momentum": lambda params: fo.Momentum(params, lr=0.3, beta=0.9),
-    "RMSProp": lambda params: fo.RMSProp(params, lr=1e-3, eps=0, eps_root=1e-8),
-    "Adam": lambda params: fo.Adam(params, lr=2e-3),
-    "Adam, global decay": lambda params: fo.Adam(
-        params, lr=fo.schedules.inverse_sqrt(1e-3, n=200), eps=0, eps_root=1e-8, bias_correction=False
-    ),
-    "AdamW": lambda params: fo.AdamW(params, lr=2e-3, weight_decay=0.1),
-}
 
 
 @dataclass
@@ -47,7 +33,7 @@ class Run:
     """What a training run came to."""
 
     losses: list[float] = field(default_factory=list)  # on all training images: at the start, then after each epoch
-    train_accuracy: float = 0.0
+    test_losses: list[float] = field(default_factory=list)  # on those held out
     test_accuracy: float = 0.0
     steps: int = 0
     seconds: float = 0.0  # in our optimizer
@@ -63,15 +49,13 @@ def digits(seed: int) -> Digits:
     return Digits(x, y, x_test, y_test)
 
 
-def train(
-    make: Callable[[Any], fo.Optimizer], data: Digits, epochs: int, seed: int, progress: Callable[[], None]
-) -> Run:
+def train(make: Make, data: Digits, epochs: int, seed: int, progress: Callable[[], None]) -> Run:
     """One training run; for a seed, all optimizers start from the same weights and see the same minibatches."""
     rng = np.random.default_rng(seed)
     params = mlp.init(SIZES, rng)
     opt = make(params)
     twin = Twin(opt)
-    run = Run(losses=[loss(params, data)])
+    run = Run(losses=[loss(params, data)], test_losses=[test_loss(params, data)])
     for _ in range(epochs):
         for grads in gradients(params, data, rng):
             begin = time.perf_counter()
@@ -81,8 +65,8 @@ def train(
             run.seconds += middle - begin
             run.reference_seconds += time.perf_counter() - middle
         run.losses.append(loss(params, data))
+        run.test_losses.append(test_loss(params, data))
         progress()
-    run.train_accuracy = mlp.accuracy(params, data.x, data.y)
     run.test_accuracy = mlp.accuracy(params, data.x_test, data.y_test)
     run.steps, run.same_bits = opt.t, twin.equals(opt)
     return run
@@ -98,3 +82,7 @@ def gradients(params: mlp.Layers, data: Digits, rng: np.random.Generator) -> Ite
 
 def loss(params: mlp.Layers, data: Digits) -> float:
     return mlp.cross_entropy(mlp.forward(params, data.x)[-1], data.y)
+
+
+def test_loss(params: mlp.Layers, data: Digits) -> float:
+    return mlp.cross_entropy(mlp.forward(params, data.x_test)[-1], data.y_test)

@@ -1,5 +1,6 @@
 """The NumPy reference beside an optimizer: same weights, same gradients, and, it is hoped, same bits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ class Twin:
     """A copy of an optimizer that has not stepped yet, run by the rule of :mod:`fusedoptim.reference`."""
 
     def __init__(self, opt: Optimizer) -> None:
-        self.rule = getattr(reference, opt.rule)
-        self.names = _core.rule_hypers[opt.rule]
+        self.rule: Callable[..., None] = getattr(reference, opt.rule)
+        self.names: dict[str, float] = _core.rule_hypers[opt.rule]
         self.opt = opt
         self.carried = opt.carried
-        self.skeleton = tree.skeleton(opt.params)
-        self.weights = self._copies(opt.params)
+        self.skeleton: Any = tree.skeleton(opt.params)
+        self.weights: list[Any] = self._copies(opt.params)
         states = [self._copies(nest) for name, nest in opt.state.items() if name != "grad_sum"]
-        self.arrays = list(zip(self.weights, *states, strict=True))
-        self.t = 0
+        self.arrays: list[tuple[Any, ...]] = list(zip(self.weights, *states, strict=True))
+        self.t: int = 0
         self.summed: list[Any] = []  # the gradients of the minibatches since the last update, as many lists
 
     def step(self, grads: Any, t: int) -> None:

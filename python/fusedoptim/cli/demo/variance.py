@@ -3,7 +3,8 @@
 import numpy as np
 
 from fusedoptim.cli.demo import mlp
-from fusedoptim.cli.demo.training import BATCH, OPTIMIZERS, SIZES, Digits
+from fusedoptim.cli.demo.optimizers import SETTINGS
+from fusedoptim.cli.demo.training import BATCH, SIZES, Digits
 
 # The variance of the step over that of one minibatch's gradient, if minibatches are drawn independently.
 EXPECTED = {
@@ -30,7 +31,7 @@ def measure(data: Digits, seed: int, draws: int = 600) -> dict[str, float]:
 def _variance(name: str, gradients: list[mlp.Array]) -> float:
     """Of the steps at a learning rate of 1, over all parameters."""
     step = np.zeros_like(gradients[0])
-    opt = OPTIMIZERS[name](step)
+    opt = SETTINGS[name](step)
     opt.lr = 1.0
     steps = []
     for i, gradient in enumerate(gradients):

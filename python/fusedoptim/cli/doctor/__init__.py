@@ -4,9 +4,12 @@ import shutil
 import textwrap
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import asdict
 
 from fusedoptim.cli.doctor import correctness, machine, speed
 from fusedoptim.cli.doctor.finding import REPORT, Finding, Verdict, failed
+from fusedoptim.cli.output import words, write_json
+from fusedoptim.machine.info import info
 
 Check = Callable[[], Finding]
 
@@ -23,12 +26,15 @@ CHECKS: tuple[Check, ...] = (
 
 
 def run(args: Namespace) -> int:
-    found = []
+    found, out = [], words(args.json)
     for check in CHECKS:
-        found.append(examine(check))
-        print(text(check.__name__.replace("_", " "), found[-1]), flush=True)
-    verdicts = [finding.verdict for finding in found]
-    print("\n" + summary(verdicts.count(Verdict.FAILED), verdicts.count(Verdict.WARNING)))
+        name = check.__name__.replace("_", " ")
+        found.append((name, examine(check)))
+        print(text(*found[-1]), file=out, flush=True)
+    verdicts = [finding.verdict for _, finding in found]
+    print("\n" + summary(verdicts.count(Verdict.FAILED), verdicts.count(Verdict.WARNING)), file=out)
+    checks = [{"check": name, **asdict(finding)} for name, finding in found]
+    write_json(args.json, {"machine": info(), "checks": checks})
     return int(Verdict.FAILED in verdicts)
 
 

@@ -1,13 +1,13 @@
 """What a check yields."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 REPORT = "report it with what `python -m fusedoptim info` prints"
 REINSTALL = f"do not train with this build: install it again, and if that does not help {REPORT}"
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     OK = "ok"
     WARNING = "warning"  # right, but slow or incomplete
     FAILED = "FAILED"

@@ -75,11 +75,13 @@ def fork() -> Finding:
 
 
 def exit_code(program: str, seconds: float) -> int | None:
-    """Of a program in a new process; None where it takes longer, and then it is killed with all that it forked."""
+    """Of a program in a new process; None where it takes longer. It is killed then, or at Ctrl-C, with all that it forked."""
     process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         return None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

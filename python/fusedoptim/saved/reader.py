@@ -1,0 +1,70 @@
+"""Reading a safetensors file by read(), not by mapping it: one that is cut off meanwhile is an error then, not a signal.
+
+The package safetensors can do so from 0.8 on. Here an older one will do, for nothing is asked of it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from io import BufferedReader
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fusedoptim.core.tensors import Array
+
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+METADATA = "__metadata__"
+
+
+def read_header(file: BufferedReader, longest: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """The metadata, and what is told of each tensor. One that is too long is not parsed: it takes 30 times its size of memory."""
+    size = int.from_bytes(file.read(8), "little")
+    if size > longest:
+        raise ValueError(f"its header of {size} bytes is too long to be of this optimizer")
+    try:
+        header = json.loads(file.read(size).decode(), object_pairs_hook=unique)
+    except (RecursionError, ValueError) as error:
+        _broken(f"its header cannot be read, {error}")
+    if not isinstance(header, dict):
+        _broken("its header is no JSON object")
+    metadata = header.pop(METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        _broken(f"its {METADATA} is not of strings")
+    return metadata, header
+
+
+def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays like one's own, by the same names, from a file that has these, one after the other, and nothing else."""
+    for name, array in own.items():
+        entry = stored[name]
+        if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
+            _broken(f"{name} has no dtype, shape and data_offsets")
+        dtype, shape = DTYPES.get(entry["dtype"], entry["dtype"]), tuple(entry["shape"])
+        if (dtype, shape) != (array.dtype, array.shape):
+            raise ValueError(f"{name} must be {array.dtype} of shape {array.shape}, got {dtype} of {shape}")
+    begin, end = file.tell(), 0
+    order = sorted(own, key=lambda name: stored[name]["data_offsets"])
+    for name in order:
+        start, end = end, end + own[name].nbytes
+        if stored[name]["data_offsets"] != [start, end]:
+            _broken(f"{name} must be at {[start, end]}, got {stored[name]['data_offsets']}")
+    if os.fstat(file.fileno()).st_size != begin + end:
+        _broken(f"it must have {begin + end} bytes")
+    arrays = {name: np.empty(own[name].shape, own[name].dtype) for name in order}
+    for name, array in arrays.items():
+        if file.readinto(array.data) != array.nbytes:
+            _broken(f"it ends within {name}")
+    return arrays
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What an object of JSON becomes."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice in it")
+    return found
+
+
+def _broken(why: str) -> NoReturn:
+    raise ValueError(f"it is not a whole safetensors file: {why}")
