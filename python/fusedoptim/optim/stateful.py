@@ -11,6 +11,7 @@ from fusedoptim.core.groups import Carried, Group
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.nest import N
 from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.numerics.numbers import plain_number
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
 
@@ -116,7 +117,7 @@ class Stateful(Generic[N]):
 
     @last_grad_norm.setter
     def last_grad_norm(self, norm: float | None) -> None:
-        self._plan.norm = norm
+        self._plan.norm = None if norm is None else plain_number("last_grad_norm", norm)
 
     @property
     def accumulated(self) -> int:
