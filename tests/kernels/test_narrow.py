@@ -287,6 +287,12 @@ def test_refused(arrays: tuple[Any, ...], keywords: dict[str, Any], error: type,
     assert [part.tobytes() for part in parts(given)] == before
 
 
+@pytest.mark.parametrize("array", [np.ones(3, np.float32), [1, 2], None, np.float64(1)], ids=repr)
+def test_what_is_not_of_16_bits_is_no_bfloat16(array: Any) -> None:
+    with pytest.raises(TypeError, match="^array must be an array of 16 bits a number, got "):
+        fo.bfloat16(array)
+
+
 @pytest.mark.parametrize("rule", ["adagrad", "amsgrad", "rprop", "rmsprop_centered"])
 def test_a_state_that_must_be_exact_is_refused(rule: str) -> None:
     names = [name for name, _ in fo._core.rule_states[rule]]

@@ -50,7 +50,7 @@ def bfloat16(array: NDArray[Any]) -> NDArray[Any]:
     >>> [hex(number) for number in w["bfloat16"]]  # 0.5 and -3.5
     ['0x3f00', '0xc060']
     """
-    if not isinstance(array, np.ndarray) or array.dtype.itemsize != 2:
+    if getattr(getattr(array, "dtype", None), "itemsize", 0) != 2:
         raise TypeError(
             f"array must be an array of 16 bits a number, got {getattr(array, 'dtype', type(array).__name__)}"
         )
@@ -86,7 +86,8 @@ def random_bits(n: int, seed: int, t: int, tensor: int, word: int = 0, first: in
 
 def sixteen(place: int, n: int, random: Random) -> Bits:
     """The bits that an array is stored with: 0 is the weight, 1 the first state, and so on. Three share a word."""
-    return random_bits(n, *random, word=place // 3) >> (16, 0, 8)[place % 3] & 0xFFFF
+    shift = np.uint32((16, 0, 8)[place % 3])
+    return random_bits(n, *random, word=place // 3) >> shift & np.uint32(0xFFFF)
 
 
 # -- 16 bits -------------------------------------------------------------------------------------------------------

@@ -64,7 +64,9 @@ def draw_all(runs: dict[str, Run], path: Path) -> None:
 
 def _variances(axes: Axes, variances: dict[str, float]) -> None:
     names = list(variances)[::-1]
-    bars = axes.barh(names, [variances[name] for name in names], color=[LOOKS[name]["color"] for name in names], height=0.55)
+    bars = axes.barh(
+        names, [variances[name] for name in names], color=[LOOKS[name]["color"] for name in names], height=0.55
+    )
     axes.bar_label(bars, fmt="%.2f", padding=6)
     expected = [EXPECTED[name] for name in names]
     axes.plot(expected, names, "|", color="black", markersize=34, markeredgewidth=1.6, label="expected")
