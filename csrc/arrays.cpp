@@ -17,9 +17,11 @@ using Proxy = py::detail::PyArray_Proxy;
 
 constexpr int layout = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
 
+bool is_array(py::handle object) { return Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_; }
+
 // Asks the type itself: `isinstance` may run code of the object's.
 bool is_plain_array(py::handle object) {
-  if (Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_) return true;
+  if (is_array(object)) return true;
   if (!PyType_IsSubtype(Py_TYPE(object.ptr()), npy_api::get().PyArray_Type_)) return false;
   const py::object masked = py::module_::import("numpy.ma").attr("MaskedArray");
   return !PyType_IsSubtype(Py_TYPE(object.ptr()), reinterpret_cast<PyTypeObject*>(masked.ptr()));
@@ -164,15 +166,15 @@ Buffer buffer(Name name, py::handle object, Access access, const Buffer* like, S
 }
 
 Buffer buffer_of_any_width(Name name, py::handle object, Access access, const Buffer* like) {
-  if (is_wide(object)) return buffer(name, object, access, like);
+  const int dtype = is_array(object) ? dtype_index(array_proxy(object.ptr())->descr) : -1;
+  if (dtype >= 0 && (like == nullptr || dtype == like->dtype))  // without a detour
+    return accepted(name, object, access, like, Shape::weight, dtype, Storage::native);
   const Storage storage = is_plain_array(object) ? storage_of(array_proxy(object.ptr())->descr) : Storage::native;
   if (storage == Storage::native || (like && like->dtype != 0)) return buffer(name, object, access, like);
   return accepted(name, object, access, like, Shape::weight, 0, storage);
 }
 
-bool is_wide(py::handle object) {
-  return Py_TYPE(object.ptr()) == npy_api::get().PyArray_Type_ && dtype_index(array_proxy(object.ptr())->descr) >= 0;
-}
+bool is_wide(py::handle object) { return is_array(object) && dtype_index(array_proxy(object.ptr())->descr) >= 0; }
 
 Buffer companion(Name name, py::handle object, const char* dtype, const Axes& shape) {
   if (!is_plain_array(object)) refuse("not_an_array", name.str(), object, true);

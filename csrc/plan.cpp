@@ -19,7 +19,8 @@ std::vector<Cohort> cohorts_of(const std::vector<std::tuple<std::size_t, long lo
 
 Plan::Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& given,
            bool carries)
-    : rule_at_index(rule_index(rule)), carries(carries), cohorts(cohorts_of(given)), settings(given.size()) {}
+    : rule_at_index(rule_index(rule)), carries(carries), takes_narrow(may_be_narrow(this->rule())),
+      cohorts(cohorts_of(given)), settings(given.size()) {}
 
 void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& given,
                const py::object& grad_sum, const py::object& ema) {

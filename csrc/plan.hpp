@@ -208,7 +208,7 @@ class Plan {
   void see_active();
 
   const std::size_t rule_at_index;
-  const bool carries;
+  const bool carries, takes_narrow;  // gradients
   std::vector<Cohort> cohorts;
   std::vector<Settings> settings;  // of each
   double slots = 0;                // of a ring

@@ -53,10 +53,8 @@ void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
     if (tensor.number) grad = tensor.number;
   }
   const Access access = zeroed ? Access::write : Access::read;
-  const bool may = fusedoptim::may_be_narrow(rule());
-  const Buffer g = may ? buffer_of_any_width({"grads", w.name.path}, grad, access, &w)
-                       : buffer({"grads", w.name.path}, grad, access, &w);
-  check_width(g, w);
+  const Name name = {"grads", w.name.path};
+  const Buffer g = takes_narrow ? buffer_of_any_width(name, grad, access, &w) : buffer(name, grad, access, &w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
   accepted[tensor.place] = {g.begin, g.storage};
@@ -122,10 +120,11 @@ void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, 
 
 // From now on the gradient is what was accepted.
 void Plan::take_gradient(Tensor& tensor) {
+  const auto [begin, storage] = accepted[tensor.place];
   Span& span = span_of(tensor);
-  span.arrays[1] = accepted[tensor.place].begin;
-  tensor.narrow.storage[1] = accepted[tensor.place].storage;
-  span.narrow = tensor.narrow.is_plain() ? nullptr : &tensor.narrow;
+  span.arrays[1] = begin;
+  tensor.narrow.storage[1] = storage;
+  span.narrow = storage == Storage::native ? nullptr : &tensor.narrow;
 }
 
 void Plan::unbind() {

@@ -37,8 +37,7 @@ double norm_of(Run& run, const Options& options) {
 void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
 
 std::size_t bytes_of_gradient(const Span& span) {
-  const bool is_narrow = span.narrow != nullptr && span.narrow->storage[1] != Storage::native;
-  return span.n * (is_narrow ? bytes_of(span.narrow->storage[1]) : item_of(span.dtype));
+  return span.n * (span.narrow != nullptr ? bytes_of(span.narrow->storage[1]) : item_of(span.dtype));
 }
 
 template <class T>
@@ -214,7 +213,7 @@ const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
     std::size_t n = span.n;
     if (next != touched.end() && next->tensor == &tensor) g = next->grad.values, n = next++->grad.at.n * span.row;
     std::vector<float> loaded;
-    if (bytes_of_gradient(span) < span.n * item_of(span.dtype)) {
+    if (span.narrow != nullptr) {
       loaded.resize(span.n);
       load_gradient(span, loaded.data());
       g = loaded.data();
@@ -296,8 +295,7 @@ void Plan::accumulate(const py::object& given, const Options& options) {
   for (std::size_t k = 0; k < work.spans.size(); ++k) {
     const Span& span = work.spans[k];
     Span sum = {{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings};
-    if (bytes_of_gradient(span) < span.n * item_of(span.dtype)) narrow[k].storage[1] = span.narrow->storage[1];
-    if (!narrow[k].is_plain()) sum.narrow = &narrow[k];
+    if (span.narrow != nullptr) narrow[k].storage[1] = span.narrow->storage[1], sum.narrow = &narrow[k];
     sums.add(sum);
   }
   {

@@ -91,12 +91,6 @@ struct Narrow {
   bool is_random[2 + max_state] = {};  // whether it is stored with random bits, or to nearest
   void* more[2 + max_state] = {};
   std::uint64_t tensor = 0;  // its number
-
-  bool is_plain() const {
-    for (const Storage each : storage)
-      if (each != Storage::native) return false;
-    return true;
-  }
 };
 
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.
