@@ -177,6 +177,7 @@ class Plan {
   void check_bound_nest() const;
   static void check_writeable(const Tensor& tensor);
   void unbind();
+  void take_gradients();
   void take_gradient(Tensor& tensor);
   Work work_of(const std::vector<Touched>& touched);
   void set_values(const py::list& values, const Options& options);
@@ -222,6 +223,7 @@ class Plan {
     Storage storage;
   };
   std::vector<Gradient> accepted;  // of each span of the work
+  bool has_narrow = false;         // whether a gradient was of 16 bits when all were taken last
   Work work;                       // the tensors that are not frozen
   std::optional<Second> second;
 };

@@ -113,12 +113,21 @@ void Plan::accept_grads(const py::object& grads, std::vector<Touched>& touched, 
       accept_array(tensor, grad, zeroed);
   }
   if (zeroed) refuse_shared();
-  for (Tensor& tensor : tensors)
-    if (!tensor.frozen) take_gradient(tensor);
+  take_gradients();
   unbind();
 }
 
-// From now on the gradient is what was accepted.
+// From now on the gradients are what was accepted.
+void Plan::take_gradients() {
+  for (std::size_t k = 0; k < accepted.size(); ++k) work.spans[k].arrays[1] = accepted[k].begin;
+  const bool had_narrow = has_narrow;
+  has_narrow =
+      std::any_of(accepted.begin(), accepted.end(), [](const Gradient& g) { return g.storage != Storage::native; });
+  if (!has_narrow && !had_narrow) return;  // the usual case, without a look at the tensors
+  for (Tensor& tensor : tensors)
+    if (!tensor.frozen) take_gradient(tensor);
+}
+
 void Plan::take_gradient(Tensor& tensor) {
   const auto [begin, storage] = accepted[tensor.place];
   Span& span = span_of(tensor);

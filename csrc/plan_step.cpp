@@ -247,6 +247,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   check(tensor);
   touched.empty() ? accept_array(tensor, grad, options.zero_grads) : accept_rows(touched[0], options.zero_grads);
   take_gradient(tensor);
+  has_narrow = true;  // as far as is known
   unbind();
   Work one;
   touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);
