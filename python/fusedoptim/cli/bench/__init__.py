@@ -17,6 +17,9 @@ EXPONENTS = (10, 14, 18, 22)  # between the ends, unless every size is asked for
 def run(args: Namespace) -> int:
     if args.max_exponent < args.min_exponent:
         args.refuse(f"--max-exponent must be at least --min-exponent {args.min_exponent}, got {args.max_exponent}")
+    written = [path.resolve() for path in (args.json, args.table, args.plot) if path]
+    if len({*written}) < len(written):
+        args.refuse("--json, --table and --plot must differ: each writes a file of its own")
     # Here, for doctor measures with this package and has to do without rich.
     from rich.console import Console
 
