@@ -24,6 +24,7 @@ def run(args: Namespace) -> int:
     from rich.console import Console
 
     from fusedoptim.cli.bench import report
+    from fusedoptim.cli.narrow import narrow
     from fusedoptim.cli.progress import progress
 
     if args.plot:
@@ -45,7 +46,7 @@ def run(args: Namespace) -> int:
             print(mismatch, file=sys.stderr)
             return 1
     ladders = [list(group) for _, group in groupby(rungs, lambda rung: rung.rule)]
-    console.print(*map(report.ladder_table, ladders))
+    console.print(*(narrow(report.ladder_table(ladder), console, report.SPARE) for ladder in ladders))
     console.print(report.LEGEND, *map(report.verdict, ladders), sep="\n", highlight=False)
     report.write_json(args.json, machine, rungs)
     if args.table:
