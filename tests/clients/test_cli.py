@@ -1,6 +1,7 @@
 """The command line, run as a user would. Nothing here depends on how long anything takes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import fusedoptim as fo
-from fusedoptim.cli import COMMANDS, INTERRUPTED, main
+from fusedoptim.cli import CLOSED_PIPE, COMMANDS, INTERRUPTED, main
 from fusedoptim.cli.arguments import BENCHED
 from fusedoptim.cli.bench import exponents
 
@@ -207,7 +208,20 @@ def test_bench(tmp_path: Path) -> None:
     assert [line.split()[0] for line in verdicts] == rules
     for line in verdicts:
         assert "as fast as textbook NumPy" in line or "as fast as in-place NumPy" in line
-        assert line.endswith(" of the memory's limit")
+        assert line.endswith((" of the memory's limit", " NumPy"))
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0.98, ", 0.98 of the memory's limit"), (2.87, "")])
+def test_verdict_tells_the_share_where_memory_is_the_limit(limit: float, told: str) -> None:
+    need("rich")
+    from fusedoptim.cli.bench.competitors import IN_PLACE, LIMIT, OURS
+    from fusedoptim.cli.bench.ladder import Rung
+    from fusedoptim.cli.bench.report import verdict
+    from fusedoptim.cli.bench.timing import Spread
+
+    speedup = {name: Spread(times, times, times) for name, times in ((LIMIT, limit), (IN_PLACE, 3.0))}
+    rung = Rung("sgd", 2**10, {OURS: Spread(1.0, 1.0, 1.0)}, speedup, 12.0)
+    assert verdict([rung]) == f"sgd at 2^10: 3.0 x as fast as in-place NumPy{told}"
 
 
 def test_bench_writes_json_to_stdout() -> None:
@@ -230,6 +244,31 @@ def test_bench_writes_json_to_stdout() -> None:
 )
 def test_the_range_asked_for_is_measured(low: int, high: int, every: bool, sizes: list[int]) -> None:
     assert exponents(low, high, every) == sizes
+
+
+@pytest.mark.parametrize(
+    ("command", "kept", "left_out"),
+    [
+        ("demo --epochs 1 --output d.png", {"optimizer", "acc.", "ratio", "bits"}, "steps"),
+        ("bench --rules sgd --max-exponent 5 --repetitions 2", {"n", "ns/param", "limit", "in-place"}, "quartiles"),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns_but_whole_ones(
+    command: str,
+    kept: set[str],
+    left_out: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    need("rich", "matplotlib", "sklearn")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 40
+    assert kept <= {*out.split()}
+    assert left_out not in out.split() and "…" not in out
 
 
 @pytest.mark.parametrize("rule", BENCHED)
@@ -295,6 +334,9 @@ def test_missing_extra(command: str, package: str) -> None:
         "bench --threads 0",
         "bench --isa sse",
         "bench --json /",
+        "bench --json x --table ./x",
+        "bench --table x.png --plot x.png",
+        "bench --rules muon",
         "info --color",
         "doctor --fast",
     ],
@@ -307,10 +349,73 @@ def test_bad_arguments(args: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
-    [("adm", "did you mean adam"), ("Lion", "did you mean lion"), ("xxxxxxxx", "`info --rules` lists them")],
+    ("args", "wanted"),
+    [
+        ("demo --epochs 1 --output", "file"),
+        ("bench --plot", "file"),
+        ("bench --table", "file"),
+        ("info --json", "file"),
+        ("doctor --json", "file"),
+        ("gallery --out", "folder"),
+    ],
 )
-def test_an_unknown_rule_is_told_its_nearest(rule: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_cannot_be_written_is_refused_at_once(
+    args: str, wanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file.png").touch()
+    (tmp_path / "folder.png").mkdir()
+    other = "folder.png" if wanted == "file" else "file.png"
+    for path in ("", str(tmp_path / other), str(tmp_path / "file.png" / "below.png"), str(tmp_path / "none" / "a.png")):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            main([*args.split(), path])
+        assert f"no {wanted} can be written at {path!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", ["demo --epochs 1", "gallery"])
+def test_the_path_of_default_is_checked(
+    args: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fusedoptim-demo.png").mkdir()
+    Path("fusedoptim-gallery").touch()
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(args.split())
+    assert "can be written at 'fusedoptim-" in capsys.readouterr().err
+
+
+def test_a_path_that_may_not_be_written_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    for args in (["info", "--json", str(tmp_path / "a")], ["gallery", "--out", str(tmp_path)]):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            main(args)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_what_the_system_refuses_is_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", "/dev/full"]) == 1
+    assert capfd.readouterr().err == "info: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("args", ["info --json -", "info --rules --json -", "doctor"])
+def test_a_closed_pipe_ends_a_command_in_silence(args: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "fusedoptim", *args.split()]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (CLOSED_PIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("adm", "did you mean adam"),
+        ("Lion", "did you mean lion"),
+        ("xxxxxxxx", "`info --rules` lists them"),
+        ("muon", "muon is not timed"),
+    ],
+)
+def test_a_rule_that_is_not_timed_is_told_why(rule: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         main(["bench", "--rules", rule])
     err = capsys.readouterr().err

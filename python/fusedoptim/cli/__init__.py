@@ -1,5 +1,6 @@
 """The command line: each command is a module with a function ``run(args)`` that returns the exit code."""
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ COMMANDS = (
     arguments.doctor,
     arguments.info,
 )
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells have it: 128 + SIGINT, 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,10 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with extra(args.command):
             command = import_module(f"fusedoptim.cli.{args.command}")
-            return int(command.run(args))
+            status = int(command.run(args))
+            sys.stdout.flush()  # here, that what goes wrong is told below
+            return status
     except KeyboardInterrupt:
         print(f"{args.command} was interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at its end
+        return CLOSED_PIPE
+    except OSError as error:
+        print(f"{args.command}: {error}", file=sys.stderr)
+        return 1
 
 
 def parser() -> ArgumentParser:

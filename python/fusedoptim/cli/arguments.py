@@ -1,5 +1,6 @@
 """What each command takes; its docstring is the command's help. Needs no optional package."""
 
+import os.path
 from argparse import ArgumentParser, ArgumentTypeError
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,10 +29,10 @@ RULES = ["sgd", "momentum", "rmsprop", "adam"]
 
 def demo(parser: ArgumentParser) -> None:
     """Train a network that reads handwritten digits in eight settings of six optimizers, beside the NumPy reference."""
-    parser.add_argument("--all", action="store_true", help="with every optimizer, at a rate that suits it; a minute")
+    parser.add_argument("--all", action="store_true", help="with every optimizer, at a rate that suits it; two minutes")
     parser.add_argument("--epochs", type=positive, default=30, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="default: %(default)s")
-    output = Path("fusedoptim-demo.png")
+    output = "fusedoptim-demo.png"  # a string, as the next default: argparse checks those as if they were given
     parser.add_argument(
         "--output", type=picture, default=output, metavar="PATH", help="picture; default: ./%(default)s"
     )
@@ -39,7 +40,7 @@ def demo(parser: ArgumentParser) -> None:
 
 def gallery(parser: ArgumentParser) -> None:
     """Draw what averaging, momentum, RMSProp and Adam do: eight figures, made with the optimizers."""
-    out = Path("fusedoptim-gallery")
+    out = "fusedoptim-gallery"
     parser.add_argument("--out", type=folder, default=out, metavar="FOLDER", help="default: ./%(default)s")
 
 
@@ -74,6 +75,8 @@ def json(parser: ArgumentParser, about: str) -> None:
 
 
 def rule(text: str) -> str:
+    if text in _core.rule_states and text not in BENCHED:
+        raise ArgumentTypeError(f"{text} is not timed: its step is mostly NumPy's matrix products")
     if text not in BENCHED:
         near = get_close_matches(text, BENCHED, cutoff=0.5)
         guess = f"did you mean {', '.join(near)}?" if near else "`info --rules` lists them"
@@ -96,16 +99,16 @@ def exponent(text: str) -> int:
 def result(text: str) -> Path:
     """A file that can be written, as far as can be told before the work that it costs to fill it."""
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ArgumentTypeError(f"no file can be made at {text!r}")
+    if os.path.isdir(path) or not _writable(path):
+        raise ArgumentTypeError(f"no file can be written at {text!r}; give another path")
     return path
 
 
 def folder(text: str) -> Path:
-    """A folder, or one that can be made."""
+    """A folder that can be written into, or made."""
     path = Path(text)
-    if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
-        raise ArgumentTypeError(f"no folder can be made at {text!r}")
+    if not text or (os.path.exists(path) and not os.path.isdir(path)) or not _writable(path):
+        raise ArgumentTypeError(f"no folder can be written at {text!r}; give another path")
     return path
 
 
@@ -118,6 +121,13 @@ def picture(text: str) -> Path:
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise ArgumentTypeError(f"{text!r} must end in .png, .svg or .pdf")
     return path
+
+
+def _writable(path: Path) -> bool:
+    """By ``os.path``: a method of Path raises where a folder may not be searched."""
+    if os.path.exists(path):
+        return os.access(path, os.W_OK)
+    return os.path.isdir(path.parent) and os.access(path.parent, os.W_OK | os.X_OK)
 
 
 def _whole(text: str, low: int, high: int | None = None) -> int:

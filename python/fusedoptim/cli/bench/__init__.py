@@ -17,10 +17,14 @@ EXPONENTS = (10, 14, 18, 22)  # between the ends, unless every size is asked for
 def run(args: Namespace) -> int:
     if args.max_exponent < args.min_exponent:
         args.refuse(f"--max-exponent must be at least --min-exponent {args.min_exponent}, got {args.max_exponent}")
+    written = [path.resolve() for path in (args.json, args.table, args.plot) if path]
+    if len({*written}) < len(written):
+        args.refuse("--json, --table and --plot must differ: each writes a file of its own")
     # Here, for doctor measures with this package and has to do without rich.
     from rich.console import Console
 
     from fusedoptim.cli.bench import report
+    from fusedoptim.cli.narrow import narrow
     from fusedoptim.cli.progress import progress
 
     if args.plot:
@@ -42,7 +46,7 @@ def run(args: Namespace) -> int:
             print(mismatch, file=sys.stderr)
             return 1
     ladders = [list(group) for _, group in groupby(rungs, lambda rung: rung.rule)]
-    console.print(*map(report.ladder_table, ladders))
+    console.print(*(narrow(report.ladder_table(ladder), console, report.SPARE) for ladder in ladders))
     console.print(report.LEGEND, *map(report.verdict, ladders), sep="\n", highlight=False)
     report.write_json(args.json, machine, rungs)
     if args.table:
