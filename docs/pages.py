@@ -266,7 +266,7 @@ def total(rule: str) -> tuple[str, str]:
     if not _core.rule_passes[rule]:
         return "–", "–"
     fixed, per_slot = numbers_moved(rule, 0), numbers_moved(rule, 1) - numbers_moved(rule, 0)
-    return (f"{fixed} + M", f"4 ({fixed} + M)") if per_slot else (f"{fixed}", f"{4 * fixed}")
+    return (f"{fixed} + M", f"{4 * fixed} + 4 M") if per_slot else (f"{fixed}", f"{4 * fixed}")
 
 
 def optimizers() -> str:
