@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ def files() -> dict[Path, str]:
     }
     return {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()} | {
         path: with_parts(path.read_text(), texts) for path, texts in parts.items()
-    }
+    } | {DOCS / "api.md": api()}
 
 
 def with_parts(text: str, parts: dict[str, str]) -> str:
@@ -301,9 +302,29 @@ def schedules() -> str:
     for name in fo.schedules.__all__:
         schedule = getattr(fo.schedules, name)
         if inspect.isclass(schedule):
-            first = " ".join(sections(schedule)[""].partition("\n\n")[0].split())
-            rows.append((code([signature(schedule, name)]), markdown(first, ".")))
+            rows.append((code([signature(schedule, name)]), first(schedule)))
     return table(("schedule", "rate of step t"), rows)
+
+
+def api() -> str:
+    """The API page: above each block that Sphinx makes from docstrings, a list of the names in it."""
+    blocks = re.compile(r"(?:<!-- names -->\n.*?<!-- /names -->\n\n)?(```{eval-rst}\n.*?```)", re.DOTALL)
+    documented = re.compile(r"^\.\. auto(?:class|function):: fusedoptim\.(\S+)(?:\n   :members: (.+))?", re.MULTILINE)
+
+    def listed(block: re.Match[str]) -> str:
+        lines = []
+        for name, members in documented.findall(block[1]):
+            thing = operator.attrgetter(name)(fo)
+            lines.append(f"- `fo.{name}`: {first(thing)}")
+            lines += [f"  - `{member}`: {first(getattr(thing, member))}" for member in members.split(", ") if member]
+        return "\n".join(["<!-- names -->\n", *lines, "\n<!-- /names -->\n", block[1]])
+
+    return blocks.sub(listed, (DOCS / "api.md").read_text())
+
+
+def first(thing: object) -> str:
+    """The first paragraph of a docstring, in a line."""
+    return markdown(" ".join(sections(thing)[""].partition("\n\n")[0].split()), ".")
 
 
 def deviations() -> str:

@@ -27,7 +27,7 @@ from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 
 __all__ = list(_core.rule_states) + [f"{rule}_rows" for rule in _core.rules_of_rows]
-__all__ += ["gradient", "norm", "average", "power"]
+__all__ += ["average", "gradient", "norm", "power"]
 
 Array = NDArray[np.floating[Any]]
 
