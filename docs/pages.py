@@ -100,9 +100,11 @@ def files() -> dict[Path, str]:
         DOCS / "schedules.md": {"schedules": schedules()},
         DOCS / "whole-step.md": {name: python(name) for name in ("gradient", "average", "norm")},
     }
-    return {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()} | {
-        path: with_parts(path.read_text(), texts) for path, texts in parts.items()
-    } | {DOCS / "api.md": api()}
+    return (
+        {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()}
+        | {path: with_parts(path.read_text(), texts) for path, texts in parts.items()}
+        | {DOCS / "api.md": api()}
+    )
 
 
 def with_parts(text: str, parts: dict[str, str]) -> str:
