@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -99,9 +100,11 @@ def files() -> dict[Path, str]:
         DOCS / "schedules.md": {"schedules": schedules()},
         DOCS / "whole-step.md": {name: python(name) for name in ("gradient", "average", "norm")},
     }
-    return {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()} | {
-        path: with_parts(path.read_text(), texts) for path, texts in parts.items()
-    }
+    return (
+        {OUT / f"{cls.__name__}.md": page(cls) for cls in classes()}
+        | {path: with_parts(path.read_text(), texts) for path, texts in parts.items()}
+        | {DOCS / "api.md": api()}
+    )
 
 
 def with_parts(text: str, parts: dict[str, str]) -> str:
@@ -266,7 +269,7 @@ def total(rule: str) -> tuple[str, str]:
     if not _core.rule_passes[rule]:
         return "–", "–"
     fixed, per_slot = numbers_moved(rule, 0), numbers_moved(rule, 1) - numbers_moved(rule, 0)
-    return (f"{fixed} + M", f"4 ({fixed} + M)") if per_slot else (f"{fixed}", f"{4 * fixed}")
+    return (f"{fixed} + M", f"{4 * fixed} + 4 M") if per_slot else (f"{fixed}", f"{4 * fixed}")
 
 
 def optimizers() -> str:
@@ -301,9 +304,29 @@ def schedules() -> str:
     for name in fo.schedules.__all__:
         schedule = getattr(fo.schedules, name)
         if inspect.isclass(schedule):
-            first = " ".join(sections(schedule)[""].partition("\n\n")[0].split())
-            rows.append((code([signature(schedule, name)]), markdown(first, ".")))
+            rows.append((code([signature(schedule, name)]), first(schedule)))
     return table(("schedule", "rate of step t"), rows)
+
+
+def api() -> str:
+    """The API page: above each block that Sphinx makes from docstrings, a list of the names in it."""
+    blocks = re.compile(r"(?:<!-- names -->\n.*?<!-- /names -->\n\n)?(```{eval-rst}\n.*?```)", re.DOTALL)
+    documented = re.compile(r"^\.\. auto(?:class|function):: fusedoptim\.(\S+)(?:\n   :members: (.+))?", re.MULTILINE)
+
+    def listed(block: re.Match[str]) -> str:
+        lines = []
+        for name, members in documented.findall(block[1]):
+            thing = operator.attrgetter(name)(fo)
+            lines.append(f"- `fo.{name}`: {first(thing)}")
+            lines += [f"  - `{member}`: {first(getattr(thing, member))}" for member in members.split(", ") if member]
+        return "\n".join(["<!-- names -->\n", *lines, "\n<!-- /names -->\n", block[1]])
+
+    return blocks.sub(listed, (DOCS / "api.md").read_text())
+
+
+def first(thing: object) -> str:
+    """The first paragraph of a docstring, in a line."""
+    return markdown(" ".join(sections(thing)[""].partition("\n\n")[0].split()), ".")
 
 
 def deviations() -> str:

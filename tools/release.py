@@ -44,6 +44,9 @@ def wrong_in_source(root: Path = ROOT) -> Iterator[str]:
         rf"^version: [\"']?{re.escape(version(root))}[\"']?$", citation.read_text(), re.MULTILINE
     ):
         yield f"CITATION.cff must have the version {version(root)}"
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        if page.exists() and "no release yet" in page.read_text():
+            yield f"{page.relative_to(root)} says that there is no release yet"
 
 
 def wrong_in_git() -> Iterator[str]:

@@ -1,5 +1,5 @@
 // What the page offers: each optimizer with its rule, the hyper-parameters that have a slider, those that are fixed, and
-// the line of Python that makes the same. tests/play/test_descent.py runs that line beside it.
+// the line of Python that makes the same. tests/play/test_steppers.py runs that line beside it.
 "use strict";
 
 const BETAS = { beta1: 0.9, beta2: 0.999 };

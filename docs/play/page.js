@@ -26,6 +26,7 @@ function change() {
     return { name, path, losses: path.map((w) => surface.value(...w)) };
   });
   shown = state.steps;
+  state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3))); // one may type while it plays
   show();
   describe();
   clearTimeout(pause);
@@ -38,7 +39,9 @@ let pause;
 function settle() {
   history.replaceState(null, "", hash_of(state));
   const ends = runs.map((run) => `${label_of(run.name)} ${loss_at(run, state.steps)}`);
-  $("summary").textContent = `Losses after ${state.steps} steps: ${ends.join(", ")}.`;
+  $("summary").textContent = ends.length
+    ? `Losses after ${state.steps} steps: ${ends.join(", ")}.`
+    : "No optimizer is chosen.";
 }
 
 function show() {
@@ -47,7 +50,6 @@ function show() {
   $("shown").max = state.steps;
   $("shown").value = $("shown-value").textContent = shown;
   $("link").href = hash_of(state);
-  state.start.forEach((x, axis) => ($(`start-${"xy"[axis]}`).value = +x.toFixed(3)));
   for (const run of runs) {
     const card = $(`card-${run.name}`);
     card.querySelector(".loss").textContent = loss_at(run, shown);

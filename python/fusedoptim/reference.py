@@ -26,6 +26,9 @@ from fusedoptim.numerics import formats
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 
+__all__ = list(_core.rule_states) + [f"{rule}_rows" for rule in _core.rules_of_rows]
+__all__ += ["average", "gradient", "norm", "power"]
+
 Array = NDArray[np.floating[Any]]
 
 

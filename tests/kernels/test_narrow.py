@@ -289,7 +289,7 @@ def test_refused(arrays: tuple[Any, ...], keywords: dict[str, Any], error: type,
 
 @pytest.mark.parametrize("array", [np.ones(3, np.float32), [1, 2], None, np.float64(1)], ids=repr)
 def test_what_is_not_of_16_bits_is_no_bfloat16(array: Any) -> None:
-    with pytest.raises(TypeError, match="^array must be an array of 16 bits a number, got "):
+    with pytest.raises(TypeError, match=r"^array must be an array of 16 bits a number, got "):
         fo.bfloat16(array)
 
 

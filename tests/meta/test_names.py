@@ -47,6 +47,8 @@ def test_passes() -> None:
 
 def test_reference() -> None:
     assert_same_names(functions(fo.reference), "reference.py")
+    assert set(fo.reference.__all__) == {*fo.kernels.__all__, "gradient", "norm", "average", "power"}
+    assert all(callable(getattr(fo.reference, name)) for name in fo.reference.__all__)
 
 
 def test_kernels() -> None:

@@ -34,6 +34,9 @@ def source(release: Any, tmp_path: Path) -> Path:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n" + HEADINGS.format(version=release.version()))
     (tmp_path / "CITATION.cff").write_text(f"title: fusedoptim\nversion: {release.version()}\n")
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/installing.md"):
+        (tmp_path / page).write_text("pip install fusedoptim\n")
     return tmp_path
 
 
@@ -56,6 +59,8 @@ def test_nothing_is_wrong(release: Any, source: Path) -> None:
         ("CHANGELOG.md", " - 2026-11-27", "", "with a date, got"),
         ("CHANGELOG.md", f"[{fo.__version__}]", "[0.0.9]", r"must be \[.*\] with a date, got \[0.0.9\]"),
         ("CITATION.cff", f"version: {fo.__version__}", "version: 0.0.9", "CITATION.cff must have the version"),
+        ("README.md", "pip", "There is no release yet: pip", "README.md says"),
+        ("docs/installing.md", "pip", "There is no release yet: pip", "docs/installing.md says"),
     ],
 )
 def test_what_is_wrong_is_told(release: Any, source: Path, name: str, old: str, new: str, told: str) -> None:

@@ -163,6 +163,18 @@ def test_numbers_move_the_start(page: Browser) -> None:
     assert start(page) == [1.5, 1.4]
 
 
+def test_numbers_are_typed_while_it_plays(page: Browser) -> None:
+    field = page.find("#start-x")
+    page.run("play()")
+    field.send_keys(keys.CONTROL, "a")
+    for character in "1.25":
+        field.send_keys(character)
+        page.run("show()")  # as each frame does
+    assert field.get_property("value") == "1.25"
+    field.send_keys(keys.TAB)
+    assert start(page) == [1.25, 1.4]
+
+
 def test_every_surface(page: Browser) -> None:
     pictures = {page.pixels("land")}
     for name, label in page.run("return Object.entries(SURFACES).map(([name, { label }]) => [name, label])"):
@@ -259,6 +271,9 @@ def test_losses_are_told(page: Browser) -> None:
     text = told.get_property("textContent")
     assert text.startswith("Losses after 200 steps: SGD ")
     assert all(f"{name} " in text for name in FIRST)
+    for name in FIRST:
+        choose(page, name)
+    waits(lambda: told.get_property("textContent") == "No optimizer is chosen.")
 
 
 def test_steps_can_be_seen_one_by_one(page: Browser) -> None:
@@ -319,3 +334,4 @@ def test_within_a_page(page: Browser, tmp_path: Path, monkeypatch: pytest.Monkey
     frame = page.find("iframe")
     inner = "const { offsetHeight, dataset } = document.documentElement; return [offsetHeight, dataset.theme]"
     waits(lambda: frame.size["height"] > 0 and within(page, frame, inner) == [frame.size["height"], theme])
+    assert within(page, frame, "return document.documentElement.scrollHeight <= innerHeight"), "a second scroll bar"

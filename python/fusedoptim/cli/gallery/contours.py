@@ -11,6 +11,6 @@ Range = tuple[float, float]
 
 
 def contours(axes: Axes, surface: Surface, x: Range, y: Range, levels: ArrayLike) -> None:
-    grid = np.meshgrid(np.linspace(*x, 61), np.linspace(*y, 61))
+    grid = np.meshgrid(np.linspace(*x, 121), np.linspace(*y, 121))
     axes.contour(*grid, surface(*grid)[0], levels=levels, colors=style.PALE, linewidths=0.7)
     axes.set(xlim=x, ylim=y, xlabel="w₁", ylabel="w₂")

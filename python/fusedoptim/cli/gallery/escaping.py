@@ -66,9 +66,10 @@ def _draw_paths(axes: Axes, paths: list[Array]) -> None:
 def _draw_valleys(axes: Axes, paths: dict[str, Array]) -> None:
     x = np.linspace(-1.75, 2.0, 200)
     axes.plot(x, two_valleys(x, 0)[0], color=style.GREY, linewidth=1)
-    for (name, path), height in zip(paths.items(), (0.0, 0.05), strict=True):  # one above the other
-        loss = two_valleys(path[:, 0], 0)[0] + height
-        look = style.LOOKS[name] | {"markersize": 4, "linewidth": 0.8, "markevery": 2}
+    # Both lie on the curve: the markers of one are within those of the other.
+    for (name, path), size, face in zip(paths.items(), (7, 4), ("none", style.ORANGE), strict=True):
+        loss = two_valleys(path[:, 0], 0)[0]
+        look = style.LOOKS[name] | {"linewidth": 0.8, "markevery": 2, "markersize": size, "markerfacecolor": face}
         axes.plot(path[:, 0], loss, **look, label=f"{name}, lr = {VALLEYS_LR}")
         axes.plot(path[-1, 0], loss[-1], "*", color=look["color"], markersize=14, markeredgecolor=style.BLACK)
     axes.set(title="Over two valleys", xlabel="w₁", ylabel="loss", ylim=(-0.75, 1.4))

@@ -103,8 +103,8 @@ def _eigenvalues(axes: Axes, found: Ravine) -> None:
             axes.plot(lr, beta, "o", color=color, markeredgecolor="white", markeredgewidth=0.6, markersize=6)
     for name, (lr, beta) in SETTINGS.items():
         axes.plot(lr, beta, **style.LOOKS[name] | {"markersize": 8, "markeredgecolor": "white"}, clip_on=False)
-    axes.plot(*best(), "*", color="white", markersize=9)
-    legend = "○ measured\n× diverges\n★ fastest"
+    axes.plot(*best(), "*", color="white", markeredgecolor="#404040", markersize=11, zorder=5)
+    legend = "○ measured\n× diverges\n☆ fastest"
     axes.text(0.98, 0.04, legend, transform=axes.transAxes, ha="right", color="#404040", linespacing=1.5)
     axes.set(xscale="log", xlim=(0.01, 4), ylim=(0, 0.98), xlabel="lr", ylabel="β")
     axes.set_title("Where it converges, and how fast")
