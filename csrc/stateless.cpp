@@ -128,7 +128,7 @@ std::string Kernel::signature() const {
 
 void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
   Arguments given = arguments(*this, args, kwargs);
-  if (may_be_narrow() && (given.random || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)))
+  if ((given.random || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)) && may_be_narrow())
     return step_narrow(given.arrays, given.random, given.settings);
   Buffer buffers[2 + max_state];  // w, the gradient, the state
   void* arrays[2 + max_state];
