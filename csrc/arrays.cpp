@@ -130,10 +130,6 @@ py::object array_without_axes(double x) {
   return py::array_t<T>(std::vector<py::ssize_t>(), &value);
 }
 
-}  // namespace
-
-namespace {
-
 // bfloat16 is no dtype of NumPy's own: it is that of ml_dtypes, or 16 bits in a field of this name.
 Storage storage_of(PyObject* dtype) {
   const py::handle given(dtype);

@@ -63,12 +63,10 @@ void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowe
   to.arrays[k] = to.buffers[at].begin;
   if (state != nullptr && is_half && (narrows == Narrows::no || storage == Storage::float16))
     refuse("not_narrow", name.str(), given, rule.signature->name, narrows != Narrows::no);
-  if (k == 1) return check_width(to.buffers[at], to.buffers[0]);
+  if (k == 1 && to.buffers[at].item() > to.buffers[0].item())
+    refuse("wider_than_weight", name.str(), to.buffers[at].array, to.buffers[0].array);
+  if (k == 1) return;  // it is only read
   to.narrow.is_random[k] = is_half ? to.is_random : storage == Storage::e5m3;
-}
-
-void check_width(const Buffer& g, const Buffer& w) {
-  if (g.item() > w.item()) refuse("wider_than_weight", g.name.str(), g.array, w.array);
 }
 
 void load_gradient(const Span& span, float* x) {

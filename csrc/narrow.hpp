@@ -22,9 +22,6 @@ struct Narrowed {
 // codes of a state and their scales.
 void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowed& to);
 
-// Refuses a gradient that has more bits than its weight.
-void check_width(const Buffer& g, const Buffer& w);
-
 // What a gradient of 16 bits means.
 void load_gradient(const Span& span, float* x);
 

@@ -49,17 +49,19 @@ void with_random(std::size_t n, const Stored& at, const Each& each) {
   for (std::size_t i = 0; i < n; ++i) each(i, (random[i] >> shift) & 0xffff);
 }
 
+// Numbers of 16 bits, each of which means a float32 by itself.
+template <float (*meaning)(u16)>
+void load_halves(const Stored& at, std::size_t n, float* x) {
+  const u16* const h = static_cast<const u16*>(at.array);
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) x[i] = meaning(h[i]);
+}
+
 // bfloat16
 
 inline float of_bfloat16(u16 h) { return float_of(u32(h) << 16); }
 
 inline u16 cut_off(float x, u32 added) { return u16((x == x ? bits_of(x) + added : quiet_nan) >> 16); }
-
-inline void load_bfloat16(const Stored& at, std::size_t n, float* x) {
-  const u16* const h = static_cast<const u16*>(at.array);
-#pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) x[i] = of_bfloat16(h[i]);
-}
 
 inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
   u16* const h = static_cast<u16*>(at.array);
@@ -81,12 +83,6 @@ inline float of_float16(u16 h) {
 inline u16 half_of(u32 u, u32 normal, u32 tiny) {
   const u32 a = u & 0x7fffffff, finite = a < 0x38800000 ? tiny : normal;
   return u16(((u >> 16) & 0x8000) | (a > infinity ? 0x7e00 : a >= 0x47800000 ? 0x7c00 : finite));
-}
-
-inline void load_float16(const Stored& at, std::size_t n, float* x) {
-  const u16* const h = static_cast<const u16*>(at.array);
-#pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) x[i] = of_float16(h[i]);
 }
 
 inline void store_float16(const Stored& at, std::size_t n, const float* x) {
@@ -204,8 +200,8 @@ void store_block(const Stored& at, std::size_t, const float* x) {
 // In the order of `Storage`.
 constexpr Format formats[] = {
     {nullptr, nullptr},
-    {load_bfloat16, store_bfloat16},
-    {load_float16, store_float16},
+    {load_halves<of_bfloat16>, store_bfloat16},
+    {load_halves<of_float16>, store_float16},
     {load_split, store_split},
     {load_block<4, true>, store_block<4, true>},
     {load_block<5, false>, store_block<5, false>},
