@@ -11,6 +11,8 @@ from fusedoptim.core import tree
 from fusedoptim.numerics import formats
 from fusedoptim.reference import Array
 
+COPY = 6  # the slot of an arena that no weight, gradient or state has
+
 
 def bfloat16(x: Array) -> Array:
     """To nearest."""
@@ -38,22 +40,23 @@ class Format:
     def gradients(self, grads: Any) -> Any:
         return tree.map_leaves(bfloat16, grads) if self.narrow_gradients else grads
 
-    def copies_of(self, weights: Any) -> Any:
-        return tree.map_leaves(bfloat16, weights) if self.copies else None
-
-    def make(self, optimizer: Callable[..., fo.Optimizer], weights: Any, *args: Any, **more: Any) -> fo.Optimizer:
-        return optimizer(weights, *args, copy_to=self.copies_of(weights), **self.keywords, **more)
+    def make(self, optimizer: Callable[..., fo.Optimizer], weights: Any, **more: Any) -> fo.Optimizer:
+        """The copies are made here, and filled by the optimizer."""
+        copies = None
+        if self.copies:
+            copies = fo.arena(tree.map_leaves(lambda w: np.empty(w.shape, formats.BFLOAT16), weights), slot=COPY)
+        return optimizer(weights, copy_to=copies, **self.keywords, **more)
 
 
 def _narrow(**keywords: Any) -> Format:
     return Format(narrow_weights=True, narrow_gradients=True, keywords=keywords)
 
 
-ALL = "all bfloat16"
+FLOAT32, WITH_COPY, ALL = "float32", "float32 with a copy", "all bfloat16"
 
 FORMATS = {
-    "float32": Format(),
-    "float32 with a copy": Format(narrow_gradients=True, copies=True),
+    FLOAT32: Format(),
+    WITH_COPY: Format(narrow_gradients=True, copies=True),
     "split": _narrow(rounding="split"),
     "stochastic": _narrow(rounding="stochastic"),
     "nearest": _narrow(rounding="nearest"),

@@ -24,7 +24,7 @@ with extra("demo"):
     from rich.console import Console
 
     import transformer
-    from formats import FORMATS, wide
+    from formats import ALL, FLOAT32, FORMATS, wide
     from fusedoptim.cli import style
     from fusedoptim.cli.bench import report
     from fusedoptim.cli.demo import mlp, training
@@ -164,20 +164,25 @@ def final(runs: list[Run], task: str, name: str) -> np.ndarray:
 
 
 def lines(runs: list[Run]) -> Iterator[list[str]]:
-    """Mean and standard deviation over the seeds."""
+    """Means over the seeds. In parentheses, mean and standard deviation of the difference from float32 with the same seed."""
     tasks = [task for task in TASKS if any(run.task == task for run in runs)]
-    for name in FORMATS:
-        losses = np.concatenate([final(runs, task, name) for task in tasks], axis=1)
-        spread = losses.std(axis=0, ddof=min(1, len(losses) - 1))
-        yield [name, *(f"{m:.3g} ± {s:.1g}" for m, s in zip(losses.mean(axis=0), spread, strict=True))]
+    losses = {name: np.concatenate([final(runs, task, name) for task in tasks], axis=1) for name in FORMATS}
+    for name, found in losses.items():
+        mean, more = found.mean(axis=0), found - losses[FLOAT32]
+        spread = (found if name == FLOAT32 else more).std(axis=0, ddof=min(1, len(found) - 1))
+        if name == FLOAT32:
+            yield [name, *(f"{m:.4g} ± {s:.1g}" for m, s in zip(mean, spread, strict=True))]
+        else:
+            of_each = zip(mean, more.mean(axis=0), spread, strict=True)
+            yield [name, *(f"{m:.4g} ({d:+.2g} ± {s:.1g})" for m, d, s in of_each)]
 
 
 # Some formats by a colour each; the others are grey.
 COLOURS = {
-    "float32": style.BLACK,
+    FLOAT32: style.BLACK,
     "nearest": style.VERMILION,
     "stochastic": style.BLUE,
-    "all bfloat16": style.SKY,
+    ALL: style.SKY,
     "split": style.GREEN,
     "split, state float8": style.ORANGE,
 }
@@ -191,19 +196,21 @@ def draw(runs: list[Run], path: Path) -> None:
     for name, colour in COLOURS.items():
         curves = [run for run in runs if (run.task, run.format) == ("text", name)]
         mean = np.mean([[train for train, _ in run.losses] for run in curves], axis=0)
-        wide_line = {"linewidth": 3.5, "alpha": 0.35} if name == "float32" else {"linewidth": 1.2}
+        wide_line = {"linewidth": 3.5, "alpha": 0.35} if name == FLOAT32 else {"linewidth": 1.2}
         left.plot(curves[0].steps, mean, color=colour, label=name, **wide_line)
     left.set(title="Text: training loss", xlabel="step", ylabel="mean over seeds")
     left.set_ylim(top=np.quantile([train for run in runs for train, _ in run.losses if run.task == "text"], 0.93))
     left.legend()
-    others = [name for name in FORMATS if name != "float32"]
+    others = [name for name in FORMATS if name != FLOAT32]
     for axes, task in ((middle, "digits"), (right, "text")):
-        base = final(runs, task, "float32")[:, 0]
+        base = final(runs, task, FLOAT32)[:, 0]
         axes.axvline(1, color=style.BLACK, linewidth=0.8)
         for k, name in enumerate(others):
             times = final(runs, task, name)[:, 0] / base
             axes.plot(times, np.full(len(times), k), "o", color=COLOURS.get(name, style.GREY), alpha=0.8)
-        axes.set(title=f"{task.capitalize()}: in the end, over float32", xlabel="training loss / float32's, a dot a seed")
+        axes.set(
+            title=f"{task.capitalize()}: in the end, over float32", xlabel="training loss / float32's, a dot a seed"
+        )
         axes.set_yticks(range(len(others)), others if axes is middle else [""] * len(others))
         axes.invert_yaxis()
         axes.grid(axis="x")
