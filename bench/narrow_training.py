@@ -41,6 +41,7 @@ class Task:
 
     steps: int
     lr: float
+    decimals: int  # of a loss
     init: Callable[[np.random.Generator], Any]
     gradients: Callable[[Callable[[], Any], np.random.Generator], Iterator[Any]]  # at the weights of the moment
     losses: Callable[[Any], Losses]
@@ -115,8 +116,8 @@ def text_losses(weights: Any) -> Losses:
 
 
 TASKS = {
-    "digits": Task(3000, 1e-3, partial(mlp.init, training.SIZES), digits_gradients, digits_losses),
-    "text": Task(1000, 3e-3, lambda rng: transformer.init(text()[2], rng), text_gradients, text_losses),
+    "digits": Task(3000, 1e-3, 4, partial(mlp.init, training.SIZES), digits_gradients, digits_losses),
+    "text": Task(1000, 3e-3, 3, lambda rng: transformer.init(text()[2], rng), text_gradients, text_losses),
 }
 
 
@@ -166,15 +167,22 @@ def final(runs: list[Run], task: str, name: str) -> np.ndarray:
 def lines(runs: list[Run]) -> Iterator[list[str]]:
     """Means over the seeds. In parentheses, mean and standard deviation of the difference from float32 with the same seed."""
     tasks = [task for task in TASKS if any(run.task == task for run in runs)]
-    losses = {name: np.concatenate([final(runs, task, name) for task in tasks], axis=1) for name in FORMATS}
-    for name, found in losses.items():
-        mean, more = found.mean(axis=0), found - losses[FLOAT32]
-        spread = (found if name == FLOAT32 else more).std(axis=0, ddof=min(1, len(found) - 1))
-        if name == FLOAT32:
-            yield [name, *(f"{m:.4g} ± {s:.1g}" for m, s in zip(mean, spread, strict=True))]
-        else:
-            of_each = zip(mean, more.mean(axis=0), spread, strict=True)
-            yield [name, *(f"{m:.4g} ({d:+.2g} ± {s:.1g})" for m, d, s in of_each)]
+    for name in FORMATS:
+        cells = []
+        for task in tasks:
+            found, base = final(runs, task, name), final(runs, task, FLOAT32)
+            of_each = zip(found.T, (found - base).T, strict=True)
+            cells += [cell(losses, more, TASKS[task].decimals) for losses, more in of_each]
+        yield [name, *cells]
+
+
+def cell(losses: np.ndarray, more: np.ndarray, decimals: int) -> str:
+    mean = f"{losses.mean():.{decimals}f}"
+    spread = np.std(more if more.any() else losses, ddof=min(1, len(losses) - 1))
+    difference = (
+        f" ({more.mean():+.{decimals}f} ± {spread:.{decimals}f})" if more.any() else f" ± {spread:.{decimals}f}"
+    )
+    return mean + difference
 
 
 # Some formats by a colour each; the others are grey.
@@ -215,6 +223,8 @@ def draw(runs: list[Run], path: Path) -> None:
         axes.invert_yaxis()
         axes.grid(axis="x")
     middle.set_xscale("log")
+    middle.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+    middle.minorticks_off()
     style.save(figure, path)
 
 
@@ -222,7 +232,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="default: all; else nothing is written but JSON")
-    add("--seeds", type=arguments.positive, default=3, metavar="N", help="default: %(default)s")
+    add("--seeds", type=arguments.positive, default=5, metavar="N", help="default: %(default)s")
     add("--steps", type=arguments.positive, metavar="N", help="of each run, in place of 3000 and 1000")
     add("--processes", type=arguments.positive, default=len(os.sched_getaffinity(0)), metavar="N", help="default: all")
     add("--out", type=arguments.folder, default=str(DOCS), metavar="FOLDER", help="for narrow.csv, narrow.svg")
