@@ -250,6 +250,26 @@ def table(found: list[FormatTime]) -> Any:
     return report.table(HEADINGS, lines, title=title, caption=CAPTION)
 
 
+def markdown(found: list[FormatTime]) -> str:
+    """A table for each rule and size, with a column for each number of threads."""
+    tables = []
+    for (rule, n), group in groupby(found, lambda f: (f.rule, f.parameters)):
+        of_size = [f for f in group if f.competitor != LIMIT]
+        threads = sorted({f.threads for f in of_size})
+        heads = [f"{k} thread{'s' * (k > 1)}: ns a parameter (× float32, of the limit)" for k in threads]
+        lines = [
+            f"| {rule}, 2^{n.bit_length() - 1} | bytes | {' | '.join(heads)} |",
+            f"|---|---:|{'---:|' * len(threads)}",
+        ]
+        for name, who in dict.fromkeys((f.format, f.competitor) for f in of_size):
+            each = [f for f in of_size if (f.format, f.competitor) == (name, who)]
+            cells = [f"{f.nanoseconds.median:.3f} ({f.speedup.median:.2f}, {f.share.median:.2f})" for f in each]
+            what = f"{name} | {each[0].bytes_moved:.3g}" if who == OURS else f"– {who} | "
+            lines.append(f"| {what} | {' | '.join(cells)} |")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
+
+
 CAPTION = "limit: a float32 loop that moves as many bytes. float32: ours, in the same turns."
 
 
@@ -269,6 +289,8 @@ def main(args: Namespace) -> None:
     for _, group in groupby(sorted(found, key=of_table), of_table):
         console.print(table(list(group)))
     report.write_json(args.json, machine, found)
+    if args.table:
+        args.table.write_text(markdown(found))
 
 
 if __name__ == "__main__":
@@ -289,4 +311,5 @@ if __name__ == "__main__":
     )
     add("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="P", help="default: all that are installed")
     arguments.measuring(parser, repetitions=9)
+    add("--table", type=arguments.result, metavar="PATH", help="write tables in Markdown there")
     main(parser.parse_args())

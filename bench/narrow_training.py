@@ -177,12 +177,11 @@ def lines(runs: list[Run]) -> Iterator[list[str]]:
 
 
 def cell(losses: np.ndarray, more: np.ndarray, decimals: int) -> str:
-    mean = f"{losses.mean():.{decimals}f}"
-    spread = np.std(more if more.any() else losses, ddof=min(1, len(losses) - 1))
-    difference = (
-        f" ({more.mean():+.{decimals}f} ± {spread:.{decimals}f})" if more.any() else f" ± {spread:.{decimals}f}"
-    )
-    return mean + difference
+    """The mean, and the spread: of the differences where there are any."""
+    mean, spread = f"{losses.mean():.{decimals}f}", partial(np.std, ddof=min(1, len(losses) - 1))
+    if not more.any():
+        return f"{mean} ± {spread(losses):.{decimals}f}"
+    return f"{mean} ({more.mean():+.{decimals}f} ± {spread(more):.{decimals}f})"
 
 
 # Some formats by a colour each; the others are grey.

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,9 @@ from formats import ALL, FLOAT32, FORMATS, WITH_COPY
 
 from .. import ROOT
 
+PAGE = ROOT / "docs" / "narrow.md"
+PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE) if PAGE.exists() else []
+
 
 def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(Path(narrow.__file__).with_name(program)), *args]
@@ -28,13 +33,14 @@ def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_narrow(tmp_path: Path) -> None:
-    figures = tmp_path / "narrow.json"
+    figures, table = tmp_path / "narrow.json", tmp_path / "narrow.md"
     peers = () if narrow_peers.missing("torch fused") else ("torch fused", "casts, torch fused", "casts, our float32")
     done = run(
         *("narrow.py", "--exponents", "17", "--threads", "1", "--repetitions", "2"),
-        *("--peers", *peers, "--json", str(figures)),
+        *("--peers", *peers, "--json", str(figures), "--table", str(table)),
     )
     assert done.returncode == 0, done.stderr
+    assert f"| {ALL} | 14 |" in table.read_text()
     assert "adam, 2^17 parameters, 1 threads" in done.stdout
     found = json.loads(figures.read_text())["results"]
     adam = [f for f in found if f["rule"] == "adam"]
@@ -136,6 +142,16 @@ def test_the_table_has_every_format() -> None:
         pytest.skip(f"{table} is not there")
     _, *rows = csv.reader(table.read_text().splitlines())
     assert [row[0] for row in rows] == list(FORMATS), "run: python bench/narrow_training.py"
+
+
+@pytest.mark.parametrize("k", range(len(PROGRAMS)))
+def test_programs_of_the_page(k: int, tmp_path: Path) -> None:
+    """Those that need a package, and assert by themselves; Sphinx runs the others."""
+    for package in re.findall(r"^import (\w+)", PROGRAMS[k], re.MULTILINE):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAMS[k])
+    runpy.run_path(str(program))
 
 
 @pytest.mark.parametrize("args", ["--exponents 3", "--formats int4", "--peers mxnet", "--threads 0", "--json /"])
