@@ -231,7 +231,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="default: all; else nothing is written but JSON")
-    add("--seeds", type=arguments.positive, default=5, metavar="N", help="default: %(default)s")
+    add("--seeds", type=arguments.positive, default=3, metavar="N", help="default: %(default)s")
     add("--steps", type=arguments.positive, metavar="N", help="of each run, in place of 3000 and 1000")
     add("--processes", type=arguments.positive, default=len(os.sched_getaffinity(0)), metavar="N", help="default: all")
     add("--out", type=arguments.folder, default=str(DOCS), metavar="FOLDER", help="for narrow.csv, narrow.svg")
