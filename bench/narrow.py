@@ -309,7 +309,9 @@ if __name__ == "__main__":
         metavar="N",
         help="default: 1 and all",
     )
-    add("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="P", help="default: all that are installed")
+    quick = [peer for peer in PEERS if peer != "torchao"]
+    about = "default: all that are installed but torchao, which compiles for minutes"
+    add("--peers", nargs="*", choices=PEERS, default=quick, metavar="P", help=about)
     arguments.measuring(parser, repetitions=9)
     add("--table", type=arguments.result, metavar="PATH", help="write tables in Markdown there")
     main(parser.parse_args())
