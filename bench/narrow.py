@@ -81,9 +81,8 @@ class Tensor:
 
     def __init__(self, name: str, n: int) -> None:
         self.name, self.rule, self.n = name, RULES[name], n
-        self.checked = (
-            n if n < BLOCK else BLOCK // formats.BLOCK * formats.BLOCK
-        )  # to the bit, in whole blocks of 8 bits
+        # To the bit, in whole blocks of 8 bits.
+        self.checked = n if n < BLOCK else BLOCK // formats.BLOCK * formats.BLOCK
         self.w, self.g = np.random.default_rng(0).standard_normal((2, BLOCK), np.float32)
 
     def laid_out(self, form: Format) -> tuple[Array, Array]:
