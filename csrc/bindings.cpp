@@ -174,6 +174,7 @@ void define_plan(py::module_& m) {
       .def("set_counts", &Plan::set_counts, py::arg("cohorts"), py::arg("members"))
       .def("check", py::overload_cast<>(&Plan::check, py::const_))
       .def("check_state", &Plan::check_state)
+      .def("is_unchanged", &Plan::is_unchanged)
       .def("begin", py::overload_cast<>(&Plan::begin))
       .def_property(
           "counters", [](const Plan& plan) { return plan.counters; },

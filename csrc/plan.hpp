@@ -107,6 +107,7 @@ class Plan {
   // Refuses where an array is not what it was when it was added, or a nest holds another.
   void check() const;
   void check_state() const { state.check(); }  // the nest of the states alone
+  bool is_unchanged() const { return params.is_same() && state.is_same() && arrays.are_same(); }
 
   // Copies the weights into what is made of them: their averages, and states that begin with them. Only of those that
   // have not begun.

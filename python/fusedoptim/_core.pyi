@@ -73,6 +73,7 @@ class Plan:
     def freeze(
         self, tensors: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], frozen: bool
     ) -> None: ...
+    def is_unchanged(self) -> bool: ...
     def set_counts(
         self,
         cohorts: collections.abc.Sequence[

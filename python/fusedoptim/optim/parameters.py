@@ -225,7 +225,9 @@ class Parameters(Settable, Stateful[N]):
     def rebind(self, params: Any) -> None:
         """Goes on with other arrays in the place of the parameters: of the same nest, shapes and dtypes.
 
-        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again.
+        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again. Where the nest
+        is the one that the optimizer has, with the same arrays in it, nothing is done, in less than a microsecond: it may be
+        called before each step.
 
         Parameters
         ----------
@@ -252,6 +254,8 @@ class Parameters(Settable, Stateful[N]):
         """
         with self._turn():
             self._refuse_amid("rebind")
+            if params is self._params and self._plan.is_unchanged():
+                return
             self._plan.check_state()
             cohorts, members = self._counts()
             weights = tree.leaves(self._skeleton, params, "params")
