@@ -7,6 +7,7 @@ from fusedoptim import _main_interpreter as _main_interpreter  # first of all
 from fusedoptim import _core, _moved, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group
+from fusedoptim.core.like import like
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.machine import isa as _isa
@@ -32,6 +33,7 @@ __all__ = [
     "info",
     "isa",
     "kernels",
+    "like",
     "reference",
     "schedules",
     "set_num_threads",

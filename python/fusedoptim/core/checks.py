@@ -118,6 +118,11 @@ def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
         raise ValueError(f"{name} must be {was} as before, got {now}")
 
 
+def not_alike(name: str, got: NDArray[Any], dtype: np.dtype[Any]) -> NoReturn:
+    remedy = f"pass its real part: {name}.real" if got.dtype.kind == "c" else "pass numbers"
+    raise TypeError(f"{name} must be what {dtype} can stand for, got {got.dtype}; {remedy}")
+
+
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
     """`n` of something, which the words describe."""
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or np.shape(value)[:1] != (n,):
