@@ -142,6 +142,7 @@ void define_plan(py::module_& m) {
       .def_readwrite("keeps_ema", &Options::keeps_ema)
       .def_readwrite("ema", &Options::ema)
       .def_readwrite("corrects_ema", &Options::corrects_ema)
+      .def_readwrite("ema_from_zero", &Options::ema_from_zero)
       .def_readwrite("grad_scale", &Options::grad_scale)
       .def_readwrite("maximize", &Options::maximize)
       .def_readwrite("zero_grads", &Options::zero_grads)
@@ -175,7 +176,7 @@ void define_plan(py::module_& m) {
       .def("check", py::overload_cast<>(&Plan::check, py::const_))
       .def("check_state", &Plan::check_state)
       .def("is_unchanged", &Plan::is_unchanged)
-      .def("begin", py::overload_cast<>(&Plan::begin))
+      .def("begin", py::overload_cast<const Options&>(&Plan::begin), py::arg("options"))
       .def_property(
           "counters", [](const Plan& plan) { return plan.counters; },
           [](Plan& plan, const Counters& counters) { plan.counters = counters; })

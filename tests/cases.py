@@ -553,6 +553,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "adjust_lr_fn": ["", "Original", 1, True, ["original"]],
     "num_threads": [0, -1, 1.5, "2", True],
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
+    "ema_start": ["x", "Zero", None, True, ["zero"]],
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }
 

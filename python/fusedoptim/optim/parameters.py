@@ -190,7 +190,7 @@ class Parameters(Settable, Stateful[N]):
         skeleton = tree.skeleton(params, "params")
         state = self._nests_of_states(skeleton, tensors, self._layout)
         plan = self._make_plan(cohorts, members, tensors, params, state)
-        plan.begin()
+        plan.begin(self._options)
         values = [group._values for group in groups]
         index = {tensor.key: k for k, tensor in enumerate(tensors)}
         carried = self._carried_now()
