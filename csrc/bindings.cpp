@@ -6,6 +6,7 @@
 #include "plan.hpp"
 #include "stateless.hpp"
 #include "swap.hpp"
+#include "whole_step.hpp"
 
 namespace fusedoptim {
 
@@ -100,6 +101,7 @@ void define_rules(py::module_& m) {
     if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
+  m.def("whole_step", &whole_step, py::arg("rule"), py::pos_only());
   m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
   m.attr("domain_words") = domain_words();

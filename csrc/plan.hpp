@@ -28,7 +28,7 @@ struct Options {
   double clip_value = std::numeric_limits<double>::infinity();
   bool keeps_ema = false;
   double ema = 0;
-  bool corrects_ema = true;  // its bias towards where it began:
+  bool corrects_ema = true;    // its bias towards where it began:
   bool ema_from_zero = false;  // there, or at the weights
   double grad_scale = 1;
   bool maximize = false;

@@ -10,6 +10,7 @@ from fusedoptim.core.groups import Group
 from fusedoptim.core.like import like
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
+from fusedoptim.core.whole_step import whole_step
 from fusedoptim.machine import isa as _isa
 from fusedoptim.machine import layers as _layers
 from fusedoptim.machine import threads as _threads
@@ -39,6 +40,7 @@ __all__ = [
     "set_num_threads",
     "threading_layer",
     "use_isa",
+    "whole_step",
 ]
 __all__ += optim.__all__
 

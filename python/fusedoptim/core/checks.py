@@ -384,6 +384,18 @@ def missing_array(signature: str, name: str) -> NoReturn:
     raise TypeError(f"the array {name} is missing in the call of {signature}")
 
 
+def no_rule_of_a_whole_step(name: str) -> NoReturn:
+    import difflib  # milliseconds to import, for nothing but a mistake
+
+    if name == "muon":
+        raise ValueError(
+            "rule must not be 'muon', which has matrix products; call fusedoptim.kernels.muon, or take Muon"
+        )
+    near = difflib.get_close_matches(name, list(_core.rule_states), 1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"rule must be the name of one of fusedoptim.kernels, got {name!r}{guess}")
+
+
 def unknown_keyword_of_kernel(kernel: str, name: str, names: list[str]) -> NoReturn:
     if name in names:
         raise TypeError(f"repeated keyword {name!r} for kernels.{kernel}: its array was given by place")
