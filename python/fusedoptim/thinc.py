@@ -104,7 +104,7 @@ def _fused(make: Callable[..., Any]) -> Callable[..., Any]:
     """A function with the arguments of one of Thinc's, whose optimizer is the one above."""
 
     @wraps(make)
-    def fused(*args: Any, **kwargs: Any) -> Optimizer:
+    def fused(*args: Any, **kwargs: Any) -> Any:
         optimizer = make(*args, **kwargs)
         optimizer.__class__ = Optimizer
         return optimizer

@@ -1,6 +1,6 @@
 """Runs the tests of another package, from where it is installed, with classes of ours in the place of its own.
 
-A plugin of pytest, `-p tests.clients.exchanged`; FUSEDOPTIM_EXCHANGE names what is exchanged, as "thinc". At the end it says how
+A plugin of pytest, `-p tests.clients.exchanged`; FUSEDOPTIM_EXCHANGE names what is exchanged, "thinc" or "sklearn". At the end it says how
 many steps were ours.
 """
 
@@ -31,8 +31,18 @@ def thinc() -> None:
     thinc.optimizers.Optimizer = thinc.api.Optimizer = ours.Optimizer
 
 
+def sklearn() -> None:
+    import sklearn.neural_network
+
+    from fusedoptim import sklearn as ours
+
+    ours.whole_step = counted(ours.whole_step)
+    for name in ours.__all__:
+        setattr(sklearn.neural_network, name, getattr(ours, name))
+
+
 def pytest_configure() -> None:
-    {"thinc": thinc}[os.environ["FUSEDOPTIM_EXCHANGE"]]()
+    {"thinc": thinc, "sklearn": sklearn}[os.environ["FUSEDOPTIM_EXCHANGE"]]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,6 @@
 """Gradients of any kind as what a step takes."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -44,6 +44,8 @@ def like(grads: Any, params: N) -> N:
     >>> params["b"], params["w"].sum()
     (array(-0.5, dtype=float32), np.float32(-6.0))
     """
+    if _fits(grads, params):  # one array, as some call it at every step
+        return cast(N, grads)
     skeleton = tree.skeleton(params, "params")
     weights, given = tree.leaves(skeleton, params, "params"), tree.leaves(skeleton, grads, "grads")
     places = zip(tree.keys(skeleton), given, weights, strict=True)
@@ -52,14 +54,21 @@ def like(grads: Any, params: N) -> N:
 
 
 def _like(path: str, grad: Any, weight: Array) -> Any:
-    if grad is None:
-        return None
+    if grad is None or _fits(grad, weight):
+        return grad
     if isinstance(grad, RowGrad):
         return RowGrad(grad.rows, _as_array(f"grads{path}.values", grad.values, weight.dtype))
     array = _as_array(f"grads{path}", grad, weight.dtype)
     if array.shape != weight.shape:
         checks.other_shape(f"grads{path}", array, f"params{path}", weight, "weight")
     return array
+
+
+def _fits(grad: Any, weight: Any) -> bool:
+    """Whether these are an array and its gradient, which is as it should be."""
+    if type(grad) is not np.ndarray or type(weight) is not np.ndarray:
+        return False
+    return (grad.dtype, grad.shape) == (weight.dtype, weight.shape) and grad.flags.c_contiguous and grad.flags.aligned
 
 
 def _as_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
