@@ -72,6 +72,12 @@ void define_kernel(py::module_& m, std::size_t index, bool by_rows) {
       kernel().signature().c_str());
 }
 
+void define_whole_step(py::module_& m) {
+  py::options options;
+  options.disable_function_signatures();
+  m.def("whole_step", &whole_step, "whole_step(rule: str, *args: typing.Any, **kwargs: typing.Any) -> float | None");
+}
+
 // Refuses a value that the rule's hyper-parameter of this name, or else the L2 penalty, may not have.
 void check_hyper(const std::string& rule, const std::string& name, py::handle value) {
   for (const Hyper* hyper = rule_at(rule_index(rule)).signature->hyper; hyper->name; ++hyper)
@@ -101,7 +107,7 @@ void define_rules(py::module_& m) {
     if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
-  m.def("whole_step", &whole_step, py::arg("rule"), py::pos_only());
+  define_whole_step(m);
   m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
   m.attr("domain_words") = domain_words();
