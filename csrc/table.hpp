@@ -90,7 +90,15 @@ struct Narrow {
   Storage storage[2 + max_state] = {};
   bool is_random[2 + max_state] = {};  // whether it is stored with random bits, or to nearest
   void* more[2 + max_state] = {};
+  Storage copied = Storage::native;  // what the copy of the weight is in, if there is one
+  void* copy = nullptr;
   std::uint64_t tensor = 0;  // its number
+
+  bool is_plain() const {
+    for (const Storage each : storage)
+      if (each != Storage::native) return false;
+    return copy == nullptr;
+  }
 };
 
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.
@@ -192,6 +200,14 @@ struct Rule {
   Moved moved[max_passes];  // by each pass
   Functions of[n_dtypes];   // `make` is null where there is none for a dtype
 };
+
+// Whether a rule takes numbers one by one, so that it may be given what was loaded of other arrays.
+inline bool may_be_narrow(const Rule& rule) {
+  if (rule.n_hyper == 0 || rule.measures_tensors || rule.by_row || rule.n_passes > 0) return false;
+  for (const State* state = rule.signature->state; state->name != nullptr; ++state)
+    if (state->shape == Shape::scratch) return false;
+  return true;
+}
 
 // Rules that are compiled together.
 struct Unit {

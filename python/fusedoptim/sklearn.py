@@ -14,7 +14,7 @@ from sklearn import neural_network
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fusedoptim.core.like import like
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.core.whole_step import whole_step
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from thinc import optimizers
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.core.whole_step import whole_step
 
 __all__ = ["FusedAdam", "FusedRAdam", "FusedSGD", "Optimizer"]

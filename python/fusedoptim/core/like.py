@@ -7,7 +7,7 @@ import numpy as np
 from fusedoptim.core import checks, tree
 from fusedoptim.core.nest import N
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 
 
 def like(grads: Any, params: N) -> N:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fusedoptim import _core
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 
 
 def whole_step(rule: str, /, *arrays: Array, **keywords: Any) -> float | None:
