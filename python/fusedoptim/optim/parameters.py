@@ -266,8 +266,8 @@ class Parameters(Settable, Stateful[N]):
         """Goes on with other arrays in the place of the parameters: of the same nest, shapes and dtypes.
 
         State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again. Where the nest
-        is the one that the optimizer has, with the same arrays in it, nothing is done, in less than a microsecond: it may be
-        called before each step.
+        is the one that the optimizer has, with the same arrays in it, and there is no `copy_to`, nothing is done but to look:
+        it may be called before each step.
 
         Parameters
         ----------
