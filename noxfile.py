@@ -144,7 +144,8 @@ def instructions(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps, 200,000 interrupts."""
+    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps, 200,000 interrupts, spaCy's tests."""
+    install(session, "clients")
     session.install(".[test]")
     files = [
         f"tests/{name}.py"
@@ -155,6 +156,7 @@ def nightly(session: nox.Session) -> None:
             "step/test_machine",
             "saved/test_checkpoint",
             "saved/test_system",
+            "clients/test_thinc",
         )
     ]
     session.run("pytest", *(session.posargs or files), env={"FUSEDOPTIM_NIGHTLY": "1"})

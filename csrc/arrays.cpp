@@ -228,6 +228,12 @@ bool KnownArrays::is_same(std::size_t k) const {
   return was.n_axes <= 2 || std::equal(shapes[k].begin() + 2, shapes[k].end(), now->dimensions + 2);
 }
 
+bool KnownArrays::are_same() const {
+  for (std::size_t k = 0; k < size(); ++k)
+    if (!is_same(k)) return false;
+  return true;
+}
+
 void KnownArrays::check(std::size_t first, std::size_t end) const {
   for (std::size_t k = first; k < end; ++k) {
     if (is_same(k)) continue;

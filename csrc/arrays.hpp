@@ -79,6 +79,8 @@ class KnownArrays {
   std::size_t size() const { return entries.size(); }
   void set_access(std::size_t k, Access access);  // whether it must be writeable; it must, at first
 
+  bool are_same() const;
+
   // Refuses where one is another now: of all, or of those from `first` to `end`.
   void check() const { check(0, size()); }
   void check(std::size_t first, std::size_t end) const;

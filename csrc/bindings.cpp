@@ -6,6 +6,7 @@
 #include "plan.hpp"
 #include "stateless.hpp"
 #include "swap.hpp"
+#include "whole_step.hpp"
 
 namespace fusedoptim {
 
@@ -71,6 +72,12 @@ void define_kernel(py::module_& m, std::size_t index, bool by_rows) {
       kernel().signature().c_str());
 }
 
+void define_whole_step(py::module_& m) {
+  py::options options;
+  options.disable_function_signatures();
+  m.def("whole_step", &whole_step, "whole_step(rule: str, *args: typing.Any, **kwargs: typing.Any) -> float | None");
+}
+
 // Refuses a value that the rule's hyper-parameter of this name, or else the L2 penalty, may not have.
 void check_hyper(const std::string& rule, const std::string& name, py::handle value) {
   for (const Hyper* hyper = rule_at(rule_index(rule)).signature->hyper; hyper->name; ++hyper)
@@ -102,6 +109,7 @@ void define_rules(py::module_& m) {
     if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
+  define_whole_step(m);
   m.def("check_weight", &check_weight, py::arg("rule"), py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
   m.def("load_numbers", py::overload_cast<py::handle, bool, py::handle>(&load_numbers), py::arg("stored"),
         py::arg("is_signed"), py::arg("x"));
@@ -147,6 +155,7 @@ void define_plan(py::module_& m) {
       .def_readwrite("keeps_ema", &Options::keeps_ema)
       .def_readwrite("ema", &Options::ema)
       .def_readwrite("corrects_ema", &Options::corrects_ema)
+      .def_readwrite("ema_from_zero", &Options::ema_from_zero)
       .def_readwrite("grad_scale", &Options::grad_scale)
       .def_readwrite("maximize", &Options::maximize)
       .def_readwrite("zero_grads", &Options::zero_grads)
@@ -180,7 +189,8 @@ void define_plan(py::module_& m) {
       .def("set_counts", &Plan::set_counts, py::arg("cohorts"), py::arg("members"))
       .def("check", py::overload_cast<>(&Plan::check, py::const_))
       .def("check_state", &Plan::check_state)
-      .def("begin", py::overload_cast<>(&Plan::begin))
+      .def("is_unchanged", &Plan::is_unchanged)
+      .def("begin", py::overload_cast<const Options&>(&Plan::begin), py::arg("options"))
       .def_property(
           "counters", [](const Plan& plan) { return plan.counters; },
           [](Plan& plan, const Counters& counters) { plan.counters = counters; })

@@ -18,6 +18,9 @@ class Nest {
   // Of each container (path, container, keys, children): children[k] lies under keys[k].
   explicit Nest(const py::list& containers);
 
+  // Whether every container holds what it held, in that order.
+  bool is_same() const;
+
   // Refuses where a container holds something else now.
   void check() const;
 

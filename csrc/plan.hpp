@@ -28,7 +28,8 @@ struct Options {
   double clip_value = std::numeric_limits<double>::infinity();
   bool keeps_ema = false;
   double ema = 0;
-  bool corrects_ema = true;  // its bias towards the first weights
+  bool corrects_ema = true;    // its bias towards where it began:
+  bool ema_from_zero = false;  // there, or at the weights
   double grad_scale = 1;
   bool maximize = false;
   bool zero_grads = false;
@@ -109,10 +110,11 @@ class Plan {
   // Refuses where an array is not what it was when it was added, or a nest holds another.
   void check() const;
   void check_state() const { state.check(); }  // the nest of the states alone
+  bool is_unchanged() const { return params.is_same() && state.is_same() && arrays.are_same(); }
 
   // Copies the weights into what is made of them: their averages, and states that begin with them. Only of those that
   // have not begun.
-  void begin();
+  void begin(const Options& options);
 
   // Counts other steps, those of each cohort with them.
   void set_t(long long t);
@@ -208,8 +210,8 @@ class Plan {
   };
   template <class Rests>
   std::optional<Rest> rest_of(const Options& options, const Rests& rests) const;
-  void begin(Tensor& tensor) const;
-  void begin_average(Tensor& tensor) const;
+  void begin(Tensor& tensor, const Options& options) const;
+  void begin_average(Tensor& tensor, const Options& options) const;
   void part_cohorts(const Choice& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
   void arrange();

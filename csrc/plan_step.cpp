@@ -152,7 +152,7 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
       known_grads.check();
     }
     if (norm > options.clip_norm) clip = options.clip_norm / norm;
-    begin();
+    begin(options);
     run.update(clip);
     if (rest) rest->run(options);
   }
@@ -199,20 +199,22 @@ void Plan::Rest::run(const Options& options) {
   Run(work, rule_at(index), options.num_threads).update();
 }
 
-void Plan::begin() {
+void Plan::begin(const Options& options) {
   if (std::any_of(cohorts.begin(), cohorts.end(), [](const Cohort& c) { return c.steps == 0 || c.averages == 0; }))
     for (Tensor& tensor : tensors)
-      if (!tensor.updated) begin(tensor);
+      if (!tensor.updated) begin(tensor, options);
 }
 
-void Plan::begin(Tensor& tensor) const {
-  begin_average(tensor);
+void Plan::begin(Tensor& tensor, const Options& options) const {
+  begin_average(tensor, options);
   if (cohorts[tensor.cohort].steps > 0) return;
   for (const int k : tensor.copies) copy_weight(tensor.span, tensor.span.arrays[k]);
 }
 
-void Plan::begin_average(Tensor& tensor) const {
-  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.span, tensor.span.ema);
+void Plan::begin_average(Tensor& tensor, const Options& options) const {
+  const Span& span = tensor.span;
+  if (cohorts[tensor.cohort].averages > 0 || span.ema == nullptr) return;
+  options.ema_from_zero ? void(std::memset(span.ema, 0, span.n * item_of(span.dtype))) : copy_weight(span, span.ema);
 }
 
 // The first gradient that is not finite, with what was summed before it; null where only the norm is not.
@@ -266,7 +268,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   {
     const NoGil no_gil;
     Run run(one, rule(), options.num_threads);
-    begin(tensor);
+    begin(tensor, options);
     run.update();
   }
   const Interrupt interrupt = second ? write_second({&tensor}, options.num_threads) : std::nullopt;
@@ -288,7 +290,7 @@ void Plan::end_block(const Options& options) {
     std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return !tensor.updated; });
     const NoGil no_gil;
     for (Tensor& tensor : tensors)
-      if (!tensor.updated) begin_average(tensor);
+      if (!tensor.updated) begin_average(tensor, options);
     if (rest) rest->run(options);
   } catch (...) {  // the step is taken all the same
     count();

@@ -13,44 +13,11 @@
 
 namespace fusedoptim {
 
-namespace {
-
 void refuse_overlap(const Buffer& a, const Buffer& b) {
   if (a.begin < b.end() && b.begin < a.end()) refuse("overlap", a.name.str(), b.name.str());
 }
 
-struct Arguments {
-  py::handle arrays[3 + max_state];
-  py::handle random;
-  Settings settings;
-};
-
-// An array may also be given by its name.
-Arguments arguments(const Kernel& kernel, const py::args& args, const py::kwargs& kwargs) {
-  Arguments given;
-  const Rule& rule = kernel.rule;
-  double* const hyper = given.settings.hyper;
-  const auto take = [&](const char* name, py::handle value) {
-    for (int k = 0; k < rule.n_hyper; ++k)
-      if (std::strcmp(name, rule.signature->hyper[k].name) == 0)
-        return void(hyper[k] = hyper_value(rule.signature->hyper[k], value));
-    for (int k = 0; k < kernel.n_arrays(); ++k)
-      if (!given.arrays[k] && std::strcmp(name, kernel.array_name(k)) == 0) return void(given.arrays[k] = value);
-    if (std::strcmp(name, "random") == 0 && kernel.may_be_narrow()) return void(given.random = value);
-    refuse("unknown_keyword_of_kernel", kernel.name(), name, kernel.keywords());
-  };
-  if (int(args.size()) > kernel.n_arrays()) refuse("too_many_arrays", kernel.signature(), args.size());
-  for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
-  for (int k = 0; k < rule.n_hyper; ++k) hyper[k] = rule.signature->hyper[k].fallback;
-  for (const auto& [key, value] : kwargs) {
-    const char* name = PyUnicode_AsUTF8(key.ptr());
-    if (!name) throw py::error_already_set();  // a lone surrogate
-    take(name, value);
-  }
-  for (int k = 0; k < kernel.n_arrays(); ++k)
-    if (!given.arrays[k]) refuse("missing_array", kernel.signature(), kernel.array_name(k));
-  return given;
-}
+namespace {
 
 // Seed, step and number of the tensor.
 std::array<std::uint64_t, 3> random_of(py::handle given) {
@@ -126,33 +93,64 @@ std::string Kernel::signature() const {
   return out.str();
 }
 
-void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
-  Arguments given = arguments(*this, args, kwargs);
-  if ((given.random || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)) && may_be_narrow())
-    return step_narrow(given.arrays, given.random, given.settings);
-  Buffer buffers[2 + max_state];  // w, the gradient, the state
-  void* arrays[2 + max_state];
+// Takes a number, or an array that was not given by its place; false if the name is of neither.
+bool Kernel::set(Arguments& given, const char* name, py::handle value) const {
+  for (int k = 0; k < rule.n_hyper; ++k)
+    if (std::strcmp(name, rule.signature->hyper[k].name) == 0)
+      return given.settings.hyper[k] = hyper_value(rule.signature->hyper[k], value), true;
+  for (int k = 0; k < n_arrays(); ++k)
+    if (!given.arrays[k] && std::strcmp(name, array_name(k)) == 0) return given.arrays[k] = value, true;
+  if (std::strcmp(name, "random") == 0 && may_be_narrow()) return given.random = value, true;
+  return false;
+}
+
+Arguments Kernel::arguments(const py::args& args, const py::kwargs& kwargs, const Take& take) const {
+  Arguments given;
+  if (int(args.size()) > n_arrays()) refuse("too_many_arrays", signature(), args.size());
+  for (std::size_t k = 0; k < args.size(); ++k) given.arrays[k] = PyTuple_GET_ITEM(args.ptr(), k);
+  for (int k = 0; k < rule.n_hyper; ++k) given.settings.hyper[k] = rule.signature->hyper[k].fallback;
+  for (const auto& [key, value] : kwargs) {
+    const char* name = PyUnicode_AsUTF8(key.ptr());
+    if (!name) throw py::error_already_set();  // a lone surrogate
+    if (!set(given, name, value) && !(take && take(name, value)))
+      refuse("unknown_keyword_of_kernel", this->name(), name, keywords());
+  }
+  for (int k = 0; k < n_arrays(); ++k)
+    if (!given.arrays[k]) refuse("missing_array", signature(), array_name(k));
+  return given;
+}
+
+void Kernel::accept(Arguments& given, Accepted& tensor) const {
+  Buffer* const buffers = tensor.buffers;
+  const Access of_gradient = given.settings.zero_grads ? Access::write : Access::read;
   for (int k = 0; k < 2 + rule.n_state; ++k) {
     const int argument = k + (by_rows && k > 0);
     const Name name = {array_name(argument)};
     const Shape shape = k < 2 ? Shape::weight : rule.signature->state[k - 2].shape;
     const Buffer* like = k == 0 || (by_rows && k == 1) ? nullptr : buffers;
-    buffers[k] = buffer(name, given.arrays[argument], k == 1 ? Access::read : Access::write, like, shape);
+    buffers[k] = buffer(name, given.arrays[argument], k == 1 ? of_gradient : Access::write, like, shape);
     for (int j = 0; j < k; ++j) refuse_overlap(buffers[k], buffers[j]);
     if (shape == Shape::ring) given.settings.hyper[rule.n_hyper - 1] = double(py::len(buffers[k].array));
-    arrays[k] = buffers[k].begin;
   }
   if (rule.of[buffers[0].dtype].make == nullptr) refuse("dtype_of_rule", "w", rule.signature->name);
-  Span span = span_of(buffers[0]);
-  std::copy(arrays, arrays + 2 + rule.n_state, span.arrays);
-  Axes axes;
-  if (rule.n_passes > 0) axes = axes_of(buffers[0]), span.axes = axes.data(), span.n_axes = axes.size();
+  Span& span = tensor.span = span_of(buffers[0]);
+  for (int k = 1; k < 2 + rule.n_state; ++k) span.arrays[k] = buffers[k].begin;
+  if (rule.n_passes > 0) tensor.axes = axes_of(buffers[0]);
+  span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
   span.settings = &given.settings;
+}
+
+void Kernel::operator()(const py::args& args, const py::kwargs& kwargs) const {
+  Arguments given = arguments(args, kwargs);
+  if ((given.random || !std::all_of(given.arrays, given.arrays + n_arrays(), is_wide)) && may_be_narrow())
+    return step_narrow(given.arrays, given.random, given.settings);
+  Accepted tensor;
+  accept(given, tensor);
   Work work;
   if (by_rows)
-    add_rows(work, span, rule, row_grad({"rows"}, given.arrays[1], buffers[1], buffers[0]));
+    add_rows(work, tensor.span, rule, row_grad({"rows"}, given.arrays[1], tensor.buffers[1], tensor.buffers[0]));
   else
-    work.add(span);
+    work.add(tensor.span);
   run(rule, work);
 }
 

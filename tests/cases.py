@@ -33,7 +33,8 @@ PARTS = {
     "step_sizes": ("step_min", "step_max"),
     "eps": ("eps1", "eps2"),  # of Adafactor
 }
-CHOICES = {"amsgrad", "cautious", "centered", "decoupled_weight_decay", "nesterov"}  # of the rule
+CHOICES = {"amsgrad", "cautious", "centered", "decoupled_weight_decay", "nesterov"}  # of the rule,
+CHOICES |= {"eps_before_correction"}  # or of what it is given
 OF_THE_STATE = {"initial_accumulator_value", "seed", "window"}
 
 # What makes an implementation of others with the keywords of a row.
@@ -58,6 +59,11 @@ class Case:
     @cached_property
     def rule(self) -> str:
         return self.make(np.ones((1, 1))).rule
+
+    @cached_property
+    def carried(self) -> dict[str, float] | None:
+        """What is carried from step to step, at first."""
+        return self.make(np.ones((1, 1))).carried
 
     @cached_property
     def named(self) -> dict[str, Any]:
@@ -94,7 +100,7 @@ class Case:
         at_t = {name: value(t) if callable(value) else value for name, value in self.named.items()}
         if lr is not None:
             at_t["lr"] = lr
-        if self.optimizer.carried is not None:
+        if self.carried is not None:
             at_t = carried(self, t, lr)
         return {"t": t} | at_t if "t" in fo._core.rule_hypers[self.rule] else at_t
 
@@ -131,7 +137,7 @@ def carry(case: Case, t: int, lr: float | None, before: Any) -> tuple[dict[str, 
 @cache
 def carried(case: Case, t: int, lr: float | None) -> dict[str, float]:
     """The hyper-parameters of step t, the rate being the same in all before."""
-    before = case.optimizer.carried
+    before = case.carried
     for step in range(1, t + 1):
         hyper, before = carry(case, step, lr, before)
     return hyper
@@ -209,6 +215,7 @@ decay = fo.schedules.inverse_sqrt(0.05, n=100)
 LION: dict[str, Any] = {"lr": 0.03, "betas": (0.7, 0.95), "weight_decay": 0.3}
 ADAM: dict[str, Any] = {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-4}
 ADAMW = ADAM | {"weight_decay": 0.3}
+EPS_FIRST = ADAM | {"eps_before_correction": True}
 DECOUPLED = ADAMW | {"decoupled_weight_decay": True}
 DECOUPLED_DIGEST = {"weight_decay": 0.01, "decoupled_weight_decay": True}
 ROOT = ADAM | {"eps_root": 1e-6}
@@ -288,10 +295,13 @@ CASES = [
     Case(fo.Adam, {"lr": decay, "eps": 0.0, "eps_root": 1e-6, "bias_correction": False}),  # the lecture's, global decay
     Case(fo.Adam, ADAM | {"amsgrad": True}, like=[torch("Adam")], digest={"amsgrad": True, "eps_root": 1e-6}),
     Case(fo.Adam, {"eps_root": 1e-6, "bias_correction": False, "amsgrad": True}, like=[uncorrected_amsgrad]),
+    Case(fo.Adam, EPS_FIRST | {"eps_root": 1e-6}),
+    Case(fo.Adam, EPS_FIRST | {"amsgrad": True}),
     Case(fo.AdamW, like=[torch("AdamW")]),
     Case(fo.AdamW, ADAMW, like=[torch("AdamW")]),
     Case(fo.AdamW, ROOT_DECAY | {"lr": decay}),
     Case(fo.AdamW, {"eps_root": 1e-6, "bias_correction": False}),
+    Case(fo.AdamW, EPS_FIRST | {"weight_decay": 0.3}),
     Case(fo.AdamW, ADAMW | {"amsgrad": True}, like=[torch("AdamW")], digest={"amsgrad": True}),
     Case(fo.Adamax, like=[torch("Adamax"), optax("adamax", learning_rate=2e-3)]),
     Case(fo.Adamax, ADAM, like=[torch("Adamax"), optax("adamax")]),
@@ -349,12 +359,14 @@ CASES = [
     Case(fo.AdaBelief, like=[optax("adabelief", learning_rate=1e-3)]),
     Case(fo.AdaBelief, ROOT, like=[optax("adabelief")]),
     Case(fo.AdaBelief, ADAM | {"eps_root": 1e-4}, like=[pytorch_optimizer("AdaBelief", names={"eps_root": None})]),
+    Case(fo.AdaBelief, EPS_FIRST),
     Case(fo.AdaBound, like=[pytorch_optimizer("AdaBound")]),
     Case(fo.AdaBound, ADAM | {"final_lr": 0.02, "gamma": 0.005}, like=[pytorch_optimizer("AdaBound")]),
     Case(fo.AdaBound, {"lr": decay}),
     Case(fo.Yogi, like=[optax("yogi", learning_rate=1e-2), pytorch_optimizer("Yogi")]),
     Case(fo.Yogi, ADAM | {"eps": 1e-2}, like=[optax("yogi"), pytorch_optimizer("Yogi")]),
     Case(fo.Yogi, {"lr": decay, "bias_correction": False}),
+    Case(fo.Yogi, EPS_FIRST),
     Case(fo.AMSGrad, like=[optax("amsgrad", learning_rate=1e-3)]),
     Case(fo.AMSGrad, ROOT, like=[optax("amsgrad")]),
     Case(fo.AMSGrad, {"lr": 0.03, "bias_correction": False}, like=[uncorrected_amsgrad]),
@@ -392,6 +404,7 @@ CASES = [
     Case(fo.Grams, like=[pytorch_optimizer("Grams")]),
     Case(fo.Grams, ADAMW, like=[pytorch_optimizer("Grams")]),
     Case(fo.Grams, {"lr": decay, "eps_root": 1e-6, "bias_correction": False}),
+    Case(fo.Grams, EPS_FIRST | {"weight_decay": 0.3}),
     Case(
         fo.ADOPT,
         like=[
@@ -453,6 +466,7 @@ CASES = [
     Case(fo.RowWiseAdam, like=[same(like_adam_mini)]),
     Case(fo.RowWiseAdam, ADAMW, like=[same(like_adam_mini)]),
     Case(fo.RowWiseAdam, {"lr": decay, "bias_correction": False}),
+    Case(fo.RowWiseAdam, EPS_FIRST),
 ]
 
 # Of optimizers for matrices alone, which the tests that draw vectors cannot run: test_muon.py does.
@@ -489,7 +503,7 @@ def structure(case: Case) -> tuple[Any, ...]:
     rule = case.rule
     shapes = frozenset(shape for _, shape in fo._core.rule_states[rule])
     has_t = "t" in fo._core.rule_hypers[rule]
-    return shapes, rule in fo._core.measured_rules, case.optimizer.carried is not None, has_t
+    return shapes, rule in fo._core.measured_rules, case.carried is not None, has_t
 
 
 # One of each structure, with its defaults where there is such a row.
@@ -518,7 +532,7 @@ OUTSIDE: dict[str, list[Any]] = {
     **dict.fromkeys(
         ["maximize", "cautious", "bias_correction", "ema_bias_correction", "centered", "amsgrad"], NOT_A_FLAG
     ),
-    **dict.fromkeys(["decoupled_weight_decay", "nesterov"], NOT_A_FLAG),
+    **dict.fromkeys(["decoupled_weight_decay", "eps_before_correction", "nesterov"], NOT_A_FLAG),
     **dict.fromkeys(["window", "ns_steps", "accumulate"], NOT_A_LENGTH),
     **dict.fromkeys(["clip_norm", "clip_value"], NOT_A_LIMIT),
     "betas": [(0.9, 1.0), (1.0, 0.9), (-0.1, 0.9), (0.9, math.nan), 0.9, (0.9,), (0.9,) * 4, None, ("0.9", 0.9)],
@@ -539,6 +553,7 @@ OUTSIDE: dict[str, list[Any]] = {
     "adjust_lr_fn": ["", "Original", 1, True, ["original"]],
     "num_threads": [0, -1, 1.5, "2", True],
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
+    "ema_start": ["x", "Zero", None, True, ["zero"]],
     "state_dtype": ["float16", "Float8", 1, True, ["bfloat16"], {"bfloat16"}],
     "rounding": ["up", 0, True, ["split"]],
     "copy_to": [1, "w", True, 1.5],

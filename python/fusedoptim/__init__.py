@@ -7,8 +7,10 @@ from fusedoptim import _main_interpreter as _main_interpreter  # first of all
 from fusedoptim import _core, _moved, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group
+from fusedoptim.core.like import like
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
+from fusedoptim.core.whole_step import whole_step
 from fusedoptim.machine import isa as _isa
 from fusedoptim.machine import layers as _layers
 from fusedoptim.machine import threads as _threads
@@ -32,11 +34,13 @@ __all__ = [
     "info",
     "isa",
     "kernels",
+    "like",
     "reference",
     "schedules",
     "set_num_threads",
     "threading_layer",
     "use_isa",
+    "whole_step",
 ]
 __all__ += optim.__all__
 

@@ -130,7 +130,7 @@ def options(optimizer: fo.Optimizer) -> dict[str, Any]:
 
 def everything(optimizer: fo.Optimizer) -> dict[str, Any]:
     """All that a call may change; that it can be had says that the optimizer is free."""
-    optimizer._plan.begin()  # states that begin at the weights do so at the latest in the first step
+    optimizer._plan.begin(optimizer._options)  # states that begin at the weights do so at the latest in the first step
     return {
         "params": bits(optimizer.params),
         "state": {name: bits(nest) for name, nest in optimizer.state.items()},
@@ -262,6 +262,7 @@ OPTIONS: dict[str, list[Any]] = {
     "nonfinite": ["propagate", "propagate", "skip", "raise"],
     "maximize": [False, True],
     "ema_bias_correction": [False, True],
+    "ema_start": ["zero", "weights"],
     "num_threads": [None, 1, 2],
     "ema": [0.9, 0.5],
     "t": [0, 3, 17],

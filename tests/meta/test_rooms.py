@@ -27,6 +27,8 @@ LAYERS = [
     "_moved",
     "__init__",
     "cli",
+    "sklearn",
+    "thinc",
 ]
 MODULES = {
     ".".join(["fusedoptim", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path

@@ -70,7 +70,7 @@ def representable(case: Case) -> bool:
     """Whether torch can have these hyper-parameters."""
     if case.rule not in COUNTERPARTS or any(map(callable, case.keywords.values())):
         return False
-    absent = COUNTERPARTS[case.rule].absent
+    absent = COUNTERPARTS[case.rule].absent | {"eps_before_correction": False}
     return all(value == absent.get(name, value) for name, value in case.keywords.items())
 
 

@@ -1,5 +1,6 @@
 """The running average of the weights; test_step.py has its bits."""
 
+import pickle
 from functools import partial
 from typing import Any
 
@@ -136,3 +137,81 @@ def test_a_weight_that_was_resized_in_a_block_that_leaves_it_out() -> None:
         params["b"].resize(0, refcheck=False)
     assert (optimizer.t, optimizer.steps) == (1, {"a": 1, "b": 0})
     assert (params["a"] == 0).all()
+
+
+def spacy(t: int) -> float:
+    return (1 + t) / (10 + t)
+
+
+@pytest.mark.parametrize("start", ["weights", "zero"])
+def test_a_function_gives_the_decay_of_each_update(dtype: type, start: str) -> None:
+    w = normal(0, 50, dtype=dtype)
+    optimizer = fo.Adam(w, lr=0.1, ema=spacy, ema_start=start)
+    wanted = w.copy() if start == "weights" else np.zeros_like(w)
+    for t in range(1, 21):
+        optimizer.step(normal(t, 50, dtype=dtype))
+        fo.reference.average(wanted, w, decay=spacy(t))
+        assert bits(optimizer.ema_params) == bits(wanted)
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_where_it_begins_counts_without_correction_alone(kind: Case, corrected: bool) -> None:
+    one, other = (
+        kind.make(mixed(), ema=0.5, ema_bias_correction=corrected, ema_start=start) for start in ("weights", "zero")
+    )
+    assert set(b"".join(bits(other.ema_params))) == {0}
+    for optimizer in (one, other):
+        optimizer.step(gradients(mixed(), 1))
+    assert (bits(one.ema_params) == bits(other.ema_params)) is corrected
+
+
+def test_a_function_is_asked_once_an_update() -> None:
+    asked = []
+
+    def decay(t: int) -> float:
+        asked.append(t)
+        return 0.5
+
+    optimizer = fo.SGD([normal(0, 3), normal(1, 3)], lr=0.5, ema=decay, accumulate=2)
+    for _ in range(5):
+        optimizer.step([normal(2, 3), normal(3, 3)])
+    optimizer.flush()
+    optimizer.accumulate = 1
+    with optimizer.stepping():
+        optimizer.update(0, normal(2, 3))
+        optimizer.update(1, normal(2, 3))
+    assert asked[1:] == [1, 2, 3, 4]  # and once where the optimizer was made
+
+
+@pytest.mark.parametrize("decay", [lambda t: 1.0, lambda t: "x", lambda t: None])
+def test_a_function_that_gives_no_decay(decay: Any) -> None:
+    with pytest.raises(ValueError, match=r"^ema must be a number in \[0, 1\)"):
+        fo.SGD(normal(0, 3), ema=decay)
+    optimizer = fo.SGD(normal(0, 3), ema=lambda t: 0.5 if t == 1 else decay(t))
+    optimizer.step(normal(1, 3))
+    with unchanged(optimizer), pytest.raises(ValueError, match=r"^ema must be a number in \[0, 1\)"):
+        optimizer.step(normal(2, 3))
+
+
+def test_set_between_two_steps() -> None:
+    optimizer, twin = (fo.SGD(normal(0, 9), lr=0.5, ema=0.5, ema_bias_correction=False) for _ in range(2))
+    assert optimizer.ema_bias_correction is False
+    for decay in (spacy, 0.25, lambda t: 0.75):
+        optimizer.ema = decay
+        assert optimizer.ema == decay and not optimizer.ema_bias_correction
+        twin.ema = decay(optimizer.t + 1) if callable(decay) else decay
+        for each in (optimizer, twin):
+            each.step(normal(each.t, 9))
+    assert snapshot(optimizer) == snapshot(twin)
+    with pytest.raises(ValueError, match=r"^ema_bias_correction must be False where ema is a function"):
+        optimizer.ema_bias_correction = True
+
+
+def test_copies_of_a_function() -> None:
+    optimizer = fo.SGD(normal(0, 9), lr=0.5, ema=spacy, ema_start="zero")
+    optimizer.step(normal(1, 9))
+    other = pickle.loads(pickle.dumps(optimizer))
+    assert (other.ema, other.ema_start) == (spacy, "zero")
+    for each in (optimizer, other):
+        each.step(normal(2, 9))
+    assert snapshot(optimizer) == snapshot(other)

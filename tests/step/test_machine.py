@@ -82,7 +82,7 @@ class Machine(RuleBasedStateMachine):
         dtype = (np.float32, np.float64)[seed % 2]
         params = {"w": normal(seed, n, dtype=dtype), "deep": [normal(seed, 5, dtype=dtype)]}
         for w, place in zip(arrays(params), PLACES, strict=True):
-            self.model.append(Parameter((len(self.rates), *place), w.copy(), self.case.optimizer.carried))
+            self.model.append(Parameter((len(self.rates), *place), w.copy(), self.case.carried))
         self.rates.append(lr)
         return {"params": params, "lr": lr}
 

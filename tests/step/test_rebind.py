@@ -137,3 +137,16 @@ def test_it_is_refused_amid_a_block(kind: Case) -> None:
     for block in (optimizer.stepping, optimizer.using_ema):
         with block(), pytest.raises(RuntimeError, match=r"^cannot rebind inside"):
             optimizer.rebind(copied(optimizer.params))
+
+
+def test_the_same_nest_is_no_change(kind: Case) -> None:
+    """Bound gradients stay bound, and the compiled half what it is."""
+    optimizer = kind.make(mixed())
+    optimizer.bind(gradients(mixed(), 0))
+    plan = optimizer._plan
+    optimizer.rebind(optimizer.params)
+    assert optimizer._plan is plan
+    optimizer.step()
+    optimizer.params["w"] = optimizer.params["w"].copy()
+    optimizer.rebind(optimizer.params)
+    assert optimizer._plan is not plan

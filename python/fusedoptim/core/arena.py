@@ -40,6 +40,8 @@ def arena(nest: Any, *, slot: int = 0) -> Any:
     -----
     For a buffer of 2 MiB or more the system is asked for transparent huge pages, which it may grant. Nothing but speed depends on it.
 
+    What takes aligned memory as it is, as ``jax.device_put`` does, sees the steps: hand over a copy.
+
     Examples
     --------
     >>> import numpy as np

@@ -119,6 +119,11 @@ def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
         raise ValueError(f"{name} must be {was} as before, got {now}")
 
 
+def not_alike(name: str, got: NDArray[Any], dtype: np.dtype[Any]) -> NoReturn:
+    remedy = f"pass its real part: {name}.real" if got.dtype.kind == "c" else "pass numbers"
+    raise TypeError(f"{name} must be what {dtype} can stand for, got {got.dtype}; {remedy}")
+
+
 def sequence(name: str, value: Any, n: int, words: str, *, otherwise: type[Exception] = TypeError) -> Any:
     """`n` of something, which the words describe."""
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or np.shape(value)[:1] != (n,):
@@ -397,6 +402,18 @@ def too_many_arrays(signature: str, n: int) -> NoReturn:
 
 def missing_array(signature: str, name: str) -> NoReturn:
     raise TypeError(f"the array {name} is missing in the call of {signature}")
+
+
+def no_rule_of_a_whole_step(name: str) -> NoReturn:
+    import difflib  # milliseconds to import, for nothing but a mistake
+
+    if name == "muon":
+        raise ValueError(
+            "rule must not be 'muon', which has matrix products; call fusedoptim.kernels.muon, or take Muon"
+        )
+    near = difflib.get_close_matches(name, list(_core.rule_states), 1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"rule must be the name of one of fusedoptim.kernels, got {name!r}{guess}")
 
 
 def unknown_keyword_of_kernel(kernel: str, name: str, names: list[str]) -> NoReturn:

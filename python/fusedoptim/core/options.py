@@ -1,7 +1,7 @@
 """The keywords that every optimizer takes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 from fusedoptim import _core
@@ -21,13 +21,16 @@ class Common(TypedDict, total=False):
         scale goes into the update. Infinity clips nothing, and measures the norm.
     clip_value : float, optional
         Each element of the gradient is clipped to [−clip_value, clip_value], after `clip_norm` and before the L2 penalty.
-    ema : float in [0, 1), optional
+    ema : float in [0, 1) or function, optional
         Decay of a running average of the weights, ``ema ← ema + (1 − decay)/(1 − decayᵗ)·(w − ema)`` after update t, kept in
-        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`.
+        ``state["ema"]`` and used by :meth:`~fusedoptim.Optimizer.using_ema`. A function gives the decay of each update t = 1, 2, …,
+        ``ema ← ema + (1 − decay(t))·(w − ema)``, which nothing corrects.
     ema_bias_correction : bool, default True
         The division by ``1 − decayᵗ``, with which the average is that of the weights after each update so far, from the first on.
         False leaves it out: the average then begins at the weights as they are at their first step, and is near them
-        for some ``1/(1 − decay)`` updates.
+        for some ``1/(1 − decay)`` updates. With a function it is False.
+    ema_start : {"weights", "zero"}, default "weights"
+        Where an average begins that is not corrected.
     maximize : bool, default False
         Ascend instead of descend: the gradient changes its sign, the decay of the weights does not.
     nonfinite : {"propagate", "skip", "raise"}, default "propagate"
@@ -58,8 +61,9 @@ class Common(TypedDict, total=False):
     accumulate: int
     clip_norm: float | None
     clip_value: float | None
-    ema: float | None
+    ema: float | Callable[[int], float] | None
     ema_bias_correction: bool
+    ema_start: str
     maximize: bool
     nonfinite: str
     num_threads: int | None
@@ -73,8 +77,9 @@ def make_options(
     accumulate: int = 1,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    ema: float | None = None,
+    ema: float | Callable[[int], float] | None = None,
     ema_bias_correction: bool = True,
+    ema_start: str = "weights",
     maximize: bool = False,
     nonfinite: str = "propagate",
     num_threads: int | None = None,
@@ -87,8 +92,9 @@ def make_options(
     set_clip_value(options, clip_value)
     if ema is not None:
         options.keeps_ema = True
-        set_ema(options, ema)
-    options.corrects_ema = flag("ema_bias_correction", ema_bias_correction)
+        set_ema(options, ema(1) if callable(ema) else ema)
+    options.corrects_ema = flag("ema_bias_correction", ema_bias_correction) and not callable(ema)
+    set_ema_start(options, ema_start)
     set_nonfinite(options, nonfinite)
     options.maximize = flag("maximize", maximize)
     set_num_threads(options, num_threads)
@@ -107,6 +113,10 @@ def set_clip_value(options: _core.Options, limit: float | None) -> None:
 
 def set_ema(options: _core.Options, decay: float) -> None:
     options.ema = number("ema", decay, "unit", otherwise=ValueError, besides=", or None")
+
+
+def set_ema_start(options: _core.Options, start: str) -> None:
+    options.ema_from_zero = one_of("ema_start", start, ("weights", "zero")) == "zero"
 
 
 def set_nonfinite(options: _core.Options, what: str) -> None:

@@ -2,11 +2,11 @@ from typing import Unpack
 
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class AdaBelief(Optimizer[N]):
+class AdaBelief(CorrectedRate[N]):
     r"""Adam with the variance of the gradient about its average in place of its square: long steps where it is steady.
 
     .. math::
@@ -28,6 +28,9 @@ class AdaBelief(Optimizer[N]):
         Decays :math:`\beta_1, \beta_2` of the running averages, kept in ``state["m"]`` and ``state["s"]``.
     eps : float, default 1e-16
         Added outside the root, after the bias correction. Adam's 1e-8 would hide what a steady gradient leaves of s.
+    eps_before_correction : bool, default False
+        Adds `eps` before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate then, with which the
+        averages are taken as they are. Holds for all groups.
     eps_root : float, default 1e-16
         Added to s in each step.
     weight_decay : float, default 0
@@ -73,9 +76,10 @@ class AdaBelief(Optimizer[N]):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-16,
+        eps_before_correction: bool = False,
         eps_root: float = 1e-16,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "weight_decay": weight_decay}
-        super().__init__(params, arguments, **common)
+        super().__init__(params, arguments, eps_before_correction=eps_before_correction, **common)

@@ -3,11 +3,11 @@ from typing import ClassVar, Unpack
 from fusedoptim.core.checks import flag
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class Adam(Optimizer[N]):
+class Adam(CorrectedRate[N]):
     r"""Running averages of the gradient and of its square, corrected for their bias towards zero.
 
     Momentum and RMSProp in one; the correction gives the first steps the right length, about `lr` for each weight, whatever
@@ -38,6 +38,9 @@ class Adam(Optimizer[N]):
         Added inside the root.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    eps_before_correction : bool, default False
+        Adds `eps`, and `eps_root`, before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate
+        then, with which the averages are taken as they are. Holds for all groups.
     amsgrad : bool, default False
         Divides by the largest :math:`v` so far, kept in ``state["v_max"]``, so that a rare large gradient is not forgotten.
         As in torch the maximum is taken before the bias correction, in optax after.
@@ -63,6 +66,7 @@ class Adam(Optimizer[N]):
 
     *Deviations.*
 
+    - Keras and scikit-learn: add `eps` before the bias correction: ``eps_before_correction=True``.
     - optax: ``amsgrad`` takes the maximum of the corrected average: :class:`AMSGrad`.
     - the paper of `cautious`: the factor is one more than the number of agreeing elements, over that of all; here it is
       that of the authors' code.
@@ -98,6 +102,7 @@ class Adam(Optimizer[N]):
         eps: float = 1e-8,
         eps_root: float = 0.0,
         bias_correction: bool = True,
+        eps_before_correction: bool = False,
         amsgrad: bool = False,
         weight_decay: float = 0.0,
         cautious: bool = False,
@@ -105,7 +110,11 @@ class Adam(Optimizer[N]):
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
         super().__init__(
-            params, arguments | {"weight_decay": weight_decay}, rule=variant("adam", amsgrad, cautious), **common
+            params,
+            arguments | {"weight_decay": weight_decay},
+            rule=variant("adam", amsgrad, cautious),
+            eps_before_correction=eps_before_correction,
+            **common,
         )
 
 

@@ -3,11 +3,11 @@ from typing import ClassVar, Unpack
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.optim.adam import variant
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class AdamW(Optimizer[N]):
+class AdamW(CorrectedRate[N]):
     r"""Adam with decoupled weight decay.
 
     Under Adam, an L2 penalty on the loss would be divided by :math:`\sqrt{v}` with the rest of the gradient, and so decay
@@ -37,6 +37,9 @@ class AdamW(Optimizer[N]):
         Decay of the weights, in units of `lr` a step.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    eps_before_correction : bool, default False
+        Adds `eps`, and `eps_root`, before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate
+        then, with which the averages are taken as they are. Holds for all groups.
     amsgrad : bool, default False
         Divides by the largest :math:`v` so far, kept in ``state["v_max"]``, so that a rare large gradient is not forgotten.
         As in torch the maximum is taken before the bias correction, in optax after.
@@ -61,6 +64,7 @@ class AdamW(Optimizer[N]):
 
     *Deviations.*
 
+    - Keras: adds `eps` before the bias correction: ``eps_before_correction=True``.
     - the paper: scales the decay by the schedule alone: its decay is our `weight_decay` times the `lr` that the
       schedule begins with.
     - optax: decays by 1e-4 unless told; torch and this by 1e-2.
@@ -103,11 +107,16 @@ class AdamW(Optimizer[N]):
         eps_root: float = 0.0,
         weight_decay: float = 1e-2,
         bias_correction: bool = True,
+        eps_before_correction: bool = False,
         amsgrad: bool = False,
         cautious: bool = False,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
         super().__init__(
-            params, arguments | {"weight_decay": weight_decay}, rule=variant("adamw", amsgrad, cautious), **common
+            params,
+            arguments | {"weight_decay": weight_decay},
+            rule=variant("adamw", amsgrad, cautious),
+            eps_before_correction=eps_before_correction,
+            **common,
         )

@@ -2,11 +2,11 @@ from typing import Unpack
 
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class Grams(Optimizer[N]):
+class Grams(CorrectedRate[N]):
     r"""The length of AdamW's step for each element, in the direction of the gradient: momentum cannot overshoot.
 
     .. math::
@@ -29,6 +29,9 @@ class Grams(Optimizer[N]):
         Added inside the root.
     bias_correction : bool, default True
         False leaves out the divisions by :math:`1 - \beta^t`.
+    eps_before_correction : bool, default False
+        Adds `eps`, and `eps_root`, before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate
+        then, with which the averages are taken as they are. Holds for all groups.
     weight_decay : float, default 0
         Decoupled, and scaled by `lr`.
     **common
@@ -50,8 +53,8 @@ class Grams(Optimizer[N]):
     *Deviations.*
 
     - pytorch_optimizer: rounds a small decay away, as :class:`AdamW` tells; here it is rounded with the step.
-    - the authors' code: adds `eps` before the bias correction; here it is after, as in :class:`Adam` and
-      pytorch_optimizer.
+    - the authors' code: adds `eps` before the bias correction, ``eps_before_correction=True``; here it is after, as in
+      :class:`Adam` and pytorch_optimizer.
 
     Examples
     --------
@@ -80,8 +83,11 @@ class Grams(Optimizer[N]):
         eps: float = 1e-6,
         eps_root: float = 0.0,
         bias_correction: bool = True,
+        eps_before_correction: bool = False,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "eps_root": eps_root, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        super().__init__(
+            params, arguments | {"weight_decay": weight_decay}, eps_before_correction=eps_before_correction, **common
+        )

@@ -10,7 +10,7 @@ from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.nest import N, Nest
-from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
+from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict, set_ema
 from fusedoptim.core.row_grad import RowGrad
 from fusedoptim.core.storage import Array, make_storage
 from fusedoptim.core.tensors import lay_out
@@ -92,6 +92,7 @@ class Optimizer(Parameters[N]):
         self._storage = make_storage(self.rule, common.pop("state_dtype", None), common.pop("rounding", None))
         copy_to = common.pop("copy_to", None)
         self._options = make_options(**common)
+        self._ema_at = common["ema"] if callable(common.get("ema")) else None
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
         self._arguments = arguments
         self._slots = slots
@@ -181,7 +182,7 @@ class Optimizer(Parameters[N]):
             if self._accumulate > 1 and self.accumulated + 1 < self._accumulate:
                 self._plan.accumulate(grads, self._options)
                 return
-            moves = self._carries or lr is not None
+            moves = self._carries or lr is not None or self._ema_at is not None
             for group in self._groups:  # with no condition inside: core/lock.py
                 moves |= group._moves
             values = self._values_now(lr) if moves else self._values
@@ -199,6 +200,8 @@ class Optimizer(Parameters[N]):
     def _values_now(self, lr: float | None) -> Values:
         """The hyper-parameters of each group at the step to come, which may have a rate to itself; or of each cohort."""
         values = [group.at(self.t + 1, lr) for group in self._groups]
+        if self._ema_at is not None:
+            set_ema(self._options, self._ema_at(self.t + 1))
         if not self._carries:
             return values
         self._carried_now()

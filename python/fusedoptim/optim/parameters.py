@@ -215,7 +215,7 @@ class Parameters(Settable, Stateful[N]):
             begin_states([t for t in tensors if t.group == k], self.rule, partial(self._initial, groups[k]))
         state = self._nests_of_states(skeleton, tensors, layout)
         plan = self._make_plan(cohorts, members, tensors, params, state, copy_to)
-        plan.begin()
+        plan.begin(self._options)
         values = [group._values for group in groups]
         index = {tensor.key: k for k, tensor in enumerate(tensors)}
         carried = self._carried_now()
@@ -265,7 +265,9 @@ class Parameters(Settable, Stateful[N]):
     def rebind(self, params: Any) -> None:
         """Goes on with other arrays in the place of the parameters: of the same nest, shapes and dtypes.
 
-        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again.
+        State and counts stay; the weights are those of the new arrays. Bound gradients have to be bound again. Where the nest
+        is the one that the optimizer has, with the same arrays in it, and there is no `copy_to`, nothing is done but to look:
+        it may be called before each step.
 
         Parameters
         ----------
@@ -292,6 +294,8 @@ class Parameters(Settable, Stateful[N]):
         """
         with self._turn():
             self._refuse_amid("rebind")
+            if params is self._params and self._copy_to is None and self._plan.is_unchanged():
+                return
             self._plan.check_state()
             cohorts, members = self._counts()
             weights = tree.leaves(self._skeleton, params, "params")

@@ -2,11 +2,11 @@ from typing import Unpack
 
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class RowWiseAdam(Optimizer[N]):
+class RowWiseAdam(CorrectedRate[N]):
     r"""Adam with one average of squares for each row: about half the state, for large embedding tables.
 
     .. math::
@@ -30,6 +30,9 @@ class RowWiseAdam(Optimizer[N]):
         Added outside the root, after the bias correction.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    eps_before_correction : bool, default False
+        Adds `eps` before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate then, with which the
+        averages are taken as they are. Holds for all groups.
     weight_decay : float, default 0
         Decoupled, and scaled by `lr`; with a :class:`RowGrad` of the touched rows alone.
     **common
@@ -85,8 +88,11 @@ class RowWiseAdam(Optimizer[N]):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         bias_correction: bool = True,
+        eps_before_correction: bool = False,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        super().__init__(
+            params, arguments | {"weight_decay": weight_decay}, eps_before_correction=eps_before_correction, **common
+        )

@@ -6,8 +6,15 @@ from typing import Any
 
 from fusedoptim import _core
 from fusedoptim.core import checks
-from fusedoptim.core.lock import Turn
-from fusedoptim.core.options import set_clip_norm, set_clip_value, set_ema, set_nonfinite, set_num_threads
+from fusedoptim.core.lock import Turn, wholly
+from fusedoptim.core.options import (
+    set_clip_norm,
+    set_clip_value,
+    set_ema,
+    set_ema_start,
+    set_nonfinite,
+    set_num_threads,
+)
 from fusedoptim.core.storage import Storage
 
 FIXED = ("state_dtype", "rounding", "copy_to", "seed")
@@ -17,6 +24,8 @@ class Settable:
     """What the class :class:`Optimizer` has of :class:`~fusedoptim.Common`, whose words these are."""
 
     _options: _core.Options
+    _plan: _core.Plan
+    _ema_at: Callable[[int], float] | None = None  # the decay of each update, where that is a function
     _storage: Storage
     _copy_to: Any
     _turn: Turn
@@ -62,15 +71,27 @@ class Settable:
             set_nonfinite(self._options, what)
 
     @property
-    def ema(self) -> float | None:
+    def ema(self) -> float | Callable[[int], float] | None:
+        if self._ema_at is not None:
+            return self._ema_at
         return self._options.ema if self._options.keeps_ema else None
 
     @ema.setter
-    def ema(self, decay: float) -> None:
+    def ema(self, decay: float | Callable[[int], float]) -> None:
         if not self._options.keeps_ema or decay is None:
             raise ValueError(f"ema must be given where the optimizer is made, and stays then; got {decay!r}")
         with self._turn():
-            set_ema(self._options, decay)
+            self._set_ema(decay)
+
+    def _set_ema(self, decay: float | Callable[[int], float]) -> None:
+        at = decay if callable(decay) else None
+        set_ema(self._options, decay(self._plan.t + 1) if callable(decay) else decay)
+
+        def commit() -> None:
+            self._ema_at = at
+            self._options.corrects_ema &= at is None
+
+        wholly(commit)
 
     @property
     def ema_bias_correction(self) -> bool:
@@ -78,8 +99,19 @@ class Settable:
 
     @ema_bias_correction.setter
     def ema_bias_correction(self, corrects: bool) -> None:
+        if checks.flag("ema_bias_correction", corrects) and self._ema_at is not None:
+            raise ValueError("ema_bias_correction must be False where ema is a function, got True")
         with self._turn():
-            self._options.corrects_ema = checks.flag("ema_bias_correction", corrects)
+            self._options.corrects_ema = bool(corrects)
+
+    @property
+    def ema_start(self) -> str:
+        return "zero" if self._options.ema_from_zero else "weights"
+
+    @ema_start.setter
+    def ema_start(self, start: str) -> None:
+        with self._turn():
+            set_ema_start(self._options, start)
 
     @property
     def maximize(self) -> bool:

@@ -192,7 +192,7 @@ class Stateful(Generic[N]):
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
         with self._turn():
             self._plan.check()
-            self._plan.begin()
+            self._plan.begin(self._options)
         return self.state["ema"]
 
     @contextmanager
@@ -231,7 +231,7 @@ class Stateful(Generic[N]):
         """Exchanges the weights with these arrays until the block ends: compiled, all of them between two signals."""
         with self._inside(block, "use the averaged weights"):
             self._plan.check()
-            self._plan.begin()
+            self._plan.begin(self._options)
             swap = _core.new_swap(_exchanged(self._tensors, averages()))
             try:
                 swap.there()

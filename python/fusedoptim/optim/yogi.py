@@ -4,11 +4,11 @@ from fusedoptim.core.groups import Hyper
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.core.storage import Array
-from fusedoptim.optim.optimizer import Optimizer
+from fusedoptim.optim.corrected_rate import CorrectedRate
 from fusedoptim.schedules import Schedule
 
 
-class Yogi(Optimizer[N]):
+class Yogi(CorrectedRate[N]):
     r"""Adam whose v falls slowly: it moves by a part of the squared gradient, not of the difference to it.
 
     .. math::
@@ -32,6 +32,9 @@ class Yogi(Optimizer[N]):
         Added outside the root, after the bias correction.
     bias_correction : bool, default True
         False leaves out the two divisions by :math:`1 - \beta^t`.
+    eps_before_correction : bool, default False
+        Adds `eps` before the bias correction: :math:`lr \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)` is the rate then, with which the
+        averages are taken as they are. Holds for all groups.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
@@ -77,11 +80,14 @@ class Yogi(Optimizer[N]):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-3,
         bias_correction: bool = True,
+        eps_before_correction: bool = False,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
         arguments = {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction}
-        super().__init__(params, arguments | {"weight_decay": weight_decay}, **common)
+        super().__init__(
+            params, arguments | {"weight_decay": weight_decay}, eps_before_correction=eps_before_correction, **common
+        )
 
     @classmethod
     def initial(cls, name: str, weight: Array, arguments: Hyper) -> float:

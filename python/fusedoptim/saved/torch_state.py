@@ -121,6 +121,10 @@ STATES = {
 
 
 def counterpart(opt: "Stateful") -> Counterpart:
+    if "eps_before_correction" in (opt.carried or {}):
+        raise ValueError(
+            "torch adds eps after the bias correction; make the optimizer with eps_before_correction=False"
+        )
     for name in (type(opt).__name__, opt.rule):
         if name in COUNTERPARTS:
             return COUNTERPARTS[name]
