@@ -65,6 +65,11 @@ Nest::Nest(const py::list& given) {
   }
 }
 
+bool Nest::holds() const {
+  return std::all_of(containers.begin(), containers.end(),
+                     [](const Container& each) { return each.holds_them_in_order(); });
+}
+
 void Nest::check() const {
   for (const Container& each : containers)
     if (!each.holds_them_in_order()) refuse_if("changed", each.path, each.object, each.keys, each.children);

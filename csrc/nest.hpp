@@ -18,6 +18,9 @@ class Nest {
   // Of each container (path, container, keys, children): children[k] lies under keys[k].
   explicit Nest(const py::list& containers);
 
+  // Whether all containers hold the same, as far as a look tells.
+  bool holds() const;
+
   // Refuses where a container holds something else now.
   void check() const;
 

@@ -1,0 +1,176 @@
+"""The step that the classes of torch.optim are given: what of it is in Python."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim import optimizer as hooks
+
+from fusedoptim.core import checks
+from fusedoptim.core.lock import Turn
+from fusedoptim.core.options import make_options
+from fusedoptim.torch.binding import Binding, active_key
+from fusedoptim.torch.numbers import refuse_flags
+from fusedoptim.torch.rules import Rules
+from fusedoptim.torch.states import States
+
+MOST_BINDINGS = 32
+
+
+class Fused(Optimizer):
+    """Mixed into a class of torch's: its constructor, groups, states and hooks, and a step that is one pass over memory.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of the class in torch, also in the words of its errors. `foreach` and `fused` have no effect.
+    clip_norm, clip_value, ema, nonfinite, num_threads
+        As every optimizer of this package takes them: :class:`fusedoptim.Common`.
+
+    Raises
+    ------
+    ValueError
+        where `capturable` or `differentiable` is True, or one of these is outside its domain.
+    """
+
+    _rules: ClassVar[Rules]
+    _step_supports_amp_scaling = True
+
+    def __init__(
+        self,
+        *args: Any,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        nonfinite: str = "propagate",
+        num_threads: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._common = {
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "ema": ema,
+            "nonfinite": nonfinite,
+            "num_threads": num_threads,
+        }
+        self._begin()
+        super().__init__(*args, **kwargs)
+        for group in self.param_groups:
+            refuse_flags(group)
+
+    def _begin(self) -> None:
+        """Makes what no copy and no state dict has."""
+        self._scale = 1.0
+        self._options = make_options(**self._common)
+        self._counts = self._rules.counts or self._options.keeps_ema
+        self._turn = Turn()
+        self._states = States()
+        self._hidden: dict[int, dict[str, Any]] = {}  # states of a parameter that torch does not have
+        self._bindings: dict[Any, Binding] = {}
+        self._binding: Binding | None = None
+        self.skipped = 0
+        self.last_grad_norm: float | None = None
+
+    def _counted_step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        found_inf = vars(self).get("found_inf")
+        if found_inf is not None and float(found_inf) != 0:  # of a GradScaler
+            return loss
+        lock = self._turn.lock
+        if lock.locked():
+            checks.busy()
+        with lock:
+            self._set_scale(vars(self).get("grad_scale"))
+            if self._binding is None or not self._binding.step():
+                self._step_anew()
+        return loss
+
+    _hooked_step = Optimizer.profile_hook_step(_counted_step)
+
+    def _step_now(self, closure: Callable[[], Any] | None = None) -> Any:
+        if (
+            torch.autograd._profiler_enabled()
+            or self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or hooks._global_optimizer_pre_hooks
+            or hooks._global_optimizer_post_hooks
+        ):
+            return self._hooked_step(closure)
+        return self._counted_step(closure)
+
+    _step_past_compilers = torch._disable_dynamo(_step_now)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Updates the parameters that have gradients, and returns the loss of the closure, if there is one."""
+        if torch.compiler.is_compiling():  # a graph breaks here: what counts the steps is not in it
+            return self._step_past_compilers(closure)
+        return self._step_now(closure)
+
+    step.hooked = True  # type: ignore[attr-defined]  # torch's wrapper takes longer than a small step
+
+    def _set_scale(self, scale: Tensor | None) -> None:
+        """What a GradScaler has multiplied the loss by, if it has not divided the gradients yet."""
+        factor = 1.0 if scale is None else float(scale)
+        if factor != self._scale:
+            self._options.grad_scale = self._scale = factor
+
+    @torch.no_grad()
+    def _step_anew(self) -> None:
+        """With the parameters that have gradients now, and where they are now."""
+        key = active_key(self)
+        known = self._bindings.get(key)
+        if known is not None and known is not self._binding and known.step():
+            self._binding = known
+            return
+        self._binding = None
+        if not any(active for _, *active in key):
+            return
+        if len(self._bindings) >= MOST_BINDINGS:
+            self._bindings.clear()
+        binding = Binding(self)
+        if not binding.step():
+            raise RuntimeError("a parameter or its gradient changed during the step")
+        self._binding = self._bindings[key] = binding
+
+    # -- states --------------------------------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        refuse_flags(self.param_groups[-1])
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's, but that the states are copied: those of another optimizer go on being its own."""
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            state.update({name: each.clone() for name, each in state.items() if isinstance(each, Tensor)})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_common": self._common}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).setdefault("_common", state.get("_common", {}))
+        super().__setstate__(state)
+        self._begin()
+
+    @contextmanager
+    def using_ema(self) -> Iterator[None]:
+        """The averages of the weights in their place until the block ends, to evaluate with them; needs ``ema=decay``."""
+        if not self._options.keeps_ema:
+            raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
+        averaged = [(param, state["ema"]) for param, state in self.state.items() if "ema" in state]
+        with torch.no_grad():
+            weights = [param.clone() for param, _ in averaged]
+            try:
+                for param, ema in averaged:
+                    param.copy_(ema)
+                yield
+            finally:
+                for (param, _), weight in zip(averaged, weights, strict=True):
+                    param.copy_(weight)

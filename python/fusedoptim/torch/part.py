@@ -1,0 +1,192 @@
+"""Parameters that are stepped together, as a plan of what is compiled over the memory of their tensors."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import increment_version
+
+from fusedoptim import _core
+from fusedoptim.core.tensors import Array
+from fusedoptim.torch.memory import array_of, plain, row_grad
+from fusedoptim.torch.numbers import Numbers
+from fusedoptim.torch.rules import Rules
+from fusedoptim.torch.stand_in import StandIn, is_readable
+from fusedoptim.torch.states import Place
+
+if TYPE_CHECKING:
+    from fusedoptim.torch.optimizer import Fused
+
+# Rules that look at rows or other axes, or keep numbers for them: of a contiguous weight in its shape.
+SHAPED = {
+    rule
+    for rule, states in _core.rule_states.items()
+    if rule in {*_core.measured_rules, "muon"} or any(kind not in ("weight", "tensor") for _, kind in states)
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A parameter, the numbers of its group, and what an error calls it."""
+
+    numbers: Numbers
+    param: Tensor
+    path: str
+
+
+@dataclass
+class Cohort:
+    """Members of a group that have taken the same steps, and carry the same numbers from step to step."""
+
+    numbers: Numbers
+    states: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[Tensor] = field(default_factory=list)
+    after: dict[str, float] = field(default_factory=dict)
+
+    def at(self, rules: Rules) -> list[Any]:
+        """The values of its next step."""
+        carried = {ours: float(self.states[0][theirs]) for ours, theirs in rules.carried.items()}
+        values, self.after = self.numbers.at(int(self.counts[0]) + 1, carried)
+        return values
+
+    def carry_on(self, rules: Rules) -> None:
+        for ours, theirs in rules.carried.items():
+            for state in self.states:
+                state[theirs].fill_(self.after[ours])
+
+
+class Part:
+    """Members of one rule; `take` checks everything, and `step` steps."""
+
+    def __init__(self, opt: "Fused", kind: tuple[Any, ...], sparse: bool, members: list[Member]) -> None:
+        self._opt, self._rules, self._sparse = opt, opt._rules, sparse
+        self._rule: str = kind[0]
+        self._shaped = sparse or self._rule in SHAPED
+        self._members = members
+        self.numbers = list({id(member.numbers): member.numbers for member in members}.values())
+        self._stand_ins: list[StandIn] = []
+        self._tensors = [self._tensor_of(member.param) for member in members]
+        self._states = [opt.state[member.param] for member in members]
+        self._counts = self._counts_of_steps()
+        self._make_states()
+        self._cohorts: list[Cohort] = []
+        self._values: list[Any] = []
+        self.plan = self._make_plan()
+
+    def _tensor_of(self, param: Tensor) -> Tensor:
+        if is_readable(param, self._rule, shaped=self._shaped):
+            return param
+        stand_in = StandIn(param, self._rule, shaped=self._shaped)
+        self._stand_ins.append(stand_in)
+        return stand_in.tensor
+
+    def _counts_of_steps(self) -> list[Tensor]:
+        """Of each member. Where torch keeps none, they are ours, and a state that is there has begun."""
+        if self._opt._counts:
+            states, begun = self._states, [False] * len(self._states)
+        else:
+            names = [name for name in self._rules.states(self._rule, 2).values() if name is not None]
+            begun = [any(state.get(name) is not None for name in names) for state in self._states]
+            states = [
+                self._opt._hidden.setdefault(id(member.param), {}) if has_begun else {}
+                for member, has_begun in zip(self._members, begun, strict=True)
+            ]
+            self._opt._hidden.update(
+                (id(member.param), state) for member, state in zip(self._members, states, strict=True)
+            )
+        self._opt._states.numbers(states, "step", map(float, begun), torch.float32)
+        return [state["step"] for state in states]
+
+    def _make_states(self) -> None:
+        rules, members = self._rules, self._members
+        for ours, theirs in rules.carried.items():
+            firsts = [float(rules.initial(ours, member.numbers.group)) for member in members]
+            self._opt._states.numbers(self._states, theirs, firsts, torch.get_default_dtype())
+        layout = [*_core.rule_states[self._rule], *[("ema", "weight")] * self._opt._options.keeps_ema]
+        self._arrays: list[list[Array]] = [[] for _ in members]
+        self._looked_at: list[list[Tensor]] = [[] for _ in members]
+        for slot, (ours, kind) in enumerate(layout, start=2):
+            places = [self._place(k, ours, kind) for k in range(len(members))]
+            self._opt._states.arrays(places, slot)
+            for k, place in enumerate(places):
+                state = plain(place.state[place.name])
+                self._looked_at[k].append(state)
+                self._arrays[k].append(array_of(state, shaped=self._shaped or kind != "weight"))
+
+    def _place(self, k: int, ours: str, kind: str) -> Place:
+        member, tensor, group = self._members[k], self._tensors[k], self._members[k].numbers.group
+        shape: tuple[int, ...] = _core.state_shape(kind, tuple(tensor.shape), self._rules.slots(group))
+        theirs = "ema" if ours == "ema" else self._rules.states(self._rule, tensor.dim())[ours]
+        first = None if ours == "ema" else float(self._rules.initial(ours, group))
+        strides = tensor.stride() if kind == "weight" else None
+        state = {} if theirs is None else self._states[k]
+        return Place(state, theirs or ours, member.param, shape, strides, tensor.dtype, first)
+
+    def _make_plan(self) -> _core.Plan:
+        places = self._gather()
+        index = {id(numbers): k for k, numbers in enumerate(self.numbers)}
+        cohorts = [(index[id(each.numbers)], *[int(each.counts[0])] * 2) for each in self._cohorts]
+        plan = _core.new_plan(self._rule, cohorts, carries=self._rules.moves)
+        for member, tensor, place, arrays in zip(self._members, self._tensors, places, self._arrays, strict=True):
+            states, (ema,) = arrays, [None]
+            if self._opt._options.keeps_ema:
+                *states, ema = arrays
+            plan.add(place, False, member.path, [array_of(tensor, shaped=self._shaped), *states], None, ema)
+        plan.finish()
+        if direction := self._rules.direction(self.numbers[0].group):
+            plan.divide("sgd", direction)
+        return plan
+
+    def _gather(self) -> list[int]:
+        """The cohort of each member."""
+        keys: dict[Any, int] = {}
+        places = []
+        for member, state, count in zip(self._members, self._states, self._counts, strict=True):
+            carried = [float(state[name]) for name in self._rules.carried.values()]
+            key = (id(member.numbers), int(count), *carried)
+            if key not in keys:
+                keys[key] = len(keys)
+                self._cohorts.append(Cohort(member.numbers))
+            places.append(keys[key])
+            self._cohorts[keys[key]].states.append(state)
+            self._cohorts[keys[key]].counts.append(count)
+        return places
+
+    def hold(self, idle: list[Tensor], containers: list[Any]) -> None:
+        """Lets what is compiled look at the tensors, at parameters without a gradient, and at what has the states."""
+        held = [
+            (tensor, states, count.data_ptr())
+            for tensor, states, count in zip(self._tensors, self._looked_at, self._counts, strict=True)
+        ]
+        of_states = [(f"[{k}]", state, list(state), list(state.values())) for k, state in enumerate(self._states)]
+        self.plan.watch([None] * len(held), [], [*containers, *of_states])
+        self.plan.hold(held, idle, partial(increment_version, [member.param for member in self._members]))
+
+    def take(self, options: _core.Options) -> bool:
+        """False, and nothing has changed, where all this must be made anew."""
+        for stand_in in self._stand_ins:
+            if not stand_in.bring():
+                return False
+        grads = None
+        if self._sparse:
+            of_members = [member.param.grad for member in self._members]
+            if not all(grad is not None and grad.is_sparse for grad in of_members):
+                return False
+            grads = [row_grad(grad, member.param.dtype) for grad, member in zip(of_members, self._members, strict=True)]
+        self._values = (
+            [cohort.at(self._rules) for cohort in self._cohorts]
+            if self._rules.moves
+            else [numbers.values for numbers in self.numbers]
+        )
+        ascends = [numbers.ascends for numbers in self.numbers]
+        return self.plan.take_tensors(grads, self._values, ascends, options)
+
+    def step(self, options: _core.Options) -> None:
+        self.plan.step_tensors(self._values, options)
+        for stand_in in self._stand_ins:
+            stand_in.take_back()
+        if self._rules.carried:
+            for cohort in self._cohorts:
+                cohort.carry_on(self._rules)
