@@ -146,10 +146,7 @@ int Plan::traverse(visitproc visit, void* arg) const {
   for (const Nest* nest : {&params, &state, &bound_nest})
     if (const int found = nest->traverse(visit, arg)) return found;
   for (const py::object& each : idle) Py_VISIT(each.ptr());
-  for (const Held& each : held) {
-    Py_VISIT(each.param.ptr());
-    for (const auto& of_param : each.states) Py_VISIT(of_param.first.ptr());
-  }
+  for (const Held& each : held) Py_VISIT(each.param.ptr());
   return 0;
 }
 

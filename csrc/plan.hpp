@@ -21,8 +21,8 @@ namespace fusedoptim {
 void add_row_grad_type(const py::type& type);
 bool is_row_grad(py::handle grad);
 
-// A parameter of torch, its states, and the address of its count of steps, or 0.
-using Holding = std::tuple<py::object, std::vector<py::object>, std::uintptr_t>;
+// A parameter of torch, and the address of its count of steps.
+using Holding = std::pair<py::object, std::uintptr_t>;
 
 // What a step does besides the rule, for all groups alike.
 struct Options {
@@ -108,9 +108,9 @@ class Plan {
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
 
-  // From now on the arrays are the memory of tensors of torch, which `take_tensors` looks at before each step. Their
-  // steps are counted in float32 numbers of torch's, or by the plan alone. Numbers are taken as torch has checked them.
-  // `before_write` is called before each step. Parameters in `idle` have no gradients.
+  // From now on the arrays are the memory of tensors of torch. `take_tensors` looks at their parameters before each step,
+  // and at what has the states; their steps are counted in float32 numbers of torch's. Numbers are taken as torch has
+  // checked them. `before_write` is called before each step. Parameters in `idle` have no gradients.
   void hold(const std::vector<Holding>& holdings, const std::vector<py::object>& idle, const py::object& before_write);
 
   // Takes the gradients of the held parameters, or others for all of them, with the values of each group and whether it
@@ -180,8 +180,7 @@ class Plan {
 
   struct Held {
     py::object param;
-    std::vector<std::pair<py::object, const char*>> states;  // and where they begin
-    std::vector<std::int64_t> axes;                          // shape and strides of each of them
+    std::vector<std::int64_t> axes;  // its shape and strides
     float* count;
   };
 

@@ -23,25 +23,18 @@ py::object grad_of(py::handle param) {
   return grad;
 }
 
-bool begins_at(py::handle tensor, const char* begin) {
-  TensorMemory memory;
-  return look_at(tensor, memory) && memory.begin == begin;
-}
-
 }  // namespace
 
 void Plan::hold(const std::vector<Holding>& given, const std::vector<py::object>& idle, const py::object& before_write) {
   if (given.size() != tensors.size()) throw std::invalid_argument("as many parameters as tensors");
   std::vector<Held> all;
-  for (const auto& [param, states, count] : given) {
-    Held each = {param, {}, {}, reinterpret_cast<float*>(count)};
+  for (const auto& [param, count] : given) {
+    Held each = {param, {}, reinterpret_cast<float*>(count)};
     TensorMemory memory;
     if (!look_at(param, memory) || memory.begin != tensors[all.size()].w.begin)
       throw std::invalid_argument("the array of a weight must be the memory of its parameter");
     each.axes.assign(memory.shape, memory.shape + memory.n_axes);
     each.axes.insert(each.axes.end(), memory.strides, memory.strides + memory.n_axes);
-    for (const py::object& state : states)
-      if (TensorMemory of_state; look_at(state, of_state)) each.states.emplace_back(state, of_state.begin);
     all.push_back(std::move(each));
   }
   held = std::move(all), this->idle = idle, this->before_write = before_write;
@@ -63,9 +56,6 @@ bool Plan::take_held() {
       return false;
     const bool is_narrow = g.storage != Storage::native;
     if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (g.begin == nullptr && tensor.w.n > 0)) return false;
-    if (std::any_of(each.states.begin(), each.states.end(),
-                    [](const auto& state) { return !begins_at(state.first, state.second); }))
-      return false;
     if (span_of(tensor).arrays[1] != g.begin && tensor.w.n > 0)
       refuse_overlap({{"grads", tensor.w.name.path}, grad, g.begin, tensor.w.n, g.dtype, g.storage});
     accepted[tensor.place] = {g.begin, g.storage};
@@ -75,7 +65,7 @@ bool Plan::take_held() {
 
 // The steps of each cohort, as its tensors count them; false where they do not agree.
 bool Plan::read_counts() {
-  if (held.empty() || held[0].count == nullptr) return true;  // it counts by itself
+  if (held.empty()) return true;  // it counts by itself
   for (Cohort& cohort : cohorts) cohort.steps = -1;
   for (std::size_t i = 0; i < held.size(); ++i) {
     Cohort& cohort = cohorts[tensors[i].cohort];
@@ -108,8 +98,7 @@ void Plan::step_tensors(const py::list& values, const Options& options) {
   before_write();
   const long long t = counters.t;
   take(taken, values, options, py::none(), {});
-  for (Held& each : held)
-    if (each.count != nullptr) *each.count += float(counters.t - t);
+  for (Held& each : held) *each.count += float(counters.t - t);
 }
 
 }  // namespace fusedoptim

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -80,38 +80,36 @@ class Fused(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        found_inf = vars(self).get("found_inf")
-        if found_inf is not None and float(found_inf) != 0:  # of a GradScaler
+        own = self.__dict__
+        if "found_inf" in own and float(own["found_inf"]) != 0:  # of a GradScaler
             return loss
         lock = self._turn.lock
         if lock.locked():
             checks.busy()
         with lock:
-            self._set_scale(vars(self).get("grad_scale"))
+            if self._scale != 1.0 or "grad_scale" in own:
+                self._set_scale(own.get("grad_scale"))
             if self._binding is None or not self._binding.step():
                 self._step_anew()
         return loss
 
     _hooked_step = Optimizer.profile_hook_step(_counted_step)
 
-    def _step_now(self, closure: Callable[[], Any] | None = None) -> Any:
-        if (
-            torch.autograd._profiler_enabled()
-            or self._optimizer_step_pre_hooks
-            or self._optimizer_step_post_hooks
-            or hooks._global_optimizer_pre_hooks
-            or hooks._global_optimizer_post_hooks
-        ):
-            return self._hooked_step(closure)
-        return self._counted_step(closure)
-
-    _step_past_compilers = torch._disable_dynamo(_step_now)
+    _step_past_compilers = torch._disable_dynamo(_hooked_step)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates the parameters that have gradients, and returns the loss of the closure, if there is one."""
         if torch.compiler.is_compiling():  # a graph breaks here: what counts the steps is not in it
             return self._step_past_compilers(closure)
-        return self._step_now(closure)
+        if (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or hooks._global_optimizer_pre_hooks
+            or hooks._global_optimizer_post_hooks
+            or torch.autograd._profiler_enabled()
+        ):
+            return self._hooked_step(closure)
+        return self._counted_step(closure)
 
     step.hooked = True  # type: ignore[attr-defined]  # torch's wrapper takes longer than a small step
 
@@ -146,10 +144,24 @@ class Fused(Optimizer):
         refuse_flags(self.param_groups[-1])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch's, but that the states are copied: those of another optimizer go on being its own."""
-        super().load_state_dict(state_dict)
-        for state in self.state.values():
-            state.update({name: each.clone() for name, each in state.items() if isinstance(each, Tensor)})
+        """As torch's, but that states are copied, of the dtype they have: those of another optimizer stay its own."""
+        seen: list[dict[str, Any]] = []
+        last = self.register_load_state_dict_pre_hook(lambda _, given: seen.append(given))
+        first = self.register_load_state_dict_post_hook(lambda _: self._copy_states(seen[0]), prepend=True)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            last.remove()
+            first.remove()
+
+    def _copy_states(self, saved: dict[str, Any]) -> None:
+        names = chain.from_iterable(group["params"] for group in saved["param_groups"])
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        for name, param in zip(names, params, strict=True):
+            found = saved["state"].get(name, {})
+            self.state[param].update(
+                {key: each.detach().clone() for key, each in found.items() if isinstance(each, Tensor)}
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_common": self._common}

@@ -103,16 +103,16 @@ class Part:
         rules, members = self._rules, self._members
         for ours, theirs in rules.carried.items():
             firsts = [float(rules.initial(ours, member.numbers.group)) for member in members]
-            self._opt._states.numbers(self._states, theirs, firsts, torch.get_default_dtype())
+            self._opt._states.numbers(self._states, theirs, firsts, rules.precision or torch.get_default_dtype())
         layout = [*_core.rule_states[self._rule], *[("ema", "weight")] * self._opt._options.keeps_ema]
         self._arrays: list[list[Array]] = [[] for _ in members]
-        self._looked_at: list[list[Tensor]] = [[] for _ in members]
+        self._storages: list[Any] = []  # kept alive, also where a state is given other memory
         for slot, (ours, kind) in enumerate(layout, start=2):
             places = [self._place(k, ours, kind) for k in range(len(members))]
             self._opt._states.arrays(places, slot)
             for k, place in enumerate(places):
                 state = plain(place.state[place.name])
-                self._looked_at[k].append(state)
+                self._storages.append(state.untyped_storage())
                 self._arrays[k].append(array_of(state, shaped=self._shaped or kind != "weight"))
 
     def _place(self, k: int, ours: str, kind: str) -> Place:
@@ -156,10 +156,7 @@ class Part:
 
     def hold(self, idle: list[Tensor], containers: list[Any]) -> None:
         """Lets what is compiled look at the tensors, at parameters without a gradient, and at what has the states."""
-        held = [
-            (tensor, states, count.data_ptr())
-            for tensor, states, count in zip(self._tensors, self._looked_at, self._counts, strict=True)
-        ]
+        held = [(tensor, count.data_ptr()) for tensor, count in zip(self._tensors, self._counts, strict=True)]
         of_states = [(f"[{k}]", state, list(state), list(state.values())) for k, state in enumerate(self._states)]
         self.plan.watch([None] * len(held), [], [*containers, *of_states])
         self.plan.hold(held, idle, partial(increment_version, [member.param for member in self._members]))

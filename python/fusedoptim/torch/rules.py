@@ -43,6 +43,7 @@ class Rules:
 
     counts: ClassVar[bool] = True  # whether torch keeps a count of steps for each parameter
     carried: ClassVar[dict[str, str]] = {}  # numbers of a parameter that change from step to step, in torch's words
+    precision: ClassVar[torch.dtype | None] = None  # of them, or the default
     moves: ClassVar[bool] = False  # whether hyper-parameters depend on the steps that a parameter has taken
     takes_sparse: ClassVar[bool] = False
     needs_sparse: ClassVar[bool] = False
