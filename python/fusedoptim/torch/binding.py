@@ -15,6 +15,7 @@ from fusedoptim.torch.part import SHAPED, Member, Part
 if TYPE_CHECKING:
     from fusedoptim.torch.optimizer import Fused
 
+UNREAD = {"lr", "foreach", "fused"}  # by which no step differs, or which is read at each
 WITHOUT_NORM = {"measures_norm": False, "require_finite": False, "raise_nonfinite": False, "clip_norm": math.inf}
 
 
@@ -31,13 +32,12 @@ class Binding:
     def __init__(self, opt: "Fused") -> None:
         self._opt = opt
         self._state, self._groups = opt.state, list(opt.param_groups)
-        names = [name for name in opt.defaults if name not in ("lr", "foreach", "fused")]
         parts: dict[Any, list[Member]] = {}
         idle = []
         self._numbers = []
         k = 0
         for group in self._groups:
-            numbers = Numbers(opt._rules, group, names)
+            numbers = Numbers(opt._rules, group, [name for name in opt.defaults if name in group and name not in UNREAD])
             self._numbers.append(numbers)
             for param in group["params"]:
                 member = Member(numbers, param, f"[{k}]")

@@ -13,7 +13,7 @@ from fusedoptim.core.groups import Hyper
 from fusedoptim.core.tensors import Array
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.newton_schulz import size
-from fusedoptim.optim import NAdam, SparseAdam
+from fusedoptim.optim import SparseAdam
 from fusedoptim.saved.torch_state import COUNTERPARTS
 
 Group = Mapping[str, Any]  # of `param_groups`
@@ -137,7 +137,9 @@ class OfNAdam(Rules):
         return 1.0 if name == "mu_product" else 0.0
 
     def carry(self, t: int, hyper: Hyper, group: Group, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
-        return NAdam.carry(t, hyper, carried)
+        mu = hyper["beta1"] * (1 - 0.5 * power(hyper["mu_decay"], t))
+        product = float(torch.tensor(carried["mu_product"]) * mu)  # rounded as torch does, a number of its default dtype
+        return {"mu_product": product / mu if mu > 0 else 1.0}, {"mu_product": product}
 
 
 class OfASGD(Rules):

@@ -24,6 +24,12 @@ class Place:
     dtype: torch.dtype
     first: float | None = None  # None: a copy of the parameter
 
+    def is_taken(self) -> bool:
+        """Whether what is there lies as it must."""
+        there = plain(self.state[self.name])
+        strides_fit = self.strides is None or there.stride() == self.strides
+        return tuple(there.shape) == self.shape and there.dtype == self.dtype and strides_fit
+
 
 class States:
     """Makes the states of one optimizer. What it has not made, as what was loaded, it copies and puts its own in place."""
@@ -50,7 +56,7 @@ class States:
 
     def arrays(self, places: list[Place], slot: int) -> None:
         """One buffer for the arrays of all parameters."""
-        lacking = [place for place in places if self.lacks(place.state, place.name)]
+        lacking = [place for place in places if self.lacks(place.state, place.name) or not place.is_taken()]
         own = [place for place in lacking if not is_sharded(place.param)]
         memory = allocate([(place.shape, DTYPES[place.dtype]) for place in own], slot)
         for place, array in zip(own, memory, strict=True):
