@@ -162,6 +162,10 @@ Stored stored_at(const Span& span, int k, std::size_t offset) {
           at<char>(span.narrow->more[k], more_at(storage, span.first + offset)), nullptr, 0};
 }
 
+Stored copy_at(const Span& span, std::size_t offset) {
+  return {at<char>(span.narrow->copy, (span.first + offset) * bytes_of(span.narrow->copied)), nullptr, nullptr, 0};
+}
+
 // Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
 // a second word, and so on.
 class Random {
@@ -228,6 +232,8 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       random.give(k, to);
       format.store(to, n, tiles[k]);
     }
+    if (narrow.copy != nullptr && (rule.moved[0].writes & 1) != 0)
+      formats[int(narrow.copied)].store(copy_at(span, offset), n, static_cast<const float*>(piece.arrays[0]));
     if (zeroes && !has_own_gradient) memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
   }
 }

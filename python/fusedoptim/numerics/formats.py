@@ -57,8 +57,13 @@ def bfloat16(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(BFLOAT16)
 
 
-def is_bfloat16(array: NDArray[Any]) -> bool:
-    return array.dtype == BFLOAT16 or array.dtype.name == "bfloat16"
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether it is ours, or that of the package ml_dtypes."""
+    return dtype == BFLOAT16 or dtype.name == "bfloat16"
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    return "bfloat16" if is_bfloat16(dtype) else str(dtype)
 
 
 # -- random bits ---------------------------------------------------------------------------------------------------
@@ -166,13 +171,13 @@ def load_codes(codes: NDArray[np.uint8], scale: Numbers, exponent: int) -> Numbe
 
 
 def is_stored(array: Any) -> bool:
-    return isinstance(array, tuple) or array.dtype == np.float16 or is_bfloat16(array)
+    return isinstance(array, tuple) or array.dtype == np.float16 or is_bfloat16(array.dtype)
 
 
 def load(stored: Any, exponent: int = 4, like: NDArray[Any] | None = None) -> Numbers:
     """The float32 that a stored array means; that of codes, with so many bits of exponent, in the shape of another array."""
     if not isinstance(stored, tuple):
-        return load_bfloat16(stored) if is_bfloat16(stored) else stored.astype(np.float32)
+        return load_bfloat16(stored) if is_bfloat16(stored.dtype) else stored.astype(np.float32)
     first, second = stored
     if first.dtype != np.uint8:
         return load_split(first, second)
@@ -184,7 +189,7 @@ def store(stored: Any, x: Numbers, exponent: int = 4, random: Bits | None = None
     """Writes float32 into a stored array: 16 bits by `random` where it is given, 8 where they have no sign."""
     random = None if random is None else random.reshape(x.shape)
     if not isinstance(stored, tuple):
-        stored.view(np.uint16)[...] = (to_bfloat16 if is_bfloat16(stored) else to_float16)(x, random)
+        stored.view(np.uint16)[...] = (to_bfloat16 if is_bfloat16(stored.dtype) else to_float16)(x, random)
         return
     first, second = stored
     if first.dtype == np.uint8:

@@ -2,7 +2,6 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fusedoptim.core.checks import whole
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.optim.optimizer import Optimizer
@@ -16,8 +15,8 @@ class NoisySGD(Optimizer[N]):
 
         w \leftarrow w - lr\, (g + n_t), \quad n_t \sim \mathcal N(0,\ eta / t^{gamma})
 
-    The noise comes after clipping and the L2 penalty. It does not depend on the number of threads, nor on how often a run was
-    saved and resumed.
+    The noise comes after clipping and the L2 penalty. It is that of `seed`, a keyword of all optimizers, and does not depend on
+    the number of threads, nor on how often a run was saved and resumed. A state dict does not have the seed.
 
     Parameters
     ----------
@@ -29,8 +28,6 @@ class NoisySGD(Optimizer[N]):
         Variance of the noise in the first step; 0 is :class:`SGD`.
     gamma : float, default 0.55
         Decay of the variance.
-    seed : int, default 0
-        Whole number >= 0. A state dict does not have it.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
@@ -77,17 +74,15 @@ class NoisySGD(Optimizer[N]):
         *,
         eta: float = 0.01,
         gamma: float = 0.55,
-        seed: int = 0,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        self._seed = whole("seed", seed, least=0, otherwise=TypeError)
         super().__init__(params, {"lr": lr, "eta": eta, "gamma": gamma, "weight_decay": weight_decay}, **common)
 
-    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
+    def _extend(self, specs: list[dict[str, Any]], grouped: bool, copies: list[Any]) -> None:
         there = len(self._tensors)
         try:
-            super()._extend(specs, grouped)
+            super()._extend(specs, grouped, copies)
             self._draw()
         except BaseException:  # an interrupt may come between the two, or amid the second
             if len(self._tensors) > there:
@@ -100,7 +95,7 @@ class NoisySGD(Optimizer[N]):
 
     def _draw(self) -> None:
         """Fills the noise of the next step; that of frozen parameters too, so that the others' stays the same."""
-        rng = np.random.default_rng([self._seed, self.t + 1])
+        rng = np.random.default_rng([self.seed, self.t + 1])
         for tensor in self._tensors:
             noise = tensor.states["noise"]
             rng.standard_normal(out=noise, dtype=noise.dtype.type)

@@ -4,6 +4,7 @@ The package safetensors can do so from 0.8 on. Here an older one will do, for no
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from io import BufferedReader
@@ -11,9 +12,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array, Dtype, alike, bits
+from fusedoptim.numerics.formats import BFLOAT16, dtype_name
+from fusedoptim.saved.convert import ALSO
 
-DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+Like = tuple[tuple[int, ...], Dtype]  # the shape and dtype of an array
+DTYPES: dict[str, Dtype] = {
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "BF16": BFLOAT16,
+    "F16": np.dtype(np.float16),
+    "I16": np.dtype(np.int16),
+    "U8": np.dtype(np.uint8),
+}
 METADATA = "__metadata__"
 
 
@@ -34,26 +45,31 @@ def read_header(file: BufferedReader, longest: int) -> tuple[dict[str, str], dic
     return metadata, header
 
 
-def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays like one's own, by the same names, from a file that has these, one after the other, and nothing else."""
-    for name, array in own.items():
+def read_arrays(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> dict[str, Array]:
+    """Arrays of these shapes and dtypes, from a file that has them, one after the other, and nothing else."""
+    for name, (own_shape, own_dtype) in likes.items():
         entry = stored[name]
         if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
             _broken(f"{name} has no dtype, shape and data_offsets")
         dtype, shape = DTYPES.get(entry["dtype"], entry["dtype"]), tuple(entry["shape"])
-        if (dtype, shape) != (array.dtype, array.shape):
-            raise ValueError(f"{name} must be {array.dtype} of shape {array.shape}, got {dtype} of {shape}")
+        is_alike = isinstance(dtype, np.dtype) and alike(dtype, own_dtype)
+        if shape != own_shape or not is_alike:
+            also = "" if is_alike else ALSO
+            given = dtype_name(dtype) if isinstance(dtype, np.dtype) else dtype
+            words = f"{dtype_name(own_dtype)} of shape {own_shape}, got {given} of {shape}"
+            raise ValueError(f"{name} must be {words}{also}")
     begin, end = file.tell(), 0
-    order = sorted(own, key=lambda name: stored[name]["data_offsets"])
+    order = sorted(likes, key=lambda name: stored[name]["data_offsets"])
     for name in order:
-        start, end = end, end + own[name].nbytes
+        shape, dtype = likes[name]
+        start, end = end, end + math.prod(shape) * dtype.itemsize
         if stored[name]["data_offsets"] != [start, end]:
             _broken(f"{name} must be at {[start, end]}, got {stored[name]['data_offsets']}")
     if os.fstat(file.fileno()).st_size != begin + end:
         _broken(f"it must have {begin + end} bytes")
-    arrays = {name: np.empty(own[name].shape, own[name].dtype) for name in order}
+    arrays = {name: np.empty(*likes[name]) for name in order}
     for name, array in arrays.items():
-        if file.readinto(array.data) != array.nbytes:
+        if file.readinto(bits(array).data) != array.nbytes:
             _broken(f"it ends within {name}")
     return arrays
 
