@@ -52,10 +52,11 @@ bool Plan::take_held() {
     const py::object grad = grad_of(each.param);
     TensorMemory w, g;
     if (grad.is_none() || !look_at(each.param, w) || !look_at(grad, g)) return false;
-    if (w.begin != tensor.w.begin || w.dtype != tensor.w.dtype || !lies_as(w, each.axes) || !lies_as(g, each.axes))
-      return false;
+    const bool is_weight = w.begin == tensor.w.begin && w.dtype == tensor.w.dtype && w.storage == tensor.w.storage;
+    if (!is_weight || !lies_as(w, each.axes) || !lies_as(g, each.axes)) return false;
     const bool is_narrow = g.storage != Storage::native;
-    if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (g.begin == nullptr && tensor.w.n > 0)) return false;
+    if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (!is_narrow && w.storage != Storage::native)) return false;
+    if (g.begin == nullptr && tensor.w.n > 0) return false;
     if (span_of(tensor).arrays[1] != g.begin && tensor.w.n > 0)
       refuse_overlap({{"grads", tensor.w.name.path}, grad, g.begin, tensor.w.n, g.dtype, g.storage});
     accepted[tensor.place] = {g.begin, g.storage};

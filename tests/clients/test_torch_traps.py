@@ -326,7 +326,7 @@ def test_tensors_of_another_device_are_refused(what: str) -> None:
 def test_dtypes_that_no_step_takes_are_refused() -> None:
     w = torch.nn.Parameter(torch.ones(3).to(torch.float8_e4m3fn), requires_grad=False)
     w.grad = torch.ones(3).to(torch.float8_e4m3fn)
-    with pytest.raises(TypeError, match=r"params\[0\] must be of float32 .*, got torch.float8_e4m3fn"):
+    with pytest.raises(TypeError, match=r"params\[0\] must be of float32, .*, got torch.float8_e4m3fn"):
         ft.SGD([w], lr=0.1).step()
 
 

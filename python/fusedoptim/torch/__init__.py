@@ -30,6 +30,7 @@ from fusedoptim.torch.classes import (
     Rprop,
     SparseAdam,
 )
+from fusedoptim.torch.cpu_adam import CPUAdam
 
 globals().update(own.CLASSES)
 
@@ -42,6 +43,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "CPUAdam",
     "Muon",
     "NAdam",
     "RAdam",

@@ -8,7 +8,7 @@ from torch import Tensor
 from fusedoptim import _core
 from fusedoptim.core import checks
 from fusedoptim.core.options import options_from_dict, options_to_dict
-from fusedoptim.torch.memory import DTYPES, is_sharded
+from fusedoptim.torch.memory import STEPPED, is_sharded
 from fusedoptim.torch.numbers import Numbers
 from fusedoptim.torch.part import SHAPED, Member, Part
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 UNREAD = {"lr", "foreach", "fused"}  # by which no step differs, or which is read at each
 WITHOUT_NORM = {"measures_norm": False, "require_finite": False, "raise_nonfinite": False, "clip_norm": math.inf}
-
-
-def active_key(opt: "Fused") -> Any:
-    """Which parameters have gradients, in which groups."""
-    return tuple(
-        (id(group), *(id(param) for param in group["params"] if param.grad is not None)) for group in opt.param_groups
-    )
 
 
 class Binding:
@@ -40,7 +33,7 @@ class Binding:
             numbers = Numbers(opt._rules, group, [name for name in opt.defaults if name in group and name not in UNREAD])
             self._numbers.append(numbers)
             for param in group["params"]:
-                member = Member(numbers, param, f"[{k}]")
+                member = Member(numbers, param, k)
                 k += 1
                 if param.grad is None:
                     idle.append(param)
@@ -105,15 +98,15 @@ class Binding:
 
 def _check(opt: "Fused", member: Member, grad: Tensor) -> None:
     """Refuses what no step can take."""
-    param, name = member.param, f"params{member.path}"
+    param, name = member.param, f"params[{member.index}]"
     rule, rules = member.numbers.kind[0], opt._rules
     for what, tensor in ((name, param), (f"the gradient of {name}", grad)):
         if tensor.device.type != "cpu":
             raise ValueError(
                 f"{what} is on {tensor.device}, and steps are on the CPU: move it there, or take fusedoptim.torch.Offload"
             )
-    if param.dtype not in DTYPES and not param.is_complex():
-        raise TypeError(f"{name} must be of float32 or float64, got {param.dtype}")
+    if param.dtype not in STEPPED and not param.is_complex():
+        raise TypeError(f"{name} must be of float32, float64, bfloat16 or float16, got {param.dtype}")
     if grad.is_sparse:
         rules.refuse_sparse(type(opt).__name__, member.numbers.group)
     elif rules.needs_sparse:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusedoptim import _core
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.numerics.formats import BFLOAT16
 
 DTYPES: dict[torch.dtype, np.dtype[Any]] = {
@@ -20,7 +20,10 @@ DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
     torch.float16: np.dtype(np.float16),
     torch.bfloat16: BFLOAT16,
+    torch.int16: np.dtype(np.int16),
+    torch.uint8: np.dtype(np.uint8),
 }
+STEPPED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 # As DLPack numbers them.
 CODES = {torch.float32: (2, 32), torch.float64: (2, 64), torch.float16: (2, 16), torch.bfloat16: (4, 16)}
 
@@ -34,6 +37,13 @@ def array_of(tensor: Tensor, *, shaped: bool) -> Array:
         return np.empty(shape, dtype)
     memory = (ctypes.c_char * (tensor.numel() * dtype.itemsize)).from_address(tensor.data_ptr())
     return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def tensor_of(array: Array) -> Tensor:
+    """The same memory, where it is not a parameter's."""
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def is_dense(tensor: Tensor) -> bool:

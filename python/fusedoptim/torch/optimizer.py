@@ -1,6 +1,6 @@
 """The step that the classes of torch.optim are given: what of it is in Python."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, ClassVar
@@ -13,9 +13,11 @@ from torch.optim import optimizer as hooks
 from fusedoptim.core import checks
 from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import make_options
-from fusedoptim.torch.binding import Binding, active_key
+from fusedoptim.core.storage import Storage, make_storage
+from fusedoptim.torch.binding import Binding
 from fusedoptim.torch.numbers import refuse_flags
 from fusedoptim.torch.rules import Rules
+from fusedoptim.torch.stand_in import NARROW
 from fusedoptim.torch.states import States
 
 MOST_BINDINGS = 32
@@ -28,8 +30,10 @@ class Fused(Optimizer):
     ----------
     *args, **kwargs
         Those of the class in torch, also in the words of its errors. `foreach` and `fused` have no effect.
-    clip_norm, clip_value, ema, nonfinite, num_threads
+    clip_norm, clip_value, ema, nonfinite, num_threads, state_dtype, rounding, seed
         As every optimizer of this package takes them: :class:`fusedoptim.Common`.
+    copy_to : list of tensors, optional
+        Of 16 bits, or None, one for each parameter in the order of all groups: into which the update writes it as well.
 
     Raises
     ------
@@ -48,6 +52,10 @@ class Fused(Optimizer):
         ema: float | None = None,
         nonfinite: str = "propagate",
         num_threads: int | None = None,
+        state_dtype: str | Mapping[str, str] | None = None,
+        rounding: str | None = None,
+        copy_to: Sequence[Tensor | None] | None = None,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         self._common = {
@@ -56,11 +64,49 @@ class Fused(Optimizer):
             "ema": ema,
             "nonfinite": nonfinite,
             "num_threads": num_threads,
+            "seed": seed,
         }
+        self._storage: dict[str, Any] = {"state_dtype": state_dtype, "rounding": rounding, "copy_to": None}
         self._begin()
         super().__init__(*args, **kwargs)
         for group in self.param_groups:
             refuse_flags(group)
+            self.storage(self._rules.rule(group))
+        if copy_to is not None:
+            self._set_copies(list(copy_to))
+
+    def state_of(self, param: Tensor) -> dict[str, Any]:
+        state: dict[str, Any] = self.state[param]
+        return state
+
+    def storage(self, rule: str) -> Storage:
+        """In how many bits a rule keeps its weights and states."""
+        state_dtype, rounding = self._storage["state_dtype"], self._storage["rounding"]
+        if isinstance(state_dtype, Mapping):
+            ours = {theirs: name for name, theirs in self._rules.states(rule, 2).items()}
+            state_dtype = {ours.get(name, name): dtype for name, dtype in state_dtype.items()}
+        return make_storage(rule, state_dtype, rounding)
+
+    def _set_copies(self, copies: list[Tensor | None]) -> None:
+        params = [param for group in self.param_groups for param in group["params"]]
+        if len(copies) != len(params):
+            raise ValueError(f"copy_to must have a tensor or None for each of {len(params)} parameters, got {len(copies)}")
+        for k, (param, copied) in enumerate(zip(params, copies, strict=True)):
+            if copied is None:
+                continue
+            is_one = copied.dtype in NARROW and param.dtype == torch.float32 and copied.device.type == "cpu"
+            if not (is_one and copied.shape == param.shape and copied.stride() == param.stride()):
+                raise ValueError(
+                    f"copy_to[{k}] must be a tensor of 16 bits on the CPU that lies as params[{k}], of float32, does, got "
+                    f"{copied.dtype} of shape {tuple(copied.shape)} on {copied.device}"
+                )
+            copied.copy_(param.detach())
+        self._storage["copy_to"] = copies
+
+    def copy_of(self, index: int) -> Tensor | None:
+        """Into which a parameter is copied when it is updated."""
+        copies = self._storage["copy_to"]
+        return copies[index] if copies is not None and index < len(copies) else None
 
     def _begin(self) -> None:
         """Makes what no copy and no state dict has."""
@@ -119,16 +165,23 @@ class Fused(Optimizer):
         if factor != self._scale:
             self._options.grad_scale = self._scale = factor
 
+    def _key(self) -> tuple[Any, ...]:
+        """Which parameters have gradients, in which groups."""
+        return tuple(
+            (id(group), *(id(param) for param in group["params"] if param.grad is not None))
+            for group in self.param_groups
+        )
+
     @torch.no_grad()
     def _step_anew(self) -> None:
         """With the parameters that have gradients now, and where they are now."""
-        key = active_key(self)
+        key = self._key()
         known = self._bindings.get(key)
         if known is not None and known is not self._binding and known.step():
             self._binding = known
             return
         self._binding = None
-        if not any(active for _, *active in key):
+        if all(param.grad is None for group in self.param_groups for param in group["params"]):
             return
         if len(self._bindings) >= MOST_BINDINGS:
             self._bindings.clear()
@@ -164,10 +217,9 @@ class Fused(Optimizer):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_common": self._common}
+        return super().__getstate__() | {"_common": self._common, "_storage": self._storage}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).setdefault("_common", state.get("_common", {}))
         super().__setstate__(state)
         self._begin()
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from fusedoptim import _core
-from fusedoptim.core.tensors import Array
-from fusedoptim.torch.memory import array_of, plain, row_grad
+from fusedoptim.core.storage import REST, SCALE, Array, Kept, Stored, is_signed
+from fusedoptim.torch.memory import DTYPES, array_of, plain, row_grad
 from fusedoptim.torch.numbers import Numbers
 from fusedoptim.torch.rules import Rules
 from fusedoptim.torch.stand_in import StandIn, is_readable
@@ -29,11 +30,11 @@ SHAPED = {
 
 @dataclass(frozen=True)
 class Member:
-    """A parameter, the numbers of its group, and what an error calls it."""
+    """A parameter, the numbers of its group, and its place among all."""
 
     numbers: Numbers
     param: Tensor
-    path: str
+    index: int
 
 
 @dataclass
@@ -65,10 +66,11 @@ class Part:
         self._rule: str = kind[0]
         self._shaped = sparse or self._rule in SHAPED
         self._members = members
+        self._storage = opt.storage(self._rule)
         self.numbers = list({id(member.numbers): member.numbers for member in members}.values())
         self._stand_ins: list[StandIn] = []
         self._tensors = [self._tensor_of(member.param) for member in members]
-        self._states = [opt.state[member.param] for member in members]
+        self._states = [opt.state_of(member.param) for member in members]
         self._counts = self._counts_of_steps()
         self._make_states()
         self._cohorts: list[Cohort] = []
@@ -100,41 +102,68 @@ class Part:
         return [state["step"] for state in states]
 
     def _make_states(self) -> None:
-        rules, members = self._rules, self._members
+        rules, members, opt = self._rules, self._members, self._opt
         for ours, theirs in rules.carried.items():
             firsts = [float(rules.initial(ours, member.numbers.group)) for member in members]
-            self._opt._states.numbers(self._states, theirs, firsts, rules.precision or torch.get_default_dtype())
-        layout = [*_core.rule_states[self._rule], *[("ema", "weight")] * self._opt._options.keeps_ema]
-        self._arrays: list[list[Array]] = [[] for _ in members]
+            opt._states.numbers(self._states, theirs, firsts, rules.precision or torch.get_default_dtype())
+        dtypes = {DTYPES[tensor.dtype] for tensor in self._tensors}
+        layout = [*self._storage.kept(self._rule, dtypes), *[Kept("ema", "weight")] * opt._options.keeps_ema]
+        self._arrays: list[dict[str, Array]] = [{} for _ in members]
         self._storages: list[Any] = []  # kept alive, also where a state is given other memory
-        for slot, (ours, kind) in enumerate(layout, start=2):
-            places = [self._place(k, ours, kind) for k in range(len(members))]
-            self._opt._states.arrays(places, slot)
-            for k, place in enumerate(places):
+        for slot, kept in enumerate(layout, start=2):
+            places = [self._place(k, kept) for k in range(len(members))]
+            fresh = opt._states.arrays(places, slot)
+            lies_as_weight = kept.kind == "weight" and kept.held not in ("codes", "scales")
+            for arrays, place in zip(self._arrays, places, strict=True):
                 state = plain(place.state[place.name])
                 self._storages.append(state.untyped_storage())
-                self._arrays[k].append(array_of(state, shaped=self._shaped or kind != "weight"))
+                arrays[kept.name] = array_of(state, shaped=self._shaped or not lies_as_weight)
+            if kept.held == "scales":
+                self._begin_codes(kept.name.removesuffix(SCALE), fresh)
 
-    def _place(self, k: int, ours: str, kind: str) -> Place:
-        member, tensor, group = self._members[k], self._tensors[k], self._members[k].numbers.group
-        shape: tuple[int, ...] = _core.state_shape(kind, tuple(tensor.shape), self._rules.slots(group))
-        theirs = "ema" if ours == "ema" else self._rules.states(self._rule, tensor.dim())[ours]
-        first = None if ours == "ema" else float(self._rules.initial(ours, group))
-        strides = tensor.stride() if kind == "weight" else None
+    def _begin_codes(self, name: str, fresh: list[bool]) -> None:
+        """Of a state of 8 bits that does not begin at zero."""
+        for member, tensor, arrays, is_fresh in zip(self._members, self._tensors, self._arrays, fresh, strict=True):
+            first = self._rules.initial(name, member.numbers.group)
+            if is_fresh and first != 0:
+                numbers = np.full(tensor.numel(), first, np.float32)
+                _core.store_numbers((arrays[name], arrays[name + SCALE]), is_signed(self._rule, name), numbers)
+
+    def _place(self, k: int, kept: Kept) -> Place:
+        member, tensor, rules = self._members[k], self._tensors[k], self._rules
+        group = member.numbers.group
+        shape, dtype = kept.array(tuple(tensor.shape), DTYPES[tensor.dtype], rules.slots(group))
+        name = kept.name.removesuffix(SCALE) if kept.held == "scales" else kept.name
+        theirs: str | None = rules.states(self._rule, tensor.dim()).get(name, name)
+        if theirs is not None and kept.held == "scales":
+            theirs += SCALE
+        strides = tensor.stride() if shape == tuple(tensor.shape) and kept.kind == "weight" else None
+        first = None if name == "ema" else 0.0 if kept.held in ("scales", "rest") else float(rules.initial(name, group))
         state = {} if theirs is None else self._states[k]
-        return Place(state, theirs or ours, member.param, shape, strides, tensor.dtype, first)
+        return Place(state, theirs or name, member.param, shape, dtype, strides, first)
+
+    def _stored(self, k: int) -> list[Stored]:
+        """Weight and states of a member, in the order of the rule."""
+        arrays, weight = self._arrays[k], array_of(self._tensors[k], shaped=self._shaped)
+        rest = arrays.get(REST)
+        stored: list[Stored] = [weight if rest is None or rest.size != weight.size else (weight, rest)]
+        for name, _ in _core.rule_states[self._rule]:
+            scales = arrays.get(name + SCALE)
+            stored.append(arrays[name] if scales is None else (arrays[name], scales))
+        return stored
 
     def _make_plan(self) -> _core.Plan:
         places = self._gather()
         index = {id(numbers): k for k, numbers in enumerate(self.numbers)}
         cohorts = [(index[id(each.numbers)], *[int(each.counts[0])] * 2) for each in self._cohorts]
         plan = _core.new_plan(self._rule, cohorts, carries=self._rules.moves)
-        for member, tensor, place, arrays in zip(self._members, self._tensors, places, self._arrays, strict=True):
-            states, (ema,) = arrays, [None]
-            if self._opt._options.keeps_ema:
-                *states, ema = arrays
-            plan.add(place, False, member.path, [array_of(tensor, shaped=self._shaped), *states], None, ema)
+        for k, (member, tensor, place) in enumerate(zip(self._members, self._tensors, places, strict=True)):
+            copied, ema = self._opt.copy_of(member.index), self._arrays[k].get("ema")
+            copy = None if copied is None else array_of(copied, shaped=self._shaped)
+            at_random = self._storage.rounds(DTYPES[tensor.dtype]) == "stochastic"
+            plan.add(place, False, f"[{member.index}]", self._stored(k), None, ema, copy, at_random)
         plan.finish()
+        plan.counters = _core.new_counters(t=max(each for _, each, _ in cohorts), skipped=0, accumulated=0, norm=None)
         if direction := self._rules.direction(self.numbers[0].group):
             plan.divide("sgd", direction)
         return plan

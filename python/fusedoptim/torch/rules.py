@@ -10,7 +10,7 @@ import torch
 
 from fusedoptim import _core
 from fusedoptim.core.groups import Hyper
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.newton_schulz import size
 from fusedoptim.optim import SparseAdam

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fusedoptim.core.arena import allocate
-from fusedoptim.torch.memory import DTYPES, is_sharded, plain
+from fusedoptim.torch.memory import DTYPES, is_sharded, plain, tensor_of
 
 
 @dataclass
@@ -20,15 +21,15 @@ class Place:
     name: str
     param: Tensor
     shape: tuple[int, ...]
-    strides: tuple[int, ...] | None  # None: contiguous
-    dtype: torch.dtype
-    first: float | None = None  # None: a copy of the parameter
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...] | None = None  # None: contiguous
+    first: float | None = 0.0  # None: a copy of the parameter
 
     def is_taken(self) -> bool:
         """Whether what is there lies as it must."""
         there = plain(self.state[self.name])
         strides_fit = self.strides is None or there.stride() == self.strides
-        return tuple(there.shape) == self.shape and there.dtype == self.dtype and strides_fit
+        return tuple(there.shape) == self.shape and DTYPES.get(there.dtype) == self.dtype and strides_fit
 
 
 class States:
@@ -54,19 +55,22 @@ class States:
             view.fill_(first if found is None else float(found))
             self._put(state, name, view)
 
-    def arrays(self, places: list[Place], slot: int) -> None:
-        """One buffer for the arrays of all parameters."""
+    def arrays(self, places: list[Place], slot: int) -> list[bool]:
+        """One buffer for the arrays of all parameters. Tells which there was none of before."""
+        fresh = [place.state.get(place.name) is None for place in places]
         lacking = [place for place in places if self.lacks(place.state, place.name) or not place.is_taken()]
         own = [place for place in lacking if not is_sharded(place.param)]
-        memory = allocate([(place.shape, DTYPES[place.dtype]) for place in own], slot)
+        memory = allocate([(place.shape, place.dtype) for place in own], slot)
         for place, array in zip(own, memory, strict=True):
-            tensor = torch.from_numpy(array)
+            tensor = tensor_of(array)
             if place.strides is not None:
                 tensor = tensor.as_strided(place.shape, place.strides)
             self._fill(place, torch.view_as_complex(tensor) if place.param.is_complex() else tensor)
         for place in lacking:
             if is_sharded(place.param):
-                self._fill(place, torch.zeros_like(place.param))
+                dtype = next(theirs for theirs, ours in DTYPES.items() if ours == place.dtype)
+                self._fill(place, torch.zeros_like(place.param, dtype=dtype))
+        return fresh
 
     def _fill(self, place: Place, tensor: Tensor) -> None:
         found = place.state.get(place.name)
@@ -75,7 +79,7 @@ class States:
         if found is not None and found.shape != tensor.shape:
             raise ValueError(
                 f"the state {place.name!r} of a parameter of shape {tuple(place.param.shape)} must have the shape "
-                f"{tuple(tensor.shape)}, got {tuple(found.shape)}; load the state of this model"
+                f"{tuple(tensor.shape)}, got {tuple(found.shape)}; load the state of this model, kept as it is here"
             )
         if found is not None:
             plain(tensor).copy_(plain(found))
