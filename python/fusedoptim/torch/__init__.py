@@ -31,6 +31,7 @@ from fusedoptim.torch.classes import (
     SparseAdam,
 )
 from fusedoptim.torch.cpu_adam import CPUAdam
+from fusedoptim.torch.offload import Offload
 
 globals().update(own.CLASSES)
 
@@ -46,6 +47,7 @@ __all__ = [
     "CPUAdam",
     "Muon",
     "NAdam",
+    "Offload",
     "RAdam",
     "RMSprop",
     "Rprop",
