@@ -110,9 +110,9 @@ class Plan {
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
 
-  // From now on the arrays are the memory of tensors of torch. `take_tensors` looks at their parameters before each step,
-  // and at what has the states; their steps are counted in float32 numbers of torch's. Numbers are taken as torch has
-  // checked them. `before_write` is called before each step. Parameters in `idle` have no gradients.
+  // From now on the arrays are the memory of tensors of torch. `take_tensors` looks at their parameters before each
+  // step, and at what has the states; their steps are counted in float32 numbers of torch's. Numbers are taken as torch
+  // has checked them. `before_write` is called before each step. Parameters in `idle` have no gradients.
   void hold(const std::vector<Holding>& holdings, const std::vector<py::object>& idle, const py::object& before_write);
 
   // Takes the gradients of the held parameters, or others for all of them, with the values of each group and whether it
@@ -258,7 +258,7 @@ class Plan {
   bool has_narrow = false;         // whether a gradient was of 16 bits when all were taken last
   Work work;                       // the tensors that are not frozen
   std::optional<Second> second;
-  std::vector<Held> held;      // of each tensor, if any
+  std::vector<Held> held;  // of each tensor, if any
   std::vector<py::object> idle;
   std::vector<Touched> taken;  // of the step to come
   py::object before_write = py::none();

@@ -25,7 +25,8 @@ py::object grad_of(py::handle param) {
 
 }  // namespace
 
-void Plan::hold(const std::vector<Holding>& given, const std::vector<py::object>& idle, const py::object& before_write) {
+void Plan::hold(const std::vector<Holding>& given, const std::vector<py::object>& idle,
+                const py::object& before_write) {
   if (given.size() != tensors.size()) throw std::invalid_argument("as many parameters as tensors");
   std::vector<Held> all;
   for (const auto& [param, count] : given) {
@@ -55,7 +56,8 @@ bool Plan::take_held() {
     const bool is_weight = w.begin == tensor.w.begin && w.dtype == tensor.w.dtype && w.storage == tensor.w.storage;
     if (!is_weight || !lies_as(w, each.axes) || !lies_as(g, each.axes)) return false;
     const bool is_narrow = g.storage != Storage::native;
-    if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (!is_narrow && w.storage != Storage::native)) return false;
+    if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (!is_narrow && w.storage != Storage::native))
+      return false;
     if (g.begin == nullptr && tensor.w.n > 0) return false;
     if (span_of(tensor).arrays[1] != g.begin && tensor.w.n > 0)
       refuse_overlap({{"grads", tensor.w.name.path}, grad, g.begin, tensor.w.n, g.dtype, g.storage});

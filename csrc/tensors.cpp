@@ -67,7 +67,8 @@ bool look_by_attributes(py::handle object, TensorMemory& memory) try {
 
 void know_torch(const py::object& capsule, const py::dict& codes) {
   const Exchange* found = nullptr;
-  if (!capsule.is_none()) found = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+  if (!capsule.is_none())
+    found = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
   if (PyErr_Occurred()) throw py::error_already_set();
   while (found != nullptr && found->major != major_version) found = found->before;
   exchange = found != nullptr && found->tensor_from_object != nullptr ? found : nullptr;

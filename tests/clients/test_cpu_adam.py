@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from fusedoptim.torch import CPUAdam  # noqa: E402
+from fusedoptim.torch import CPUAdam
 
 
 def pair(numbers: Any = None, n: int = 50) -> tuple[Any, Any]:
@@ -56,8 +56,8 @@ def test_subgroups_have_states_of_their_own() -> None:
     for t in range(3):
         one.grad = grad(t)
         whole.step()
-        for k in parts:
-            place.data = parts[k]
+        for k, part in parts.items():
+            place.data = part
             place.grad = grad(t)
             opt.step_subgroup(k)
     assert torch.equal(parts[0], one)

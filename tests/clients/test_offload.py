@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-import fusedoptim.torch as ft  # noqa: E402
-from fusedoptim.torch import offload  # noqa: E402
+import fusedoptim.torch as ft
+from fusedoptim.torch import offload
 
 
 @pytest.fixture(params=[1, 1 << 30], ids=["a bucket each", "one bucket"])
@@ -175,7 +175,7 @@ def test_refusals() -> None:
     model = network()
     with pytest.raises(TypeError, match=r"optimizer_class must be a class of fusedoptim\.torch"):
         ft.Offload(model.parameters(), torch.optim.AdamW)
-    with pytest.raises(ValueError, match="master must be torch.float32, or None"):
+    with pytest.raises(ValueError, match=r"master must be torch\.float32, or None"):
         ft.Offload(model.parameters(), ft.AdamW, master=torch.float64)
     with pytest.raises(ValueError, match="Invalid learning rate"):
         ft.Offload(model.parameters(), ft.AdamW, lr=-1.0)

@@ -9,7 +9,7 @@ import fusedoptim as fo
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-import fusedoptim.torch as ft  # noqa: E402
+import fusedoptim.torch as ft
 
 SHAPES = [(30, 20), (7,), ()]
 WAYS: list[dict[str, Any]] = [
@@ -61,7 +61,9 @@ def test_bits_are_those_over_arrays(name: str, numbers: str, way: dict[str, Any]
 
 
 @pytest.mark.parametrize("numbers", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("name", ["AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "RAdam", "NAdam", "LAMB", "Muon", "Adafactor"])
+@pytest.mark.parametrize(
+    "name", ["AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "RAdam", "NAdam", "LAMB", "Muon", "Adafactor"]
+)
 def test_as_near_as_float32(name: str, numbers: Any) -> None:
     """Rules that take whole float32 tensors alone are given a copy."""
     shapes = [(30, 20), (7, 5)]
@@ -113,7 +115,10 @@ def test_a_copy_of_16_bits_is_written_with_the_weight() -> None:
     ("copies", "message"),
     [
         (lambda own: [None], r"copy_to must have a tensor or None for each of 3 parameters, got 1"),
-        (lambda own: [torch.zeros_like(own[0]), None, None], r"copy_to\[0\] must be a tensor of 16 bits .*torch.float32"),
+        (
+            lambda own: [torch.zeros_like(own[0]), None, None],
+            r"copy_to\[0\] must be a tensor of 16 bits .*torch.float32",
+        ),
         (lambda own: [own[0].bfloat16().t(), None, None], r"copy_to\[0\] must be .*\(20, 30\)"),
     ],
 )

@@ -10,8 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("expecttest", reason="expecttest, which torch's tables need, is not installed")
 
-import fusedoptim.torch as ft  # noqa: E402
-from torch.testing._internal import common_optimizers as tables  # noqa: E402
+from torch.testing._internal import common_optimizers as tables
+
+import fusedoptim.torch as ft
 
 INFOS = [info for info in tables.optim_db if info.optim_cls.__name__ in ft.__all__]
 PAIR = {"Muon": [(3, 2), (4, 4)]}  # which takes matrices alone

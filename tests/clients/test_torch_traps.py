@@ -15,10 +15,10 @@ from fusedoptim import _core
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-import fusedoptim.torch as ft  # noqa: E402
-from fusedoptim.torch import memory  # noqa: E402
+import fusedoptim.torch as ft
+from fusedoptim.torch import memory
 
 
 def some(*shapes: tuple[int, ...], dtype: Any = torch.float32, seed: int = 0) -> list[Any]:
@@ -201,7 +201,7 @@ def test_a_sparse_gradient_with_momentum_is_refused() -> None:
     with torch.sparse.check_sparse_tensor_invariants():
         table(torch.tensor([1, 3, 1])).sum().backward()
     before = table.weight.clone()
-    with pytest.raises(RuntimeError, match="SGD with momentum takes no sparse gradient here.*Set momentum=0"):
+    with pytest.raises(RuntimeError, match=r"SGD with momentum takes no sparse gradient here.*Set momentum=0"):
         opt.step()
     assert torch.equal(table.weight, before)
 
@@ -310,16 +310,11 @@ def test_parameters_that_move() -> None:
         assert_same(own, theirs)
 
 
-@pytest.mark.parametrize("what", ["parameter", "gradient"])
-def test_tensors_of_another_device_are_refused(what: str) -> None:
-    (w,) = some((3,))
-    w.grad = torch.ones(3)
-    if what == "parameter":
-        w = torch.nn.Parameter(torch.ones(3, device="meta"))
-        w.grad = torch.ones(3, device="meta")
+def test_tensors_of_another_device_are_refused() -> None:
+    w = torch.nn.Parameter(torch.ones(3, device="meta"))
+    w.grad = torch.ones(3, device="meta")
+    opt = ft.AdamW([w])
     with pytest.raises(ValueError, match=r"params\[0\] is on meta, .*fusedoptim\.torch\.Offload"):
-        opt = ft.AdamW([w if what == "parameter" else torch.nn.Parameter(torch.ones(3, device="meta"))])
-        opt.param_groups[0]["params"][0].grad = torch.ones(3, device="meta")
         opt.step()
 
 

@@ -53,4 +53,4 @@ __all__ = [
     "Rprop",
     "SparseAdam",
 ]
-__all__ += own.CLASSES  # type: ignore[arg-type]
+__all__ += list(own.CLASSES)

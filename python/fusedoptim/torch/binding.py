@@ -30,7 +30,9 @@ class Binding:
         self._numbers = []
         k = 0
         for group in self._groups:
-            numbers = Numbers(opt._rules, group, [name for name in opt.defaults if name in group and name not in UNREAD])
+            numbers = Numbers(
+                opt._rules, group, [name for name in opt.defaults if name in group and name not in UNREAD]
+            )
             self._numbers.append(numbers)
             for param in group["params"]:
                 member = Member(numbers, param, k)
@@ -77,7 +79,7 @@ class Binding:
     def _step_parts(self) -> bool:
         """The norm is that of all parts."""
         options = options_from_dict(options_to_dict(self._opt._options) | WITHOUT_NORM)
-        if not all([part.take(options) for part in self._parts]):
+        if not all(part.take(options) for part in self._parts):
             return False
         if self._asks_norm:
             wanted = self._opt._options

@@ -121,7 +121,9 @@ class CPUAdam(Fused, Optimizer):
         """
         state = self.state.get(subgroup_id, {})
         if int(state.get("step", 0)) <= 0:
-            raise RuntimeError(f"cannot roll back sub-group {subgroup_id}, which has taken no step; call step_subgroup first")
+            raise RuntimeError(
+                f"cannot roll back sub-group {subgroup_id}, which has taken no step; call step_subgroup first"
+            )
         group, param = self._check_single()
         m, v, t = state["exp_avg"].float(), state["exp_avg_sq"].float(), int(state["step"])
         (beta1, beta2), lr, decay = group["betas"], float(group["lr"]), group["weight_decay"]

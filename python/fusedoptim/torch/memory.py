@@ -58,7 +58,7 @@ def is_sharded(tensor: Tensor) -> bool:
 def plain(tensor: Tensor) -> Tensor:
     """The tensor of real numbers in this process that a step sees: the shard of a DTensor, complex numbers as pairs."""
     if is_sharded(tensor):
-        tensor = tensor.to_local()  # type: ignore[attr-defined]
+        tensor = tensor.to_local()
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 

@@ -107,7 +107,7 @@ class Offload(Optimizer):
         nonfinite: str = "propagate",
         **kwargs: Any,
     ) -> None:
-        if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, Fused)):
+        if not issubclass(optimizer_class, Fused):
             raise TypeError(f"optimizer_class must be a class of fusedoptim.torch, got {optimizer_class!r}")
         if master not in (torch.float32, None):
             raise ValueError(f"master must be torch.float32, or None for the dtype of the parameters, got {master}")
@@ -125,7 +125,9 @@ class Offload(Optimizer):
         (self._device,) = devices
         self._lanes: Any = torch.get_device_module(self._device)  # "cpu" has streams and events too, which do nothing
         self._down, self._up = self._lanes.Stream(self._device), self._lanes.Stream(self._device)
-        self._buckets, self._remote_of, self._bucket_of = [], {}, {}
+        self._buckets = []
+        self._remote_of: dict[Tensor, Remote] = {}
+        self._bucket_of: dict[Tensor, Bucket] = {}
         self._queue: list[Bucket] = []  # in the order in which they were sent
         for group in self.param_groups:
             self._carry(group)
@@ -256,7 +258,7 @@ class Offload(Optimizer):
         bucket.inner.param_groups[0].update({name: each for name, each in bucket.group.items() if name != "params"})
         for each in bucket.remotes:
             each.master.grad = None if each.sent is None else each.grad
-        vars(bucket.inner)["grad_scale"] = scale
+        bucket.inner.grad_scale = scale
         bucket.inner.step()
         with self._lanes.stream(self._up):
             for each in bucket.remotes:

@@ -42,6 +42,7 @@ class Fused(Optimizer):
     """
 
     _rules: ClassVar[Rules]
+    grad_scale: Any  # which a GradScaler sets for the time of a step
     _step_supports_amp_scaling = True
 
     def __init__(
@@ -58,7 +59,7 @@ class Fused(Optimizer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        self._common = {
+        self._common: dict[str, Any] = {
             "clip_norm": clip_norm,
             "clip_value": clip_value,
             "ema": ema,
@@ -90,7 +91,9 @@ class Fused(Optimizer):
     def _set_copies(self, copies: list[Tensor | None]) -> None:
         params = [param for group in self.param_groups for param in group["params"]]
         if len(copies) != len(params):
-            raise ValueError(f"copy_to must have a tensor or None for each of {len(params)} parameters, got {len(copies)}")
+            raise ValueError(
+                f"copy_to must have a tensor or None for each of {len(params)} parameters, got {len(copies)}"
+            )
         for k, (param, copied) in enumerate(zip(params, copies, strict=True)):
             if copied is None:
                 continue

@@ -111,7 +111,16 @@ def _class_of(name: str) -> type[Own]:
 
     :class:`fusedoptim.{name}` over tensors of torch: its arguments, with those of every class of ``fusedoptim.torch``.
     """
-    return type(name, (Own,), {"_rules": OfOwn(optimizer), "__doc__": doc, "__signature__": _signature(optimizer), "__module__": "fusedoptim.torch"})
+    return type(
+        name,
+        (Own,),
+        {
+            "_rules": OfOwn(optimizer),
+            "__doc__": doc,
+            "__signature__": _signature(optimizer),
+            "__module__": "fusedoptim.torch",
+        },
+    )
 
 
 CLASSES: Mapping[str, type[Own]] = {

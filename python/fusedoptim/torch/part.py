@@ -155,7 +155,8 @@ class Part:
     def _make_plan(self) -> _core.Plan:
         places = self._gather()
         index = {id(numbers): k for k, numbers in enumerate(self.numbers)}
-        cohorts = [(index[id(each.numbers)], *[int(each.counts[0])] * 2) for each in self._cohorts]
+        steps = [int(each.counts[0]) for each in self._cohorts]
+        cohorts = [(index[id(each.numbers)], n, n) for each, n in zip(self._cohorts, steps, strict=True)]
         plan = _core.new_plan(self._rule, cohorts, carries=self._rules.moves)
         for k, (member, tensor, place) in enumerate(zip(self._members, self._tensors, places, strict=True)):
             copied, ema = self._opt.copy_of(member.index), self._arrays[k].get("ema")
@@ -163,7 +164,7 @@ class Part:
             at_random = self._storage.rounds(DTYPES[tensor.dtype]) == "stochastic"
             plan.add(place, False, f"[{member.index}]", self._stored(k), None, ema, copy, at_random)
         plan.finish()
-        plan.counters = _core.new_counters(t=max(each for _, each, _ in cohorts), skipped=0, accumulated=0, norm=None)
+        plan.counters = _core.new_counters(t=max(steps), skipped=0, accumulated=0, norm=None)
         if direction := self._rules.direction(self.numbers[0].group):
             plan.divide("sgd", direction)
         return plan

@@ -138,7 +138,9 @@ class OfNAdam(Rules):
 
     def carry(self, t: int, hyper: Hyper, group: Group, carried: dict[str, float]) -> tuple[Hyper, dict[str, float]]:
         mu = hyper["beta1"] * (1 - 0.5 * power(hyper["mu_decay"], t))
-        product = float(torch.tensor(carried["mu_product"]) * mu)  # rounded as torch does, a number of its default dtype
+        product = float(
+            torch.tensor(carried["mu_product"]) * mu
+        )  # rounded as torch does, a number of its default dtype
         return {"mu_product": product / mu if mu > 0 else 1.0}, {"mu_product": product}
 
 
