@@ -170,12 +170,15 @@ Stored copy_at(const Span& span, std::size_t offset) {
 // a second word, and so on.
 class Random {
  public:
-  explicit Random(const Span& span)
-      : narrow(*span.narrow), key(key_of(span.settings->seed, span.settings->step, narrow.tensor)) {}
-
-  void draw(int n_arrays, std::size_t first, std::size_t n) {
+  Random(const Span& span, int n_arrays)
+      : narrow(*span.narrow), key(key_of(span.settings->seed, span.settings->step, narrow.tensor)) {
     for (int k = 0; k < n_arrays; ++k)
-      if (narrow.is_random[k]) draw(words[place(k) / 3], {key.a, key.b + u32(place(k) / 3)}, u32(first), n);
+      if (narrow.is_random[k]) is_drawn[place(k) / 3] = true;
+  }
+
+  void draw(std::size_t first, std::size_t n) {
+    for (u32 k = 0; k < n_words; ++k)
+      if (is_drawn[k]) draw(words[k], {key.a, key.b + k}, u32(first), n);
   }
 
   void give(int k, Stored& to) const {
@@ -192,8 +195,10 @@ class Random {
   }
 
   const Narrow& narrow;
+  static constexpr u32 n_words = (max_state + 3) / 3;
   const Key key;
-  alignas(64) u32 words[3][block];
+  bool is_drawn[n_words] = {};
+  alignas(64) u32 words[n_words][block];
 };
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
@@ -205,7 +210,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
   const auto loop = rule.of[0].loop[zeroes && !prepares && has_own_gradient][span.ema != nullptr];
   const int n_arrays = 2 + rule.n_state;
   alignas(64) float tiles[2 + max_state][block], prepared[block];
-  Random random(span);
+  Random random(span, n_arrays);
   Piece piece;
   piece.slot = span.n;
   piece.scale = prepares ? 1 : span.settings->scale * clip, piece.ema_weight = span.settings->ema_weight;
@@ -223,11 +228,12 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[1] = prepared;
     }
     loop(made, piece);
-    random.draw(n_arrays, span.first + offset, n);
+    random.draw(span.first + offset, n);
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
-      for (std::size_t i = n; i < block; ++i) tiles[k][i] = 0;
+      const bool in_blocks = narrow.storage[k] >= Storage::e4m3;  // a scale is of a whole one
+      for (std::size_t i = n; in_blocks && i < block; ++i) tiles[k][i] = 0;
       Stored to = stored_at(span, k, offset);
       random.give(k, to);
       format.store(to, n, tiles[k]);
