@@ -14,8 +14,7 @@ from fusedoptim.core.groups import Hyper
 from fusedoptim.torch.optimizer import Fused
 from fusedoptim.torch.rules import RULES, Group, Rules
 
-# PolyakSGD asks for the loss, NoisySGD for random numbers.
-LEFT_OUT = {"Optimizer", "PolyakSGD", "NoisySGD"}
+LEFT_OUT = {"Optimizer", "PolyakSGD"}  # which asks for the loss
 TORCHS = {"RMSProp", *RULES}
 
 
@@ -32,6 +31,7 @@ class OfOwn(Rules):
         self.moves = optimizer.carried is not None  # type: ignore[misc]
         self.carried = {name: name for name in optimizer.carried or {}}  # type: ignore[misc]
         self._optimizer = optimizer
+        self.noise = "noise" if optimizer is ours.NoisySGD else None
         self._known: dict[Any, ours.Optimizer[Any]] = {}
 
     def _made(self, group: Group) -> ours.Optimizer[Any]:

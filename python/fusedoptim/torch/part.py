@@ -42,6 +42,7 @@ class Cohort:
     """Members of a group that have taken the same steps, and carry the same numbers from step to step."""
 
     numbers: Numbers
+    members: list[int] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     counts: list[Tensor] = field(default_factory=list)
     after: dict[str, float] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class Part:
                 keys[key] = len(keys)
                 self._cohorts.append(Cohort(member.numbers))
             places.append(keys[key])
+            self._cohorts[keys[key]].members.append(len(places) - 1)
             self._cohorts[keys[key]].states.append(state)
             self._cohorts[keys[key]].counts.append(count)
         return places
@@ -196,6 +198,8 @@ class Part:
         for stand_in in self._stand_ins:
             if not stand_in.bring():
                 return False
+        if self._rules.noise is not None:
+            self._draw(self._rules.noise)
         grads = None
         if self._sparse:
             of_members = [member.param.grad for member in self._members]
@@ -209,6 +213,14 @@ class Part:
         )
         ascends = [numbers.ascends for numbers in self.numbers]
         return self.plan.take_tensors(grads, self._values, ascends, options)
+
+    def _draw(self, name: str) -> None:
+        """By the seed and the step, in the order of the parameters."""
+        for cohort in self._cohorts:
+            rng = np.random.default_rng([self._opt._options.seed, int(cohort.counts[0]) + 1])
+            for k in cohort.members:
+                noise = self._arrays[k][name]
+                rng.standard_normal(out=noise, dtype=noise.dtype.type)
 
     def step(self, options: _core.Options) -> None:
         self.plan.step_tensors(self._values, options)

@@ -45,6 +45,7 @@ class Rules:
     carried: ClassVar[dict[str, str]] = {}  # numbers of a parameter that change from step to step, in torch's words
     precision: ClassVar[torch.dtype | None] = None  # of them, or the default
     moves: ClassVar[bool] = False  # whether hyper-parameters depend on the steps that a parameter has taken
+    noise: ClassVar[str | None] = None  # a state that is drawn for each step
     takes_sparse: ClassVar[bool] = False
     needs_sparse: ClassVar[bool] = False
 
