@@ -19,7 +19,10 @@ data = torch.tensor([letters.index(letter) for letter in text])
 torch.manual_seed(0)
 length, width = 64, 64
 layer = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, batch_first=True, norm_first=True)
-body, mask = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), torch.full((length, length), -torch.inf).triu(1)
+body, mask = (
+    nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
+    torch.full((length, length), -torch.inf).triu(1),
+)
 parts = {"letter": nn.Embedding(len(letters), width), "place": nn.Embedding(length, width), "body": body}
 model = nn.ModuleDict(parts | {"out": nn.Linear(width, len(letters))}).bfloat16()
 opt = AdamW(model.parameters(), lr=3e-3, weight_decay=0.01, clip_norm=1.0)

@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ from .. import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-import fusedoptim.torch as ft  # noqa: E402
-from fusedoptim.torch import own  # noqa: E402
+import fusedoptim.torch as ft
+from fusedoptim.torch import own
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Lion": {"cautious": True, "weight_decay": 0.1},
@@ -80,6 +82,12 @@ def test_the_signature_is_that_of_the_optimizer() -> None:
     assert {"maximize", "clip_norm", "state_dtype"} <= shown.keys()
 
 
+def test_the_signature_of_torchs_classes_has_ours_too() -> None:
+    theirs, shown = (inspect.signature(each).parameters for each in (torch.optim.AdamW, ft.AdamW))
+    assert list(shown)[: len(theirs)] == list(theirs)
+    assert {"clip_norm", "ema", "state_dtype", "num_threads"} <= shown.keys()
+
+
 def test_arguments_are_refused_in_our_words() -> None:
     params = [torch.nn.Parameter(torch.ones(2))]
     with pytest.raises((TypeError, ValueError), match=r"beta1 must be a number in \[0, 1\), got 1.5"):
@@ -113,12 +121,13 @@ def test_rows() -> None:
         ft.LAMB([table]).step()
 
 
-def test_programs_of_the_page() -> None:
+def test_programs_of_the_page(tmp_path: Path) -> None:
     page = ROOT / "docs" / "torch.md"
     if not page.exists():
         pytest.skip("the documentation is not here")
     for program in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
-        exec(compile(program, str(page), "exec"), {"__name__": "page"})
+        (tmp_path / "program.py").write_text(program)
+        runpy.run_path(str(tmp_path / "program.py"))
 
 
 def test_noise_is_drawn_by_the_seed() -> None:

@@ -119,8 +119,9 @@ def test_sparse(info: Any, kwargs: dict[str, Any]) -> None:
         values = torch.randn(4, 2, dtype=torch.float64, generator=generator)
         for param in (theirs, own):
             param.grad = torch.sparse_coo_tensor(rows, values, (5, 2), check_invariants=True)
-        loop.step()
-        opt.step()
+        with torch.sparse.check_sparse_tensor_invariants():
+            loop.step()
+            opt.step()
     # torch's SparseAdam computes with a rate in float32, where that is a tensor
     exact = not isinstance(kwargs.get("lr"), torch.Tensor)
     tolerance = {"rtol": 1e-10, "atol": 1e-10} if exact else {"rtol": 1e-7, "atol": 1e-9}

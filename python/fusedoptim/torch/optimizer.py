@@ -1,5 +1,6 @@
 """The step that the classes of torch.optim are given: what of it is in Python."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -44,6 +45,15 @@ class Fused(Optimizer):
     _rules: ClassVar[Rules]
     grad_scale: Any  # which a GradScaler sets for the time of a step
     _step_supports_amp_scaling = True
+
+    def __init_subclass__(cls) -> None:
+        """Shows the arguments of the class in torch, and ours, where there is one."""
+        super().__init_subclass__()
+        theirs = [base for base in cls.__mro__ if base.__module__.startswith("torch.optim") and base is not Optimizer]
+        if theirs and "__init__" not in vars(cls):
+            of_torch, own = (inspect.signature(each).parameters.values() for each in (theirs[0], Fused))
+            keywords = [each for each in own if each.kind is each.KEYWORD_ONLY]
+            cls.__signature__ = inspect.Signature([*of_torch, *keywords])
 
     def __init__(
         self,

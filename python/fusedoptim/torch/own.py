@@ -28,8 +28,8 @@ class OfOwn(Rules):
         super().__init__()
         signature = inspect.signature(optimizer).parameters.values()
         self.defaults = {each.name: each.default for each in signature if each.name not in ("params", "common")}
-        self.moves = optimizer.carried is not None  # type: ignore[misc]
-        self.carried = {name: name for name in optimizer.carried or {}}  # type: ignore[misc]
+        self.moves = optimizer.carried is not None
+        self.carried = {name: name for name in optimizer.carried or {}}
         self._optimizer = optimizer
         self.noise = "noise" if optimizer is ours.NoisySGD else None
         self._known: dict[Any, ours.Optimizer[Any]] = {}

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -41,13 +42,15 @@ HYPER: dict[str, Callable[[Group], Any]] = {
 class Rules:
     """Of one class: the first rule that fits a group is that of its parameters."""
 
-    counts: ClassVar[bool] = True  # whether torch keeps a count of steps for each parameter
-    carried: ClassVar[dict[str, str]] = {}  # numbers of a parameter that change from step to step, in torch's words
-    precision: ClassVar[torch.dtype | None] = None  # of them, or the default
-    moves: ClassVar[bool] = False  # whether hyper-parameters depend on the steps that a parameter has taken
-    noise: ClassVar[str | None] = None  # a state that is drawn for each step
-    takes_sparse: ClassVar[bool] = False
-    needs_sparse: ClassVar[bool] = False
+    counts: bool = True  # whether torch keeps a count of steps for each parameter
+    carried: Mapping[str, str] = MappingProxyType(
+        {}
+    )  # numbers of a parameter that change from step to step, in torch's words
+    precision: torch.dtype | None = None  # of them, or the default
+    moves: bool = False  # whether hyper-parameters depend on the steps that a parameter has taken
+    noise: str | None = None  # a state that is drawn for each step
+    takes_sparse: bool = False
+    needs_sparse: bool = False
 
     def __init__(self, *rules: str) -> None:
         self.rules = rules
@@ -131,7 +134,7 @@ class OfRprop(Rules):
 
 
 class OfNAdam(Rules):
-    carried: ClassVar[dict[str, str]] = {"mu_product": "mu_product"}
+    carried = MappingProxyType({"mu_product": "mu_product"})
     moves = True
 
     def initial(self, name: str, group: Group) -> Any:
@@ -148,7 +151,7 @@ class OfNAdam(Rules):
 class OfASGD(Rules):
     """The rate of a step, and the weight of its average, are made in the one before."""
 
-    carried: ClassVar[dict[str, str]] = {"eta": "eta", "mu": "mu"}
+    carried = MappingProxyType({"eta": "eta", "mu": "mu"})
     moves = True
 
     def initial(self, name: str, group: Group) -> Any:
