@@ -32,7 +32,8 @@ void Plan::hold(const std::vector<Holding>& given, const std::vector<py::object>
   for (const auto& [param, count] : given) {
     Held each = {param, {}, reinterpret_cast<float*>(count)};
     TensorMemory memory;
-    if (!look_at(param, memory) || memory.begin != tensors[all.size()].w.begin)
+    const Buffer& w = tensors[all.size()].w;
+    if (!look_at(param, memory) || (w.n > 0 && memory.begin != w.begin))
       throw std::invalid_argument("the array of a weight must be the memory of its parameter");
     each.axes.assign(memory.shape, memory.shape + memory.n_axes);
     each.axes.insert(each.axes.end(), memory.strides, memory.strides + memory.n_axes);
@@ -53,7 +54,8 @@ bool Plan::take_held() {
     const py::object grad = grad_of(each.param);
     TensorMemory w, g;
     if (grad.is_none() || !look_at(each.param, w) || !look_at(grad, g)) return false;
-    const bool is_weight = w.begin == tensor.w.begin && w.dtype == tensor.w.dtype && w.storage == tensor.w.storage;
+    const bool is_there = w.begin == tensor.w.begin || tensor.w.n == 0;
+    const bool is_weight = is_there && w.dtype == tensor.w.dtype && w.storage == tensor.w.storage;
     if (!is_weight || !lies_as(w, each.axes) || !lies_as(g, each.axes)) return false;
     const bool is_narrow = g.storage != Storage::native;
     if (g.dtype != w.dtype || (is_narrow && !takes_narrow) || (!is_narrow && w.storage != Storage::native))

@@ -77,6 +77,28 @@ def test_a_compiled_step_counts() -> None:
     assert_same(own, theirs)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # the compiler looks at it
+def test_a_compiled_training_step_counts() -> None:
+    own, opt, theirs, loop = pair((3, 2))
+
+    @torch.compile(backend="eager")
+    def train(x: Any) -> Any:
+        opt.zero_grad()
+        loss = (own[0] * x).square().sum()
+        loss.backward()
+        opt.step()
+        return loss
+
+    for t in range(3):
+        x = torch.full((3, 2), float(t + 1), dtype=torch.float64)
+        train(x)
+        loop.zero_grad()
+        (theirs[0] * x).square().sum().backward()
+        loop.step()
+    assert int(opt.state[own[0]]["step"]) == 3
+    assert_same(own, theirs)
+
+
 def test_inference_mode() -> None:
     own, opt, theirs, loop = pair((3, 2))
     for t in range(3):
@@ -316,6 +338,34 @@ def test_tensors_of_another_device_are_refused() -> None:
     opt = ft.AdamW([w])
     with pytest.raises(ValueError, match=r"params\[0\] is on meta, .*fusedoptim\.torch\.Offload"):
         opt.step()
+
+
+def test_parameters_without_elements() -> None:
+    own, opt, theirs, loop = pair((0, 3), (2,))
+    for t in range(3):
+        for params in (own, theirs):
+            set_grads(params, t)
+        opt.step()
+        loop.step()
+    assert_same(own, theirs)
+    assert int(opt.state[own[0]]["step"]) == 3 and len(opt._bindings) == 1
+
+
+@pytest.mark.parametrize("name", ["NAdam", "ScheduleFreeAdamW"])
+def test_a_step_that_is_not_taken_carries_nothing_on(name: str) -> None:
+    own, straight = some((3,)), some((3,))
+    opt, other = [getattr(ft, name)(params, nonfinite="skip") for params in (own, straight)]
+    for t in range(3):
+        for params in (own, straight):
+            set_grads(params, t)
+        if t == 1:
+            kept = own[0].grad.clone()
+            own[0].grad.fill_(torch.nan)
+            opt.step()
+            own[0].grad.copy_(kept)
+        opt.step()
+        other.step()
+    assert torch.equal(own[0], straight[0])
 
 
 def test_dtypes_that_no_step_takes_are_refused() -> None:

@@ -81,7 +81,6 @@ class Fused(Optimizer):
         self._begin()
         super().__init__(*args, **kwargs)
         for group in self.param_groups:
-            refuse_flags(group)
             self.storage(self._rules.rule(group))
         if copy_to is not None:
             self._set_copies(list(copy_to))
@@ -206,8 +205,9 @@ class Fused(Optimizer):
     # -- states --------------------------------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        if isinstance(param_group, dict):  # else refused below
+            refuse_flags(self.defaults | param_group)
         super().add_param_group(param_group)
-        refuse_flags(self.param_groups[-1])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch's, but that states are copied, of the dtype they have: those of another optimizer stay its own."""

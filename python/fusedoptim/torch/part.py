@@ -75,7 +75,8 @@ class Part:
         self._counts = self._counts_of_steps()
         self._make_states()
         self._cohorts: list[Cohort] = []
-        self._values: list[Any] = []
+        self._values: list[Any] = [numbers.values for numbers in self.numbers]
+        self._follows = bool(self._stand_ins) or len(self._rules.carried) > 0
         self.plan = self._make_plan()
 
     def _tensor_of(self, param: Tensor) -> Tensor:
@@ -206,11 +207,8 @@ class Part:
             if not all(grad is not None and grad.is_sparse for grad in of_members):
                 return False
             grads = [row_grad(grad, member.param.dtype) for grad, member in zip(of_members, self._members, strict=True)]
-        self._values = (
-            [cohort.at(self._rules) for cohort in self._cohorts]
-            if self._rules.moves
-            else [numbers.values for numbers in self.numbers]
-        )
+        if self._rules.moves:
+            self._values = [cohort.at(self._rules) for cohort in self._cohorts]
         ascends = [numbers.ascends for numbers in self.numbers]
         return self.plan.take_tensors(grads, self._values, ascends, options)
 
@@ -223,9 +221,21 @@ class Part:
                 rng.standard_normal(out=noise, dtype=noise.dtype.type)
 
     def step(self, options: _core.Options) -> None:
-        self.plan.step_tensors(self._values, options)
-        for stand_in in self._stand_ins:
-            stand_in.take_back()
-        if self._rules.carried:
+        if not self._follows:
+            return self.plan.step_tensors(self._values, options)
+        t = self.plan.t
+        try:
+            self.plan.step_tensors(self._values, options)
+            self._follow(t)
+        except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
+            self._follow(t)
+            raise
+        return None
+
+    def _follow(self, t: int) -> None:
+        """What is left to do once the plan has taken more steps than t; it may be done twice."""
+        if self.plan.t > t:
+            for stand_in in self._stand_ins:
+                stand_in.take_back()
             for cohort in self._cohorts:
                 cohort.carry_on(self._rules)
