@@ -76,8 +76,9 @@ def test_as_without_offload() -> None:
 
 
 @pytest.mark.usefixtures("buckets")
-def test_the_norm_is_that_of_all() -> None:
-    model, other = network(torch.float32), network(torch.float32)
+@pytest.mark.parametrize("numbers", [torch.float32, torch.float64], ids=str)
+def test_the_norm_is_that_of_all(numbers: Any) -> None:
+    model, other = network(numbers), network(numbers)
     opt = ft.Offload(groups(model), ft.AdamW, lr=0.05, clip_norm=0.1)
     straight = ft.AdamW(groups(other), lr=0.05, clip_norm=0.1)
     for t in range(4):

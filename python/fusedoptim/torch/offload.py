@@ -202,7 +202,8 @@ class Offload(Optimizer):
                     continue
                 each.grad.copy_(grad, non_blocking=True)
                 if self._measures:
-                    each.norm = torch.linalg.vector_norm(grad, dtype=torch.float32)
+                    wide = torch.float64 if grad.dtype is torch.float64 else torch.float32
+                    each.norm = torch.linalg.vector_norm(grad, dtype=wide).double()
                 if self._device.type != "cpu":
                     grad.record_stream(self._down)
             bucket.arrived.record(self._down)
@@ -243,7 +244,7 @@ class Offload(Optimizer):
             return scale
         norms = [each.norm for bucket in self._queue for each in bucket.remotes if each.sent is not None]
         self._lanes.current_stream(self._device).wait_stream(self._down)
-        total = float(torch.linalg.vector_norm(torch.stack(norms), dtype=torch.float64)) if norms else 0.0
+        total = float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
         self.last_grad_norm = norm = total / scale
         if not math.isfinite(norm) and self._nonfinite != "propagate":
             self.skipped += 1

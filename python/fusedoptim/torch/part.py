@@ -111,7 +111,8 @@ class Part:
         dtypes = {DTYPES[tensor.dtype] for tensor in self._tensors}
         layout = [*self._storage.kept(self._rule, dtypes), *[Kept("ema", "weight")] * opt._options.keeps_ema]
         self._arrays: list[dict[str, Array]] = [{} for _ in members]
-        self._storages: list[Any] = []  # kept alive, also where a state is given other memory
+        # Kept alive, also where a state is given other memory.
+        self._storages = [count.untyped_storage() for count in self._counts]
         for slot, kept in enumerate(layout, start=2):
             places = [self._place(k, kept) for k in range(len(members))]
             fresh = opt._states.arrays(places, slot)
