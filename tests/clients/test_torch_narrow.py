@@ -117,7 +117,7 @@ def test_a_copy_of_16_bits_is_written_with_the_weight() -> None:
         (lambda own: [None], r"copy_to must have a tensor or None for each of 3 parameters, got 1"),
         (
             lambda own: [torch.zeros_like(own[0]), None, None],
-            r"copy_to\[0\] must be a tensor of 16 bits .*torch.float32",
+            r"copy_to\[0\] must be a dense tensor of 16 bits .*torch.float32",
         ),
         (lambda own: [own[0].bfloat16().t(), None, None], r"copy_to\[0\] must be .*\(20, 30\)"),
     ],

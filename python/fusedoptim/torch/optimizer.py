@@ -16,6 +16,7 @@ from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import make_options
 from fusedoptim.core.storage import Storage, make_storage
 from fusedoptim.torch.binding import Binding
+from fusedoptim.torch.memory import is_dense
 from fusedoptim.torch.numbers import refuse_flags
 from fusedoptim.torch.rules import Rules
 from fusedoptim.torch.stand_in import NARROW
@@ -107,10 +108,11 @@ class Fused(Optimizer):
             if copied is None:
                 continue
             is_one = copied.dtype in NARROW and param.dtype == torch.float32 and copied.device.type == "cpu"
-            if not (is_one and copied.shape == param.shape and copied.stride() == param.stride()):
+            lies_alike = copied.shape == param.shape and copied.stride() == param.stride() and is_dense(copied)
+            if not (is_one and lies_alike):
                 raise ValueError(
-                    f"copy_to[{k}] must be a tensor of 16 bits on the CPU that lies as params[{k}], of float32, does, got "
-                    f"{copied.dtype} of shape {tuple(copied.shape)} on {copied.device}"
+                    f"copy_to[{k}] must be a dense tensor of 16 bits on the CPU that lies as params[{k}], of float32, "
+                    f"does, got {copied.dtype} of shape {tuple(copied.shape)} on {copied.device}"
                 )
             copied.copy_(param.detach())
         self._storage["copy_to"] = copies
