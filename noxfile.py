@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
 TYPED = 0.98  # of the public names, at least
+PARTNERS = ("fusedoptim.torch.",)  # which build on packages that are not there where types are checked
 COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "cmake", "ninja", "make")
 
 # pyenv hides all of its interpreters but one.
@@ -56,9 +57,11 @@ def types(session: nox.Session) -> None:
     pyright = ("pyright", "--verifytypes", "fusedoptim", "--ignoreexternal", "--outputjson")
     told = session.run(*pyright, silent=True, success_codes=[0, 1], env={"PYTHONPATH": "python"})
     found = json.loads(told)["typeCompleteness"]
-    unknown = [symbol["name"] for symbol in found["symbols"] if symbol["isExported"] and not symbol["isTypeKnown"]]
-    session.log(f"{found['completenessScore']:.1%} known; not {unknown}")
-    if found["completenessScore"] < TYPED:
+    exported = [each for each in found["symbols"] if each["isExported"] and not each["name"].startswith(PARTNERS)]
+    unknown = [symbol["name"] for symbol in exported if not symbol["isTypeKnown"]]
+    known = 1 - len(unknown) / len(exported)
+    session.log(f"{known:.1%} known; not {unknown}")
+    if known < TYPED:
         session.error(f"at least {TYPED:.0%} should be known")
 
 

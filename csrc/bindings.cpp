@@ -6,6 +6,7 @@
 #include "plan.hpp"
 #include "stateless.hpp"
 #include "swap.hpp"
+#include "tensors.hpp"
 #include "whole_step.hpp"
 
 namespace fusedoptim {
@@ -203,12 +204,18 @@ void define_plan(py::module_& m) {
       .def("flush", &Plan::flush, py::arg("values"), py::arg("options"), py::arg("values_at") = py::none())
       .def("step_one", &Plan::step_one, py::arg("tensor"), py::arg("grad"), py::arg("values"), py::arg("options"))
       .def("end_block", &Plan::end_block, py::arg("options"))
-      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"));
+      .def("accumulate", &Plan::accumulate, py::arg("grads"), py::arg("options"))
+      .def("hold", &Plan::hold, py::arg("holdings"), py::arg("idle"), py::arg("before_write"))
+      .def("take_tensors", &Plan::take_tensors, py::arg("grads"), py::arg("values"), py::arg("ascends"),
+           py::arg("options"))
+      .def("norm_of_tensors", &Plan::norm_of_tensors, py::arg("options"))
+      .def("step_tensors", &Plan::step_tensors, py::arg("values"), py::arg("options"));
   m.def(
       "new_plan",
       [](const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,
          bool carries) { return new Plan(rule, cohorts, carries); },
       py::arg("rule"), py::arg("cohorts"), py::arg("carries"));
+  m.def("know_torch", &know_torch, py::arg("exchange"), py::arg("codes"));
   m.def("add_row_grad_type", &add_row_grad_type, py::arg("type"));
   py::class_<Swap>(m, "Swap").def("there", &Swap::there).def("back", &Swap::back);
   m.def(

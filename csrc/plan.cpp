@@ -164,6 +164,8 @@ int Plan::traverse(visitproc visit, void* arg) const {
   Py_VISIT(skeleton.ptr());
   for (const Nest* nest : {&params, &state, &bound_nest})
     if (const int found = nest->traverse(visit, arg)) return found;
+  for (const py::object& each : idle) Py_VISIT(each.ptr());
+  for (const Held& each : held) Py_VISIT(each.param.ptr());
   return 0;
 }
 

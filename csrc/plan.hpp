@@ -1,6 +1,7 @@
 // The tensors of one optimizer, checked once, the steps over them, and how many there were.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <limits>
@@ -19,6 +20,9 @@ namespace fusedoptim {
 // Makes a class of Python one whose objects are taken as gradients of some rows.
 void add_row_grad_type(const py::type& type);
 bool is_row_grad(py::handle grad);
+
+// A parameter of torch, and the address of its count of steps.
+using Holding = std::pair<py::object, std::uintptr_t>;
 
 // What a step does besides the rule, for all groups alike.
 struct Options {
@@ -107,6 +111,19 @@ class Plan {
   // Adds the gradients to their sums.
   void accumulate(const py::object& grads, const Options& options);
 
+  // From now on the arrays are the memory of tensors of torch. `take_tensors` looks at their parameters before each
+  // step, and at what has the states; their steps are counted in float32 numbers of torch's. Numbers are taken as torch
+  // has checked them. `before_write` is called before each step. Parameters in `idle` have no gradients.
+  void hold(const std::vector<Holding>& holdings, const std::vector<py::object>& idle, const py::object& before_write);
+
+  // Takes the gradients of the held parameters, or others for all of them, with the values of each group and whether it
+  // ascends; and checks everything. False, and nothing has changed, where a tensor lies elsewhere now, or a gradient
+  // otherwise than its parameter: they must be held anew then.
+  bool take_tensors(const py::object& grads, const py::list& values, const std::vector<bool>& ascends,
+                    const Options& options);
+  double norm_of_tensors(const Options& options);  // of the gradients that were taken
+  void step_tensors(const py::list& values, const Options& options);
+
   // Refuses where an array is not what it was when it was added, or a nest holds another.
   void check() const;
   void check_state() const { state.check(); }  // the nest of the states alone
@@ -128,7 +145,7 @@ class Plan {
 
   // For the collector of garbage, which ends a watch where nobody has the plan any more.
   int traverse(visitproc visit, void* arg) const;
-  void unwatch() { params = {}, state = {}, skeleton = py::none(), unbind(); }
+  void unwatch() { params = {}, state = {}, skeleton = py::none(), held.clear(), idle.clear(), unbind(); }
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
@@ -167,6 +184,12 @@ class Plan {
     std::size_t rule;
     py::function direction;
     std::vector<Settings> settings;  // of each cohort
+  };
+
+  struct Held {
+    py::object param;
+    std::vector<std::int64_t> axes;  // its shape and strides
+    float* count;
   };
 
   using Choice = std::function<bool(const Tensor&)>;
@@ -214,6 +237,8 @@ class Plan {
   void begin_average(Tensor& tensor, const Options& options) const;
   void part_cohorts(const Choice& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
+  bool take_held();
+  bool read_counts();
   void arrange();
   void see_active();
 
@@ -235,6 +260,13 @@ class Plan {
   bool has_narrow = false;         // whether a gradient was of 16 bits when all were taken last
   Work work;                       // the tensors that are not frozen
   std::optional<Second> second;
+  std::vector<Held> held;  // of each tensor, if any
+  std::vector<py::object> idle;
+  std::vector<Touched> taken;  // of the step to come
+  py::object before_write = py::none();
 };
+
+// Of the gradients, unscaled.
+double norm_of(Run& run, const Options& options);
 
 }  // namespace fusedoptim

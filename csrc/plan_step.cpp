@@ -28,12 +28,6 @@ std::size_t n_values(const Rule& rule) {
 
 std::size_t item_of(int dtype) { return dtype == 0 ? sizeof(float) : sizeof(double); }
 
-// Rounded as within the loops, whatever mode the host has set.
-double norm_of(Run& run, const Options& options) {
-  const FlushSubnormals nearest;
-  return std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
-}
-
 // Of what is kept in the dtype of the step.
 void copy_weight(const Span& span, void* state) {
   if (span.dtype == 0)
@@ -59,7 +53,19 @@ bool all_finite(const void* x, const void* sum, std::size_t n) {
   return true;
 }
 
+// As torch has checked it: its domains are wider than a rule's own.
+double value_of_torch(const Hyper& hyper, py::handle value) {
+  const bool is_whole = hyper.domain == Domain::step || hyper.domain == Domain::count;
+  return number(hyper.name, value, is_whole || hyper.domain == Domain::choice ? hyper.domain : Domain::real);
+}
+
 }  // namespace
+
+// Rounded as within the loops, whatever mode the host has set.
+double norm_of(Run& run, const Options& options) {
+  const FlushSubnormals nearest;
+  return std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
+}
 
 void Plan::set_values(const py::list& values, const Options& options) {
   for (std::size_t k = 0; k < cohorts.size(); ++k) {
@@ -74,14 +80,15 @@ void Plan::set_cohort(std::size_t cohort, py::handle values, const Options& opti
   const auto given = py::reinterpret_borrow<py::list>(values);
   const std::size_t n = n_values(rule);
   if (given.size() != n) throw std::invalid_argument("as many values as hyper-parameters, and one");
+  const auto value_of = held.empty() ? hyper_value : value_of_torch;
   Settings next;
   int k = 0;
   for (; k < int(n) - 1; ++k) {
     const Hyper& hyper = rule.signature->hyper[k];
     const py::handle value = PyList_GET_ITEM(given.ptr(), k);
-    next.hyper[k] = is_t(hyper) && value.is_none() ? double(cohorts[cohort].steps + 1) : hyper_value(hyper, value);
+    next.hyper[k] = is_t(hyper) && value.is_none() ? double(cohorts[cohort].steps + 1) : value_of(hyper, value);
   }
-  next.l2 = hyper_value(l2_penalty, PyList_GET_ITEM(given.ptr(), k));
+  next.l2 = value_of(l2_penalty, PyList_GET_ITEM(given.ptr(), k));
   if (k < rule.n_hyper) next.hyper[k] = slots;
   next.scale = (options.maximize ? -1 : 1) / options.grad_scale;
   next.count = options.accumulate;
