@@ -80,6 +80,12 @@ class Plan {
   // their names.
   void divide(const std::string& second, const py::function& direction);
 
+  // Each tensor is a slice of one that lies with several processes: the number of that, where the slice begins, and the
+  // elements of it all. Slices of a tensor follow one another, and each process has one of every tensor, if an empty
+  // one. `exchange` is given the sums over the chunks of this process, float64 (n, 2), in the order of the work, and
+  // returns those of all in the order of the whole tensors. What it raises ends a step, which may have changed states.
+  void slice(const std::vector<std::tuple<std::size_t, std::size_t, std::size_t>>& slices, const py::function& exchange);
+
   // Leaves some tensors out of the steps from now on, or takes them in again.
   void freeze(const std::vector<std::size_t>& tensors, bool frozen);
 
@@ -124,7 +130,7 @@ class Plan {
 
   // For the collector of garbage, which ends a watch where nobody has the plan any more.
   int traverse(visitproc visit, void* arg) const;
-  void unwatch() { params = {}, state = {}, skeleton = py::none(), unbind(); }
+  void unwatch() { params = {}, state = {}, skeleton = exchange = py::none(), unbind(); }
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
@@ -143,6 +149,7 @@ class Plan {
     std::vector<std::size_t> copies;  // places in the span of states that begin with the weight
     Axes axes;
     Narrow narrow;  // whose gradient may be of 16 bits
+    Slice slice = {};
     Span span;
     py::object number{};  // its gradient, where that came as one
   };
@@ -206,6 +213,8 @@ class Plan {
   void part_cohorts(const Choice& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
   void arrange();
+  void place_chunks();
+  Exchange exchanger() const;
   void see_active();
 
   const std::size_t rule_at_index;
@@ -215,7 +224,8 @@ class Plan {
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
-  py::object skeleton = py::none();
+  py::object skeleton = py::none(), exchange = py::none();
+  std::size_t chunks_of_all = 0;  // of the whole tensors that are not frozen
   Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
   struct Gradient {

@@ -6,11 +6,13 @@
 //   square_sum    what the norm of the gradients is made of, over a chunk of a tensor
 //   measure       the sums that a rule takes over a chunk of a tensor before
 //   pass          a pass of a matrix rule over some lines of a span
+//   mean          of the gradients of several processes: mean.hpp
 #include <cstdint>
 
 #include "../noise.hpp"
 #include "formats.hpp"
 #include "loop.hpp"
+#include "mean.hpp"
 #include "units.hpp"
 
 namespace {
@@ -137,7 +139,8 @@ Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t
 template <class T>
 double settle(const Rule& rule, const Span& span, const Sums& sums) {
   const Made<T> made(rule, *span.settings);
-  return rule.of[dtype<T>].settle(made, sums, double(span.n), own<T>(rule, span, 0));
+  const std::size_t n = span.slice != nullptr ? span.slice->n : span.n;
+  return rule.of[dtype<T>].settle(made, sums, double(n), own<T>(rule, span, 0));
 }
 
 // Rows whose gradient is prepared, a second time after they were measured. Others are measured by the loop itself.
@@ -198,6 +201,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
   const Narrow& narrow = *span.narrow;
   const bool prepares = is_prepared(span), zeroes = span.settings->zero_grads;
   const bool has_own_gradient = narrow.storage[1] == Storage::native;
+  const std::size_t begin = span.first + (span.slice != nullptr ? span.slice->begin : 0);
   const auto loop = rule.of[0].loop[zeroes && !prepares && has_own_gradient][span.ema != nullptr];
   const int n_arrays = 2 + rule.n_state;
   alignas(64) float tiles[2 + max_state][block], prepared[block];
@@ -219,7 +223,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[1] = prepared;
     }
     loop(made, piece);
-    random.draw(n_arrays, span.first + offset, n);
+    random.draw(n_arrays, begin + offset, n);
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
@@ -389,7 +393,7 @@ void close(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& n
 }
 
 template <class T>
-constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
+constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>, mean<T>};
 
 }  // namespace
 

@@ -1,0 +1,112 @@
+"""The mean of all ranks' gradients, a bucket at a time: each rank makes it of its own slice, and the slices come to lie where they are
+stepped.
+
+The messages of a bucket are under way while the mean of the one before is taken, or while back-propagation goes on: as soon as
+the gradients of a bucket are there, the last bucket first. All ranks send the buckets in that order.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusedoptim import _core
+from fusedoptim.core.arena import _buffer
+from fusedoptim.distributed.layout import Bucket
+from fusedoptim.distributed.transport import Arena, Bytes, Request, Transport
+
+AT_ONCE = 2  # buckets that are under way while a step waits for them
+AHEAD = 4  # the same during back-propagation: each has a room
+
+
+@dataclass
+class Part:
+    """A bucket and the arenas that it lies in."""
+
+    bucket: Bucket
+    weights: Arena
+    grads: Arena
+    left_out: set[int] = field(default_factory=set)  # tensors, by their index
+    _runs: dict[int, list[slice]] = field(default_factory=dict)
+
+    def runs(self, rank: int) -> list[slice]:
+        if rank not in self._runs:
+            self._runs[rank] = self.bucket.runs(rank, self.left_out)
+        return self._runs[rank]
+
+    def all_runs(self, rank: int) -> list[slice]:
+        """The same with nothing left out."""
+        return self.bucket.runs(rank, set())
+
+    def leave_out(self, tensors: set[int]) -> None:
+        self.left_out = tensors
+        self._runs.clear()
+
+    @property
+    def tensors(self) -> set[int]:
+        return {piece.whole.index for pieces in self.bucket.pieces for piece in pieces} - self.left_out
+
+    def view(self, array: Bytes) -> NDArray[np.floating]:
+        return array.view(self.bucket.dtype)
+
+
+class Reduction:
+    """Of the gradients in some parts. `count` of them are in the mean; `close(part)` is called when a part is complete."""
+
+    def __init__(
+        self, transport: Transport, parts: list[Part], count: int, num_threads: int, close: Callable[[Part], None]
+    ) -> None:
+        self._transport, self._count, self._threads, self._close = transport, count, num_threads, close
+        self._all = list(reversed(parts))
+        self._rooms: list[Bytes] = []
+        self._room = max((transport.room_for(part.runs(transport.rank)) for part in parts), default=0)
+        self.restart()
+
+    def restart(self) -> None:
+        self._waited_for = [set(part.tensors) for part in self._all]
+        self._to_send = deque(enumerate(self._all))
+        self._under_way: deque[tuple[Part, Bytes, Request]] = deque()
+
+    @property
+    def has_begun(self) -> bool:
+        return len(self._to_send) < len(self._all) or any(
+            left != part.tensors for left, part in zip(self._waited_for, self._all, strict=True)
+        )
+
+    def ready(self, tensors: set[int]) -> None:
+        """Their gradients are there."""
+        for waited_for in self._waited_for:
+            waited_for -= tensors
+        while self._to_send and not self._waited_for[self._to_send[0][0]] and len(self._under_way) < AHEAD:
+            part = self._to_send.popleft()[1]
+            self._close(part)
+            self._send(part)
+        while self._under_way and self._transport.test(self._under_way[0][2]):
+            self._take_mean()
+
+    def finish(self) -> None:
+        """All gradients are there."""
+        for _, part in self._to_send:
+            self._close(part)
+        self._transport.begin_reduction()
+        while self._to_send or self._under_way:
+            while self._to_send and len(self._under_way) < AT_ONCE:
+                self._send(self._to_send.popleft()[1])
+            self._transport.wait(self._under_way[0][2])
+            self._take_mean()
+        self.restart()
+
+    def _send(self, part: Part) -> None:
+        room = self._rooms.pop() if self._rooms else _buffer(self._room)
+        self._under_way.append((part, room, self._transport.scatter(part.grads, part.runs, room)))
+
+    def _take_mean(self) -> None:
+        part, room, _ = self._under_way.popleft()
+        own = part.runs(self._transport.rank)
+        if self._count > 1:
+            for run, grads in zip(own, self._transport.parts(part.grads, part.runs, room), strict=True):
+                views = [part.view(array) for array in grads]
+                _core.write_mean(part.view(part.grads.own[run]), views, self._count, self._threads)
+        self._rooms.append(room)
