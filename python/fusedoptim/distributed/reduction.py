@@ -65,18 +65,14 @@ class Reduction:
         self.restart()
 
     def restart(self) -> None:
+        self.has_begun = False  # whether something may be under way
         self._waited_for = [set(part.tensors) for part in self._all]
         self._to_send = deque(enumerate(self._all))
         self._under_way: deque[tuple[Part, Bytes, Request]] = deque()
 
-    @property
-    def has_begun(self) -> bool:
-        return len(self._to_send) < len(self._all) or any(
-            left != part.tensors for left, part in zip(self._waited_for, self._all, strict=True)
-        )
-
     def ready(self, tensors: set[int]) -> None:
         """Their gradients are there."""
+        self.has_begun = True
         for waited_for in self._waited_for:
             waited_for -= tensors
         while self._to_send and not self._waited_for[self._to_send[0][0]] and len(self._under_way) < AHEAD:

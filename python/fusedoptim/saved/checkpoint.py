@@ -129,9 +129,7 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
         raise ValueError("it is not a regular file")
     with open(path, "rb") as file:
         header, stored = read_header(file, _longest_header(opt))
-        there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
-        known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
-        nests = [name for name in known if name in there or name not in {"params", *OPTIONAL}]
+        nests = _nests(opt, stored)
         own = _arrays(opt, nests)
         manifest = _check_manifest(opt, header)
         _check_names(own, stored, "its tensors")
@@ -143,6 +141,13 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
     return manifest, {
         name: tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors)) for name in nests
     }
+
+
+def _nests(opt: "Stateful", stored: Iterable[str]) -> list[str]:
+    """Those of a file that has these arrays: what an optimizer may lack only where they are there."""
+    there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
+    known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
+    return [name for name in known if name in there or name not in {"params", *OPTIONAL}]
 
 
 def _longest_header(opt: "Stateful") -> int:
@@ -169,7 +174,7 @@ def _check_manifest(opt: "Stateful", header: Mapping[str, str]) -> dict[str, Any
     return dict(manifest)
 
 
-def _check_names(own: Mapping[str, Array], theirs: Any, what: str) -> None:
+def _check_names(own: Mapping[str, Any], theirs: Any, what: str) -> None:
     if set(own) != set(theirs):
         lacks, has = (sorted(some)[:3] for some in (set(own) - set(theirs), set(theirs) - set(own)))
         raise ValueError(f"{what} are others: it lacks {lacks}, and has {has} that this optimizer does not have")

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from io import BufferedReader
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -34,8 +34,19 @@ def read_header(file: BufferedReader, longest: int) -> tuple[dict[str, str], dic
     return metadata, header
 
 
-def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays like one's own, by the same names, from a file that has these, one after the other, and nothing else."""
+class Stored(Protocol):
+    """What is known of an array before it is read; an array itself is one."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+def check_places(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Stored]) -> list[str]:
+    """The names in the order of a file that has arrays like one's own, by the same names, one after the other, and nothing else."""
     for name, array in own.items():
         entry = stored[name]
         if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
@@ -51,11 +62,20 @@ def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[st
             _broken(f"{name} must be at {[start, end]}, got {stored[name]['data_offsets']}")
     if os.fstat(file.fileno()).st_size != begin + end:
         _broken(f"it must have {begin + end} bytes")
-    arrays = {name: np.empty(own[name].shape, own[name].dtype) for name in order}
+    return order
+
+
+def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays like one's own, from such a file."""
+    arrays = {name: np.empty(own[name].shape, own[name].dtype) for name in check_places(file, stored, own)}
     for name, array in arrays.items():
-        if file.readinto(array.data) != array.nbytes:
-            _broken(f"it ends within {name}")
+        read_into(file, array, name)
     return arrays
+
+
+def read_into(file: BufferedReader, array: Array, name: str) -> None:
+    if file.readinto(array.data) != array.nbytes:
+        _broken(f"it ends within {name}")
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
