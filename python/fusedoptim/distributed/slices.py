@@ -36,5 +36,9 @@ def sliced(cls: type[Optimizer], slices: Slices) -> type[Optimizer]:
             plan.slice([(p.whole.index, p.begin, p.whole.n) for p in pieces], slices.exchange)
             return plan
 
+        def _place(self, k: int) -> tuple[int, int]:
+            piece = slices.pieces[self._tensors[k].key[-1]]
+            return piece.whole.index, piece.begin
+
     Sliced.__name__, Sliced.__qualname__, Sliced.__module__ = cls.__name__, cls.__qualname__, cls.__module__
     return Sliced
