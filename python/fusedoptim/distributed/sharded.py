@@ -28,6 +28,7 @@ from fusedoptim.distributed.transport import Request
 from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.optim.parameters import is_group
+from fusedoptim.optim.sparse_adam import SparseAdam
 from fusedoptim.schedules import Schedule
 
 BUCKET = 4 << 20  # bytes
@@ -50,7 +51,7 @@ class Sharded(Generic[N]):
         self.rank, self.size = self._transport.rank, self._transport.size
         self.minibatches, self._bucket_bytes = self.size, max(BUCKET, self.size * LEAST_SLICE)
         self._accumulated, self._is_broken = 0, False
-        self._arguments = arguments
+        self._class, self._arguments = cls, arguments
         settings: Settings = {}
         error: Exception | None = None
         try:
@@ -58,6 +59,8 @@ class Sharded(Generic[N]):
             probe = probed(cls, arguments)
             grouped = probe._are_groups(params)
             specs = list(params) if grouped else [{"params": params}]
+            for spec in specs:  # whose hyper-parameters are refused here
+                probe.add_group({**spec, "params": np.zeros((1, 1), np.float32)})
             settings = self._told(cls, specs, grouped)
         except Exception as refused:  # noqa: BLE001
             error = refused
@@ -81,7 +84,7 @@ class Sharded(Generic[N]):
         if self.minibatches % self.size != 0:
             raise ValueError(f"minibatches must be a multiple of the {self.size} ranks, got {minibatches}")
 
-    def _told(self, cls: type[Optimizer], specs: list[Spec], grouped: bool) -> Settings:
+    def _told(self, cls: type[Optimizer], specs: list[Spec], grouped: bool, first: int = 0) -> Settings:
         """What all ranks must give alike; refuses parameters that no optimizer takes."""
         told: Settings = {
             "optimizer": cls.__name__,
@@ -90,15 +93,17 @@ class Sharded(Generic[N]):
             "transport": type(self._transport).__name__,
         }
         told |= {name: word(value) for name, value in self._arguments.items() if name != "num_threads"}
-        for k, spec in enumerate(specs):
+        paths = []
+        for k, spec in enumerate(specs, start=first):
             told |= {f"groups[{k}].{name}": word(value) for name, value in spec.items() if name != "params"}
             skeleton = tree.skeleton(spec["params"], "params")
             for key, leaf in zip(tree.keys(skeleton), tree.leaves(skeleton, spec["params"], "params"), strict=True):
                 path = tree.path((k, *key) if grouped else key)
                 _core.check_weight(leaf, path, frozen=True)
+                paths.append(path)
                 told[f"params{path}"] = f"{leaf.dtype} of shape {leaf.shape}"
                 told[f"values of params{path}"] = f"those of CRC {zlib.crc32(leaf.data):08x}"
-        return told
+        return told | {"order of the parameters": f"that of CRC {zlib.crc32(repr(paths).encode()):08x}"}
 
     def _name_pieces(self) -> None:
         self._slices.pieces, self._slices.paths = self._holdings.pieces, self._holdings.paths
@@ -182,7 +187,9 @@ class Sharded(Generic[N]):
     def _settings(self, grad_scale: float, zero_grads: bool, keywords: dict[str, Any]) -> Settings:
         """All that a step depends on, as it is now."""
         inner = self._inner
-        told: Settings = {
+        told: Settings = options_to_dict(inner._options) | keywords
+        del told["num_threads"]
+        told |= {
             "t": inner.t,
             "skipped": inner.skipped,
             "number of the minibatch": self._accumulated,
@@ -190,8 +197,6 @@ class Sharded(Generic[N]):
             "zero_grads": zero_grads,
             "frozen parameters": sorted(self._frozen),
         }
-        told |= keywords | options_to_dict(inner._options)
-        del told["num_threads"]
         names = [*_core.rule_hypers[inner.rule], "l2"]
         for k, group in enumerate(inner.groups):
             values = zip(names, group.at(inner.t + 1, keywords.get("lr")), strict=True)
@@ -403,7 +408,9 @@ class Sharded(Generic[N]):
         try:
             if not is_group(group):
                 raise TypeError(f'a group must be a dict with the key "params", got {shown(group)}')
-            settings = self._told(type(self._inner), [group], True)
+            probe = probed(self._class, self._arguments)
+            probe.add_group({**group, "params": np.zeros((1, 1), np.float32)})
+            settings = self._told(type(self._inner), [group], True, len(self.groups))
         except Exception as refused:  # noqa: BLE001
             error = refused
         agree(self._transport, settings, error)
@@ -441,6 +448,8 @@ def probed(cls: type[Optimizer], arguments: dict[str, Any]) -> Optimizer:
     """A tiny optimizer of the class, which knows its rule, and refuses arguments."""
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
         raise TypeError(f"cls must be a class of optimizers, as fusedoptim.AdamW, got {shown(cls)}")
+    if issubclass(cls, SparseAdam):
+        raise TypeError("SparseAdam takes gradients of some rows, which ranks do not exchange; take Adam")
     if arguments.get("accumulate", 1) != 1:
         raise ValueError("accumulate counts the gradients of one process; give minibatches, those of all ranks")
     return cls(np.zeros((1, 1), np.float32), **arguments)
