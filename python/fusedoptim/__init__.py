@@ -4,7 +4,7 @@ from fusedoptim import _main_interpreter as _main_interpreter  # first of all
 
 # isort: split
 
-from fusedoptim import _core, _moved, kernels, optim, reference, schedules
+from fusedoptim import _core, _moved, distributed, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group
 from fusedoptim.core.options import Common
@@ -28,6 +28,7 @@ __all__ = [
     "arena",
     "available_isas",
     "bfloat16",
+    "distributed",
     "get_num_threads",
     "info",
     "isa",

@@ -28,7 +28,7 @@ def in_threads(size: int, job: Callable[[Threads], Any], timeout: float | None =
             errors.append(error)
             board.is_closed = True
 
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    threads = [threading.Thread(target=run, args=(rank,), name=f"rank {rank}") for rank in range(size)]
     for thread in threads:
         thread.start()
     for thread in threads:
