@@ -1,6 +1,7 @@
 """Optimizers that are cut among processes, with the bits of one: :class:`Sharded`."""
 
-from fusedoptim.distributed.sharded import Sharded as Sharded
-from fusedoptim.distributed.transport import Transport as Transport
+from fusedoptim.distributed.mpi import SharedMemory
+from fusedoptim.distributed.sharded import Sharded
+from fusedoptim.distributed.transport import Transport
 
-__all__ = ["Sharded", "Transport"]
+__all__ = ["SharedMemory", "Sharded", "Transport"]
