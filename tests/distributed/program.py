@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 import fusedoptim as fo
 from fusedoptim.core import tree
-from fusedoptim.distributed import SharedMemory, Sharded
+from fusedoptim.distributed import Sharded, SharedMemory
 
 from ..nests import arrays, bits
 from .ranks import BUCKET, assert_same, gradient, some_matrices, some_params, stepped, stepped_alone, train
@@ -58,7 +58,15 @@ def bits_of_one_process(transport: str, path: str) -> None:
         optimizer = stepped(transport_of(transport), make, params, minibatches, **keywords, timeout=60)
         assert_same(optimizer, plain)
         optimizer.save(path)
-        again = Sharded(make, tree.map_leaves(np.zeros_like, params), transport_of(transport), minibatches=minibatches, bucket_bytes=BUCKET, timeout=60, **keywords)
+        again = Sharded(
+            make,
+            tree.map_leaves(np.zeros_like, params),
+            transport_of(transport),
+            minibatches=minibatches,
+            bucket_bytes=BUCKET,
+            timeout=60,
+            **keywords,
+        )
         again.load(path)
         plain.last_grad_norm = None
         assert_same(again, plain)

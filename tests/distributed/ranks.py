@@ -24,7 +24,7 @@ def in_threads(size: int, job: Callable[[Threads], Any], timeout: float | None =
     def run(rank: int) -> None:
         try:
             made[rank] = job(Threads(board, rank, timeout))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             errors.append(error)
             board.is_closed = True
 
@@ -44,7 +44,7 @@ def outcomes(size: int, job: Callable[[Threads], Any]) -> list[BaseException | N
     def run(transport: Threads) -> BaseException | None:
         try:
             job(transport)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return error
         return None
 

@@ -11,8 +11,7 @@ import fusedoptim as fo
 from fusedoptim.distributed import Sharded
 from fusedoptim.distributed.threads import Threads
 
-from ..bits import assert_same_bits
-from ..nests import arrays, bits
+from ..nests import bits
 from .ranks import BUCKET, gradient, in_threads, outcomes, some_params, stepped, train
 
 RANKS = 3
@@ -134,10 +133,7 @@ def test_a_step_that_one_rank_refuses_or_takes_differently(name: str, odd: int) 
         optimizer = stepped(transport, fo.AdamW, some_params(), steps=1, lr=0.1)
         before = bits(optimizer.params, *[t.states for t in optimizer._inner._tensors])
         with pytest.raises((TypeError, ValueError, RuntimeError, ZeroDivisionError)) as found:
-            if transport.rank == odd:
-                call(optimizer)
-            else:
-                optimizer.step(gradient(some_params(), 0, 1))
+            (call if transport.rank == odd else call_of_step())(optimizer)
         raised.append(f"{found.type.__name__}: {found.value}")
         assert bits(optimizer.params, *[t.states for t in optimizer._inner._tensors]) == before
         assert optimizer.t == 1
@@ -148,7 +144,11 @@ def test_a_step_that_one_rank_refuses_or_takes_differently(name: str, odd: int) 
 
     ends = in_threads(RANKS, job)
     assert len(raised) == RANKS and all(words in each for each in raised), raised
-    assert ends == [in_threads(RANKS, lambda t: b"".join(bits(stepped(t, fo.AdamW, some_params(), steps=2, lr=0.1).params)))[0]] * RANKS
+    assert (
+        ends
+        == [in_threads(RANKS, lambda t: b"".join(bits(stepped(t, fo.AdamW, some_params(), steps=2, lr=0.1).params)))[0]]
+        * RANKS
+    )
 
 
 @pytest.mark.parametrize("odd", range(RANKS))
@@ -173,19 +173,35 @@ def test_a_gradient_that_is_not_finite_on_one_rank(nonfinite: str, odd: int) -> 
     in_threads(RANKS, job)
 
 
-def test_an_exchange_that_is_cut_off_marks_the_optimizer_until_it_is_loaded(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    "use_first",
+    [
+        lambda optimizer, path: optimizer.step(gradient(some_params(), 0, 1)),
+        lambda optimizer, path: optimizer.save(path),
+        lambda optimizer, path: optimizer.using_ema().__enter__(),
+        lambda optimizer, path: optimizer.gather_state(),
+    ],
+    ids=["step", "save", "using_ema", "gather_state"],
+)
+def test_an_exchange_that_is_cut_off_marks_the_optimizer_until_it_is_loaded(
+    use_first: Callable[[Sharded, Any], None], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run.safetensors"
 
     def job(transport: Threads) -> None:
-        optimizer = stepped(transport, fo.AdamW, some_params(), steps=1)
+        optimizer = stepped(transport, fo.AdamW, some_params(), steps=1, ema=0.5)
         optimizer.save(path)
         wanted = bits(optimizer.params)
-        post = transport.post
-        transport.post = lambda *args: 1 / 0  # type: ignore[method-assign]
-        with pytest.raises(ZeroDivisionError):
-            optimizer._spread_all()
-        transport.post = post  # type: ignore[method-assign]
-        for use in (optimizer.step, lambda: optimizer.save(path), lambda: optimizer.freeze("w"), optimizer.gather_state):
+        with monkeypatch.context() as patch:
+            patch.setattr(transport, "test", lambda request: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                use_first(optimizer, path)
+        for use in (
+            optimizer.step,
+            lambda: optimizer.save(path),
+            lambda: optimizer.freeze("w"),
+            optimizer.gather_state,
+        ):
             with pytest.raises(RuntimeError, match="load a checkpoint on all ranks"):
                 use()
         optimizer.load(path)

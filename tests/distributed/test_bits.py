@@ -11,7 +11,6 @@ from fusedoptim import _core
 from fusedoptim.distributed import Sharded
 
 from ..bits import assert_same_bits
-from ..nests import arrays
 from .ranks import BUCKET, assert_same, in_threads, some_matrices, some_params, stepped, stepped_alone, sum_in_tree
 
 OPTIMIZERS = [getattr(fo, name) for name in fo.optim.__all__ if name not in ("Optimizer", "PolyakSGD", "SparseAdam")]
@@ -100,6 +99,10 @@ def test_the_mean_is_a_sum_in_a_balanced_tree(k: int, dtype: Any, isa: str) -> N
 
 def test_the_mean_refuses_arrays_that_do_not_go_together() -> None:
     x = np.zeros(9)
-    for arrays_, words in (([x[:8], x[1:]], "share memory"), ([np.zeros(7)], "shape"), ([np.zeros(8, np.float32)], "float")):
+    for arrays_, words in (
+        ([x[:8], x[1:]], "share memory"),
+        ([np.zeros(7)], "shape"),
+        ([np.zeros(8, np.float32)], "float"),
+    ):
         with pytest.raises((TypeError, ValueError), match=words):
             _core.write_mean(x[:8], arrays_, 2)

@@ -1,7 +1,6 @@
 """One file, the one of the optimizer of one process, whoever has written it and whoever reads it."""
 
 import json
-import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,18 @@ from fusedoptim.distributed.threads import Threads
 from ..nests import bits
 from .ranks import BUCKET, assert_same, in_threads, some_matrices, some_params, stepped, stepped_alone, train
 
-OPTIMIZERS = [fo.AdamW, fo.LAMB, fo.NovoGrad, fo.Adafactor, fo.SM3, fo.RowWiseAdam, fo.WindowSGD, fo.ScheduleFreeSGD, fo.Muon, fo.NoisySGD]
+OPTIMIZERS = [
+    fo.AdamW,
+    fo.LAMB,
+    fo.NovoGrad,
+    fo.Adafactor,
+    fo.SM3,
+    fo.RowWiseAdam,
+    fo.WindowSGD,
+    fo.ScheduleFreeSGD,
+    fo.Muon,
+    fo.NoisySGD,
+]
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def test_it_is_loaded_by_any_number_of_ranks(make: Any, path: Path) -> None:
     for ranks in (1, 2, 4):
 
         def go_on(transport: Threads) -> None:
-            optimizer = Sharded(make, zeros, transport, minibatches=4, bucket_bytes=BUCKET)  # noqa: B023
+            optimizer = Sharded(make, zeros, transport, minibatches=4, bucket_bytes=BUCKET)
             assert optimizer.load(path) == {"epoch": 1}
             assert_same(optimizer, plain)
             optimizer.save(path)

@@ -17,7 +17,18 @@ from .ranks import Sharded, assert_same, in_threads, stepped, stepped_alone
 
 CASES = 1500 if NIGHTLY else 40
 OPTIMIZERS = [
-    *(fo.Adam, fo.AdamW, fo.SGD, fo.Lion, fo.Adan, fo.RMSProp, fo.ADOPT, fo.ScheduleFreeAdamW, fo.WindowSGD, fo.NoisySGD),
+    *(
+        fo.Adam,
+        fo.AdamW,
+        fo.SGD,
+        fo.Lion,
+        fo.Adan,
+        fo.RMSProp,
+        fo.ADOPT,
+        fo.ScheduleFreeAdamW,
+        fo.WindowSGD,
+        fo.NoisySGD,
+    ),
     *(fo.LAMB, fo.LARS, fo.NovoGrad, fo.Fromage, fo.RowWiseAdagrad, fo.RowWiseAdam, fo.Adafactor, fo.SM3),
 ]
 

@@ -4,4 +4,4 @@ from fusedoptim.distributed.mpi import SharedMemory
 from fusedoptim.distributed.sharded import Sharded
 from fusedoptim.distributed.transport import Transport
 
-__all__ = ["SharedMemory", "Sharded", "Transport"]
+__all__ = ["Sharded", "SharedMemory", "Transport"]

@@ -1,9 +1,6 @@
 """The arenas of some parameters, and the views of them that a program and an optimizer have."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from fusedoptim.core.tensors import Array
 from fusedoptim.distributed import layout

@@ -103,7 +103,7 @@ def _write(path: str, mine: list[Segment], starts: dict[str, int]) -> None:
                 continue
             at, left = starts[segment.name] + segment.at, segment.array.view(np.uint8)
             while left.size:
-                written = os.pwrite(opened, left[: 1 << 24], at)
+                written = os.pwrite(opened, left[: 1 << 24].data, at)
                 at, left = at + written, left[written:]
         os.fsync(opened)
     finally:
@@ -131,7 +131,7 @@ def _header(arrays: list[Stored], text: str) -> tuple[bytes, dict[str, int], int
 
 def _checksums(transport: Transport, arrays: Iterable[Stored], mine: list[Segment]) -> dict[str, int]:
     """That of each whole array, from those of all ranks' segments."""
-    own = [(s.name, s.at, s.array.nbytes, zlib.crc32(s.array)) for s in mine if s.is_own and s.array.size]
+    own = [(s.name, s.at, s.array.nbytes, zlib.crc32(s.array.data)) for s in mine if s.is_own and s.array.size]
     parts: dict[str, list[tuple[int, int, int]]] = {}
     for of_rank in transport.gather_objects(own):
         for name, at, nbytes, checksum in of_rank:

@@ -23,9 +23,7 @@ def state(opt: "Sharded[Any]") -> dict[str, Any] | None:
     flat = {name: array.reshape(-1).view(np.uint8) for name, array in wholes.items()}
     for segment in mine:
         flat[segment.name][segment.at : segment.at + segment.array.nbytes] = segment.array.view(np.uint8)
-    receives = [
-        (rank, flat[name][at : at + nbytes]) for rank in range(1, opt.size) for name, at, nbytes in told[rank]
-    ]
+    receives = [(rank, flat[name][at : at + nbytes]) for rank in range(1, opt.size) for name, at, nbytes in told[rank]]
     transport.exchange([], receives)
     paths = opt._holdings.paths
     return {nest: opt._holdings.nest([wholes[nest + path] for path in paths]) for nest in nests}

@@ -32,5 +32,6 @@ class Gloo(Transport):
             for work in request.pending:
                 work.wait() if self.timeout is None else work.wait(timedelta(seconds=self.timeout))
         except RuntimeError as error:
+            self.is_cut_off = True
             raise TimeoutError(f"{too_late(self)} ({str(error).splitlines()[0]})") from None
         request.pending.clear()

@@ -55,11 +55,16 @@ class Holdings:
         weights: list[dict[int, Array]] = [{} for _ in specs]
         self.of_group += [{} for _ in specs]
         for number, piece in enumerate(arenas.pieces(self.transport.rank), start=len(self.pieces)):
-            group = self.keys[piece.whole.index][0]
             self.pieces.append(piece)
+            group = self.group_of(number)
             self.of_group[group][number] = view_of_piece(arenas.grads.own, piece, self.rule)
             weights[group - first_group][number] = view_of_piece(arenas.weights.own, piece, self.rule)
         return [{**spec, "params": own} for spec, own in zip(specs, weights, strict=True)]
+
+    def group_of(self, number: int) -> int:
+        """That of a piece."""
+        group: int = self.keys[self.pieces[number].whole.index][0]
+        return group
 
     @property
     def paths(self) -> list[str]:

@@ -1,34 +1,25 @@
 """The optimizer whose state is cut among processes."""
 
-import inspect
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Generic, NoReturn
 
 import numpy as np
 
-from fusedoptim import _core
-from fusedoptim.core import checks, tree
+from fusedoptim.core import checks
 from fusedoptim.core.groups import Group
 from fusedoptim.core.nest import N, Nest
-from fusedoptim.core.options import options_to_dict
-from fusedoptim.core.tensors import Array
-from fusedoptim.distributed import checkpoint, collect, transports
-from fusedoptim.distributed.agreement import Settings, agree, word
-from fusedoptim.distributed.chunks import ChunkOrder
+from fusedoptim.distributed import checkpoint, collect, settings, transports
+from fusedoptim.distributed.agreement import Settings, agree
 from fusedoptim.distributed.holdings import Holdings, Spec
-from fusedoptim.distributed.layout import Piece
 from fusedoptim.distributed.local_sums import LocalSums
 from fusedoptim.distributed.reduction import Part, Reduction
 from fusedoptim.distributed.slices import Slices, sliced
-from fusedoptim.distributed.transport import Request
-from fusedoptim.numerics.numbers import shown
+from fusedoptim.distributed.update import Update
 from fusedoptim.optim.optimizer import Optimizer
-from fusedoptim.optim.parameters import is_group
-from fusedoptim.optim.sparse_adam import SparseAdam
+from fusedoptim.saved.state_dict import WHOSE
 from fusedoptim.schedules import Schedule
 
 BUCKET = 4 << 20  # bytes
@@ -36,6 +27,76 @@ LEAST_SLICE = 1 << 18  # of a bucket, so that chunks are small beside it
 
 
 class Sharded(Generic[N]):
+    r"""Any optimizer, whose state is cut among the processes of a parallel job: ZeRO-1, with the bits of one process.
+
+    Each of P ranks has the weights and computes gradients :math:`g_k` of minibatches of its own. An update takes the mean of
+    all N of them, summed in a balanced tree:
+
+    .. math::
+
+        g = \frac{1}{N}\, \big( ((g_0 + g_1) + (g_2 + g_3)) + \dots \big)
+
+    A rank sums, and keeps the state of, 1/P of the parameters, steps these, and sends the weights to the others. It is
+    collective: all ranks make it, and call its methods, alike.
+
+    Parameters
+    ----------
+    cls : class
+        The optimizer, as :class:`~fusedoptim.AdamW`; not :class:`~fusedoptim.SparseAdam`.
+    params : nest of arrays, or list of groups
+        With the same values on all ranks. They are copied: use `params` of this from then on.
+    comm : communicator, optional
+        ``MPI.COMM_WORLD`` of mpi4py, or a part of it; :class:`SharedMemory` of one whose ranks are on one machine; a process
+        group of torch.distributed with gloo. None is one rank, for a program that no launcher has started.
+    minibatches : int, optional
+        Number N of gradients in the mean of an update, over all ranks, a multiple of their number P, which is the default. A
+        rank calls :meth:`step` with N / P of them for each update.
+    timeout : float, optional
+        Seconds that a rank waits for the others before it raises a :class:`TimeoutError`; by default for ever.
+    bucket_bytes : int, optional
+        Gradients that are sent at once, 4 MiB or 256 KiB for each rank if that is more. No bit depends on it.
+    **arguments
+        Those of the class, but `accumulate`.
+
+    Attributes
+    ----------
+    params, grads : nest of arrays
+        Views of two buffers: the weights, and where to write the gradients.
+    rank, size, minibatches : int
+        The number of this rank, that of all, and N.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is refused on this rank; where it differs between the ranks, on all of them.
+    RuntimeError
+        where another rank has refused its arguments.
+    TimeoutError
+        where the others do not come.
+
+    Notes
+    -----
+    Start the program with ``mpiexec -n 4 python -m mpi4py program.py``: without ``-m mpi4py``, an exception on one rank
+    leaves the others waiting for ever.
+
+    Norms, for clipping or of a tensor as of :class:`~fusedoptim.LAMB`, are those of one process, to the bit. Where N / P is a power
+    of two, so is everything else, whatever P is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fusedoptim as fo
+    >>> opt = fo.distributed.Sharded(fo.AdamW, {"w": np.ones(3)}, lr=0.5)  # with MPI.COMM_WORLD: on all ranks
+    >>> opt.grads["w"][:] = [1.0, 2.0, 3.0]
+    >>> opt.step(zero_grads=True)
+    >>> opt.params["w"].round(3), opt.grads["w"]
+    (array([0.495, 0.495, 0.495]), array([0., 0., 0.]))
+
+    References
+    ----------
+    Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", SC20, arXiv:1910.02054.
+    """
+
     def __init__(
         self,
         cls: type[Optimizer],
@@ -47,31 +108,32 @@ class Sharded(Generic[N]):
         bucket_bytes: int | None = None,
         **arguments: Any,
     ) -> None:
-        self._transport = transports.of(comm)
-        self.rank, self.size = self._transport.rank, self._transport.size
+        self._transport = transport = transports.of(comm)
+        self.rank, self.size = transport.rank, transport.size
         self.minibatches, self._bucket_bytes = self.size, max(BUCKET, self.size * LEAST_SLICE)
-        self._accumulated, self._is_broken = 0, False
         self._class, self._arguments = cls, arguments
-        settings: Settings = {}
-        error: Exception | None = None
-        try:
+
+        def tell() -> Settings:
             self._set_up(minibatches, timeout, bucket_bytes)
-            probe = probed(cls, arguments)
-            grouped = probe._are_groups(params)
-            specs = list(params) if grouped else [{"params": params}]
-            for spec in specs:  # whose hyper-parameters are refused here
-                probe.add_group({**spec, "params": np.zeros((1, 1), np.float32)})
-            settings = self._told(cls, specs, grouped)
-        except Exception as refused:  # noqa: BLE001
-            error = refused
-        agree(self._transport, settings, error)
-        self._holdings = Holdings(self._transport, probe.rule, self._bucket_bytes, grouped)
-        self._slices = Slices(self._exchange)
-        groups = self._holdings.add(specs)
-        self._name_pieces()
-        self._inner = sliced(cls, self._slices)(groups, **arguments)
+            tiny = settings.probe(cls, arguments)
+            self._grouped = tiny._are_groups(params)
+            self._rule = tiny.rule
+            own = {"optimizer": cls.__name__, "minibatches": self.minibatches, "bucket_bytes": self._bucket_bytes}
+            own |= {"transport": type(transport).__name__} | settings.of_arguments(arguments)
+            return own | settings.of_groups(tiny, specs(), self._grouped)
+
+        def specs() -> list[Spec]:
+            return list(params) if self._grouped else [{"params": params}]
+
+        self._agree(tell)
+        self._accumulated, self._is_broken = 0, False
         self._frozen: set[int] = set()
         self._local = LocalSums()
+        self._holdings = Holdings(transport, self._rule, self._bucket_bytes, self._grouped)
+        self._slices = Slices(lambda own: self._update.exchange(own))
+        groups = self._holdings.add(specs())
+        self._name_pieces()
+        self._inner = sliced(cls, self._slices)(groups, **arguments)
         self._arrange()
 
     def _set_up(self, minibatches: int | None, timeout: float | None, bucket_bytes: int | None) -> None:
@@ -84,74 +146,74 @@ class Sharded(Generic[N]):
         if self.minibatches % self.size != 0:
             raise ValueError(f"minibatches must be a multiple of the {self.size} ranks, got {minibatches}")
 
-    def _told(self, cls: type[Optimizer], specs: list[Spec], grouped: bool, first: int = 0) -> Settings:
-        """What all ranks must give alike; refuses parameters that no optimizer takes."""
-        told: Settings = {
-            "optimizer": cls.__name__,
-            "minibatches": self.minibatches,
-            "bucket_bytes": self._bucket_bytes,
-            "transport": type(self._transport).__name__,
-        }
-        told |= {name: word(value) for name, value in self._arguments.items() if name != "num_threads"}
-        paths = []
-        for k, spec in enumerate(specs, start=first):
-            told |= {f"groups[{k}].{name}": word(value) for name, value in spec.items() if name != "params"}
-            skeleton = tree.skeleton(spec["params"], "params")
-            for key, leaf in zip(tree.keys(skeleton), tree.leaves(skeleton, spec["params"], "params"), strict=True):
-                path = tree.path((k, *key) if grouped else key)
-                _core.check_weight(leaf, path, frozen=True)
-                paths.append(path)
-                told[f"params{path}"] = f"{leaf.dtype} of shape {leaf.shape}"
-                told[f"values of params{path}"] = f"those of CRC {zlib.crc32(leaf.data):08x}"
-        return told | {"order of the parameters": f"that of CRC {zlib.crc32(repr(paths).encode()):08x}"}
+    def _agree(self, tell: Callable[[], Settings]) -> None:
+        """Raises on all ranks where one does, or tells something else."""
+        told: Settings = {}
+        error: Exception | None = None
+        try:
+            told = tell()
+        except Exception as refused:  # noqa: BLE001
+            error = refused
+        agree(self._transport, told, error)
 
     def _name_pieces(self) -> None:
         self._slices.pieces, self._slices.paths = self._holdings.pieces, self._holdings.paths
 
     def _arrange(self) -> None:
         """What depends on which parameters there are, and which of them take part."""
-        holdings, inner = self._holdings, self._inner
+        holdings, transport = self._holdings, self._transport
         self._parts = [part for arenas in holdings.arenas for part in arenas.parts()]
         for part in self._parts:
             part.leave_out(self._frozen)
-        self._chunks = ChunkOrder(map(self._active, map(holdings.pieces_of, range(self.size))))
-        threads = inner._options.num_threads
-        self._reduction = Reduction(self._transport, self._parts, self.minibatches, threads, self._close)
-        numbers = {piece: number for number, piece in enumerate(holdings.pieces)}
-        self._own = [[numbers[piece] for piece in self._active(part.bucket.pieces[self.rank])] for part in self._parts]
-        self._rest = sorted({numbers[piece] for piece in self._active(holdings.pieces)} - set(chain(*self._own)))
-        inner.bind(holdings.of_group)
-        self._transport.end_step()
-
-    def _active(self, pieces: Iterable[Piece]) -> list[Piece]:
-        return [piece for piece in pieces if piece.whole.index not in self._frozen]
+        threads = self._inner._options.num_threads
+        self._reduction = Reduction(transport, self._parts, self.minibatches, threads, self._close)
+        self._update = Update(transport, self._inner, holdings, self._parts, self._frozen)
+        self._inner.bind(holdings.of_group)
+        transport.end_step()
 
     def _close(self, part: Part) -> None:
         self._local.close(part, self._accumulated)
-
-    def _exchange(self, own: Array) -> Array:
-        """The sums over all chunks, from those over this rank's: called by a step in its middle."""
-        return self._chunks.exchange(self._transport, own)
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
     def step(
         self, grads: Nest | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False, **keywords: Any
     ) -> None:
+        """Takes in the gradients of a minibatch of this rank; the last of an update reduces, steps and gathers.
+
+        Parameters
+        ----------
+        grads : nest as `params`, optional
+            Copied into `grads`; by default they are there. What an update leaves there is not defined, unless `zero_grads`.
+        grad_scale, zero_grads
+            As for :meth:`fusedoptim.Optimizer.step`.
+        **keywords
+            What that of the class takes besides, as `lr`. The `value` of :class:`~fusedoptim.PolyakSGD` is the mean loss of
+            all ranks.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where a gradient is refused, on this rank; where the ranks are at different steps, or with different settings, on
+            all of them. Nothing has changed then, and all can go on.
+        RuntimeError
+            where another rank has refused its gradients: the same holds; where an exchange was cut off before.
+        FloatingPointError
+            where a gradient of any rank is not finite and ``nonfinite="raise"``.
+        TimeoutError
+            where another rank does not come in time. Then :meth:`load`, on all ranks, or end.
+        """
         self._agree_on_step(grads, grad_scale, zero_grads, keywords)
         said = None
         with self._wholly():
-            if grads is not None:
-                for own, given in zip(self._holdings.grads, self._holdings.leaves(grads, "grads"), strict=True):
-                    if given is not own and given is not None:
-                        np.copyto(own, given)
+            self._copy(grads)
             if self._accumulated + 1 < self._minibatches_here:
                 self._local.keep(self._parts, self._accumulated)
                 self._accumulated += 1
             else:
                 self._reduction.finish()
                 self._accumulated = 0
-                said = self._update(grad_scale, keywords)
+                said = self._update.take(grad_scale, keywords)
             if zero_grads and said is None:
                 for arenas in self._holdings.arenas:
                     arenas.grads.own[:] = 0
@@ -159,10 +221,21 @@ class Sharded(Generic[N]):
             raise FloatingPointError(said)
 
     def ready(self, *keys: Any) -> None:
+        """Begins to send gradients that are in `grads`, while back-propagation goes on to others.
+
+        A bucket goes when all of its gradients are ready, and those after it have gone. :meth:`step`, without gradients, sends
+        the rest.
+
+        Parameters
+        ----------
+        *keys
+            Places in the nest, as for :meth:`fusedoptim.Optimizer.freeze`. Their gradients must not change until the step.
+        """
         if self._transport.shares_weights or self._accumulated + 1 < self._minibatches_here:
             return
+        tensors = {tensor for key in keys for tensor in self._holdings.below(key)}
         with self._wholly():
-            self._reduction.ready({tensor for key in keys for tensor in self._holdings.below(key)})
+            self._reduction.ready(tensors)
 
     @property
     def _minibatches_here(self) -> int:
@@ -170,104 +243,28 @@ class Sharded(Generic[N]):
 
     def _agree_on_step(self, grads: Any, grad_scale: float, zero_grads: bool, keywords: dict[str, Any]) -> None:
         self._refuse_broken()
-        settings: Settings = {}
+        told: Settings = {}
         error: Exception | None = None
+        reduction = self._reduction
         try:
-            checks.number("grad_scale", grad_scale, "positive", otherwise=ValueError)
-            checks.flag("zero_grads", zero_grads)
-            self._check_keywords(keywords)
+            settings.check_keywords(self._inner, keywords)
             if grads is not None:
-                self._check_grads(grads)
-            settings = self._settings(grad_scale, zero_grads, keywords)
+                settings.check_grads(self._holdings, self._frozen, grads)
+                if reduction.has_begun:
+                    raise ValueError("after ready() the gradients are those in opt.grads; call step() without any")
+            told = settings.of_step(self._inner, self._accumulated, self._frozen, grad_scale, zero_grads, keywords)
         except Exception as refused:  # noqa: BLE001
             error = refused
-        begun = self._reduction.has_begun
-        agree(self._transport, settings, error, has_begun=begun, finish=self._reduction.finish)
+        agree(self._transport, told, error, has_begun=reduction.has_begun, finish=reduction.finish)
 
-    def _settings(self, grad_scale: float, zero_grads: bool, keywords: dict[str, Any]) -> Settings:
-        """All that a step depends on, as it is now."""
-        inner = self._inner
-        told: Settings = options_to_dict(inner._options) | keywords
-        del told["num_threads"]
-        told |= {
-            "t": inner.t,
-            "skipped": inner.skipped,
-            "number of the minibatch": self._accumulated,
-            "grad_scale": float(grad_scale),
-            "zero_grads": zero_grads,
-            "frozen parameters": sorted(self._frozen),
-        }
-        names = [*_core.rule_hypers[inner.rule], "l2"]
-        for k, group in enumerate(inner.groups):
-            values = zip(names, group.at(inner.t + 1, keywords.get("lr")), strict=True)
-            told |= {f"{name} of groups[{k}]": value for name, value in values}
-        return told
-
-    def _check_keywords(self, keywords: dict[str, Any]) -> None:
-        known = inspect.signature(type(self._inner).step).parameters.keys() - {"self", "grads"}
-        if unknown := keywords.keys() - known:
-            checks.unknown_keyword(min(unknown), "for step", sorted(known), "help(fusedoptim.distributed.Sharded.step)")
-        if keywords.get("lr") is not None:
-            checks.rate(self._inner.rule, keywords["lr"])
-
-    def _check_grads(self, grads: Any) -> None:
-        if self._reduction.has_begun:
-            raise ValueError("after ready() the gradients are those in opt.grads; call step() without any")
-        holdings = self._holdings
-        for index, (own, given) in enumerate(zip(holdings.grads, holdings.leaves(grads, "grads"), strict=True)):
-            if given is own or index in self._frozen:
-                continue
-            name = f"grads{holdings.paths[index]}"
-            if not isinstance(given, np.ndarray):
-                checks.not_an_array(name, given, False)
-            if given.dtype != own.dtype:
-                checks.other_dtype(name, given, name.replace("grads", "params", 1), own)
-            if given.shape != own.shape:
-                checks.other_shape(name, given, name.replace("grads", "params", 1), own, "weight")
-
-    def _update(self, grad_scale: float, keywords: dict[str, Any]) -> str | None:
-        """Steps what this rank owns, and has all ranks have all weights; returns what is to be said of gradients that are not finite."""
-        skipped = self.skipped
-        said: str | None = None
-        spread: list[Request] = []
-        try:
-            if self._steps_as_it_spreads(keywords):
-                spread = self._step_and_spread(grad_scale, keywords)
-            else:
-                self._inner.step(grad_scale=grad_scale, **keywords)
-        except FloatingPointError as error:  # on all ranks, of which those that have the elements name the gradient
-            words = self._transport.gather_objects(str(error))
-            said = next((each for each in words if "grads" in each), words[0])
-        if not spread and self.skipped == skipped:
-            spread = [self._transport.spread(part.weights, part.runs) for part in self._parts]
-        for request in spread:
-            self._transport.wait(request)
-        self._transport.end_step()
-        return said
-
-    def _steps_as_it_spreads(self, keywords: dict[str, Any]) -> bool:
-        """Whether the weights of a bucket can be sent while those of the next are stepped: where no norm is asked for."""
-        options, several = self._inner._options, len(self._parts) > 1 and self.size > 1
-        needs_all = options.measures_norm or options.require_finite or self._inner.rule in _core.measured_rules
-        return several and not (needs_all or self._transport.shares_weights or keywords.keys() - {"lr"})
-
-    def _step_and_spread(self, grad_scale: float, keywords: dict[str, Any]) -> list[Request]:
-        groups = self._holdings.of_group
-        spread = []
-
-        def update(number: int) -> None:
-            piece = self._holdings.pieces[number]
-            group = self._holdings.keys[piece.whole.index][0]
-            self._inner.update((group, number), groups[group][number], grad_scale=grad_scale)
-
-        with self._inner.stepping(**keywords):
-            for number in self._rest:  # those that are empty, which count as well
-                update(number)
-            for part, own in zip(self._parts, self._own, strict=True):
-                for number in own:
-                    update(number)
-                spread.append(self._transport.spread(part.weights, part.runs))
-        return spread
+    def _copy(self, grads: Any) -> None:
+        if grads is None:
+            return
+        for index, (own, given) in enumerate(
+            zip(self._holdings.grads, self._holdings.leaves(grads, "grads"), strict=True)
+        ):
+            if given is not own and index not in self._frozen:
+                np.copyto(own, given)
 
     @contextmanager
     def _wholly(self) -> Iterator[None]:
@@ -280,7 +277,7 @@ class Sharded(Generic[N]):
             raise
 
     def _refuse_broken(self) -> None:
-        if self._is_broken:
+        if self._is_broken or self._transport.is_cut_off:
             raise RuntimeError(
                 "an exchange with the other ranks was cut off, so weights and states may be half those of a step; "
                 "load a checkpoint on all ranks, or begin anew"
@@ -294,25 +291,39 @@ class Sharded(Generic[N]):
             )
 
     def share(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Those of all minibatches that this rank takes: of every N a block of N / P, so that the sum is the same tree.
+
+        Parameters
+        ----------
+        batches : iterable
+            The same on all ranks. A sequence is asked for this rank's alone. At the end, what is no whole
+            update is left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.distributed.Sharded(fo.SGD, np.ones(1), minibatches=2)
+        >>> list(opt.share(["a", "b", "c", "d", "e"]))  # the only rank
+        ['a', 'b', 'c', 'd']
+        """
         here, n = self._minibatches_here, self.minibatches
-        begin = self.rank * here
-        if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
-            for first in range(0, len(batches) - n + 1, n):
-                for k in range(first + begin, first + begin + here):
-                    yield batches[k]
+        own = range(self.rank * here, (self.rank + 1) * here)
+        if isinstance(batches, Sequence):
+            yield from (batches[first + k] for first in range(0, len(batches) - n + 1, n) for k in own)
             return
         each = iter(batches)
         while True:
-            block = [batch if begin <= k < begin + here else None for k, batch in enumerate(islice(each, n))]
+            block = [batch if k in own else None for k, batch in enumerate(islice(each, n))]
             if len(block) < n:
                 return
-            yield from block[begin : begin + here]
+            yield from block[own.start : own.stop]
 
     # -- what an optimizer has -----------------------------------------------------------------------------------------
 
     @property
     def params(self) -> N:
-        """The weights, the same on all ranks: views of an arena, in the nest that was given."""
+        """The weights, the same on all ranks, in the nest that was given: views of a buffer."""
         nest: N = self._holdings.nest(self._holdings.weights)
         return nest
 
@@ -324,7 +335,7 @@ class Sharded(Generic[N]):
 
     @property
     def groups(self) -> list[Group]:
-        """The groups with their hyper-parameters, which must be set alike on all ranks; their `params` are this rank's pieces."""
+        """The groups with their hyper-parameters, to be set alike on all ranks. Their `params` are this rank's pieces."""
         return self._inner.groups
 
     @property
@@ -334,7 +345,7 @@ class Sharded(Generic[N]):
 
     @property
     def lr(self) -> float | Schedule:
-        """The learning rate of the first group; setting it sets that of all, on this rank: set it on all."""
+        """The learning rate of the first group. Setting it sets that of all groups: do so on all ranks."""
         return self._inner.lr
 
     @lr.setter
@@ -348,72 +359,79 @@ class Sharded(Generic[N]):
 
     @property
     def last_grad_norm(self) -> float | None:
-        """Norm of the mean of all ranks' gradients at the last step, if it was asked for."""
+        """Norm of the mean of all gradients at the last step, if it was asked for."""
         return self._inner.last_grad_norm
 
     def __repr__(self) -> str:
-        mine, n = sum(piece.n for piece in self._holdings.pieces), sum(whole.n for whole in self._holdings.wholes)
-        return f"rank {self.rank} of {self.size} owns {mine:,} of {n:,} parameters\n{self._inner!r}"
+        mine, n = (sum(part.n for part in parts) for parts in (self._holdings.pieces, self._holdings.wholes))
+        return f"rank {self.rank} of {self.size}, which owns {mine:,} of {n:,} parameters\n{self._inner!r}"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a rank cannot be copied without the others; save() and load() on all of them")
 
     def using_ema(self) -> AbstractContextManager[None]:
+        """Swaps the averaged weights into `params` for the time of a ``with`` block, on all ranks.
+
+        Raises
+        ------
+        AttributeError
+            without ``ema=decay``.
+        """
         return self._swapped(self._inner.using_ema)
 
     def averaged(self) -> AbstractContextManager[None]:
+        """The same with the averages of :class:`~fusedoptim.ScheduleFreeSGD` and :class:`~fusedoptim.ScheduleFreeAdamW`.
+
+        Raises
+        ------
+        AttributeError
+            where the optimizer is none of these.
+        """
         if not hasattr(self._inner, "averaged"):
-            raise AttributeError(f"{type(self._inner).__name__} has no averaged(); it is of the schedule-free ones")
+            raise AttributeError(f"{type(self._inner).__name__} has no averaged(); the schedule-free ones have")
         return self._swapped(self._inner.averaged)
 
     @contextmanager
     def _swapped(self, block: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
         self._refuse_amid("use averaged weights")
-        try:
-            with block():
-                self._spread_all()
-                try:
-                    yield
-                finally:
-                    self._transport.end_step()  # all have looked at weights that they share
-        finally:
-            self._spread_all()
-
-    def _spread_all(self) -> None:
-        """Has all ranks have all weights, of frozen parameters too."""
+        with block(), self._wholly():
+            self._update.spread_all()
+            try:
+                yield
+            finally:
+                self._transport.end_step()  # all have looked at weights that they share
         with self._wholly():
-            for request in [self._transport.spread(part.weights, part.all_runs) for part in self._parts]:
-                self._transport.wait(request)
-            self._transport.end_step()
+            self._update.spread_all()
 
     def freeze(self, *keys: Any) -> None:
+        """Leaves parameters out of steps and messages from now on; as :meth:`fusedoptim.Optimizer.freeze`, on all ranks."""
         self._set_frozen(keys, True)
 
     def thaw(self, *keys: Any) -> None:
+        """Takes frozen parameters in again, on all ranks."""
         self._set_frozen(keys, False)
 
     def _set_frozen(self, keys: tuple[Any, ...], frozen: bool) -> None:
         self._refuse_amid("freeze or thaw")
-        tensors = {tensor for key in keys for tensor in self._holdings.below(key)}
-        numbers = [number for number, piece in enumerate(self._holdings.pieces) if piece.whole.index in tensors]
-        places = [(self._holdings.keys[self._holdings.pieces[n].whole.index][0], n) for n in numbers]
-        (self._inner.freeze if frozen else self._inner.thaw)(*places)
+        holdings = self._holdings
+        tensors = {tensor for key in keys for tensor in holdings.below(key)}
+        numbers = [number for number, piece in enumerate(holdings.pieces) if piece.whole.index in tensors]
+        change = self._inner.freeze if frozen else self._inner.thaw
+        change(*((holdings.group_of(number), number) for number in numbers))
         self._frozen = self._frozen | tensors if frozen else self._frozen - tensors
         self._arrange()
 
     def add_group(self, group: Spec) -> None:
+        """Adds parameters with a state of zero, which are cut among the ranks too; as :meth:`fusedoptim.Optimizer.add_group`.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            as where the optimizer is made; nothing has changed then.
+        """
         self._refuse_amid("add a group")
-        settings: Settings = {}
-        error: Exception | None = None
-        try:
-            if not is_group(group):
-                raise TypeError(f'a group must be a dict with the key "params", got {shown(group)}')
-            probe = probed(self._class, self._arguments)
-            probe.add_group({**group, "params": np.zeros((1, 1), np.float32)})
-            settings = self._told(type(self._inner), [group], True, len(self.groups))
-        except Exception as refused:  # noqa: BLE001
-            error = refused
-        agree(self._transport, settings, error)
+        first = len(self.groups)
+        self._agree(lambda: settings.of_groups(settings.probe(self._class, self._arguments), [group], True, first))
         with self._wholly():
             self._holdings.grouped = True
             (own,) = self._holdings.add([group])
@@ -426,30 +444,57 @@ class Sharded(Generic[N]):
     def save(
         self, path: str | os.PathLike[str], *, weights: bool = True, metadata: dict[str, Any] | None = None
     ) -> None:
+        """Writes the file that the optimizer of one process would write, each rank its part of it.
+
+        Any number of ranks loads it, and so does a plain optimizer. If a rank is killed, or the machine stops, there is the
+        old file or the new one, whole.
+
+        Parameters
+        ----------
+        path, weights, metadata
+            As for :meth:`fusedoptim.Optimizer.save`. All ranks must see the same file system.
+
+        Raises
+        ------
+        OSError, TypeError, ValueError
+            on all ranks, where it has failed on one; what was there stays.
+        RuntimeError
+            amid an update.
+        """
         self._refuse_amid("save a state")
         checkpoint.save(self, path, weights, metadata)
 
     def load(self, path: str | os.PathLike[str], *, hyper: str = "saved") -> dict[str, Any]:
-        checks.one_of("hyper", hyper, ("saved", "program"))
-        self._transport.epoch += 1  # what is under way of a former exchange is none of this
+        """Goes on where :meth:`save`, on any number of ranks, or :meth:`fusedoptim.Optimizer.save` was called.
+
+        Each rank reads its part. After an exchange that was cut off this makes the optimizer whole again.
+
+        Parameters
+        ----------
+        path, hyper
+            As for :meth:`fusedoptim.Optimizer.load`.
+
+        Returns
+        -------
+        dict
+            The `metadata` of the file.
+
+        Raises
+        ------
+        OSError, ValueError
+            on all ranks, where the file does not fit or cannot be read on one; nothing has changed then.
+        """
+        checks.one_of("hyper", hyper, tuple(WHOSE))
+        self._transport.begin_epoch()
         self._reduction.restart()
         self._accumulated = 0
         found = checkpoint.load(self, path, hyper)
         self._is_broken = False
-        self._spread_all()
+        with self._wholly():
+            self._update.spread_all()
         return found
 
     def gather_state(self) -> dict[str, N] | None:
+        """The whole state by name, each a nest as `params`, on rank 0; None on the others."""
         self._refuse_broken()
         return collect.state(self)
-
-
-def probed(cls: type[Optimizer], arguments: dict[str, Any]) -> Optimizer:
-    """A tiny optimizer of the class, which knows its rule, and refuses arguments."""
-    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
-        raise TypeError(f"cls must be a class of optimizers, as fusedoptim.AdamW, got {shown(cls)}")
-    if issubclass(cls, SparseAdam):
-        raise TypeError("SparseAdam takes gradients of some rows, which ranks do not exchange; take Adam")
-    if arguments.get("accumulate", 1) != 1:
-        raise ValueError("accumulate counts the gradients of one process; give minibatches, those of all ranks")
-    return cls(np.zeros((1, 1), np.float32), **arguments)

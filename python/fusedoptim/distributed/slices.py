@@ -32,7 +32,7 @@ def sliced(cls: type[Optimizer], slices: Slices) -> type[Optimizer]:
             pieces = [slices.pieces[tensor.key[-1]] for tensor in tensors]
             for tensor, piece in zip(tensors, pieces, strict=True):
                 tensor.path = slices.paths[piece.whole.index]
-            plan = super()._make_plan(cohorts, members, tensors, params, state)
+            plan: _core.Plan = super()._make_plan(cohorts, members, tensors, params, state)
             plan.slice([(p.whole.index, p.begin, p.whole.n) for p in pieces], slices.exchange)
             return plan
 

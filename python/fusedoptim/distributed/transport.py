@@ -43,6 +43,7 @@ class Transport:
     size: int = 1
     timeout: float | None = None
     epoch: int = 0  # messages of a former one are never taken for one of this
+    is_cut_off: bool = False  # in this epoch: the ranks are no longer where each expects the others to be
     shares_weights: ClassVar[bool] = False  # whether all ranks look at the same ones
 
     # What a library has to offer.
@@ -75,8 +76,13 @@ class Transport:
                 if deadline is not None and time.monotonic() > deadline:
                     raise TimeoutError(too_late(self))
         except BaseException:
+            self.is_cut_off = True
             self.cancel(request)
             raise
+
+    def begin_epoch(self) -> None:
+        """After an exchange that was cut off: on all ranks."""
+        self.epoch, self.is_cut_off = self.epoch + 1, False
 
     def exchange(self, sends: Sequence[Message], receives: Sequence[Message]) -> None:
         self.wait(self.post(sends, receives, CONTROL))
@@ -146,7 +152,7 @@ class Transport:
 
     def room_for(self, own: list[slice]) -> int:
         """Bytes of a room."""
-        return (self.size - 1) * sum(run.stop - run.start for run in own)
+        return (self.size - 1) * sum(int(run.stop - run.start) for run in own)
 
     def spread(self, arena: Arena, runs: Callable[[int], list[slice]]) -> Request:
         """Sends all ranks this one's slice of the weights, and receives theirs, each where it belongs."""

@@ -9,7 +9,15 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.machine import isa, layers, threads
 
-VARIABLES = (isa.VARIABLE, layers.VARIABLE, threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", *threads.BINDERS, *threads.LAUNCHERS)
+VARIABLES = (
+    isa.VARIABLE,
+    layers.VARIABLE,
+    threads.VARIABLE,
+    "OMP_NUM_THREADS",
+    "OMP_THREAD_LIMIT",
+    *threads.BINDERS,
+    *threads.LAUNCHERS,
+)
 
 
 class Info(TypedDict):
