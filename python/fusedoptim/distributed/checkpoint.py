@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fusedoptim.distributed.sharded import Sharded
 
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+MOST = 1 << 24  # bytes written at once
 PathLike = str | os.PathLike[str]
 
 
@@ -96,18 +97,17 @@ def save(opt: "Sharded[Any]", path: PathLike, weights: bool, given: dict[str, An
 
 
 def _write(path: str, mine: list[Segment], starts: dict[str, int]) -> None:
-    opened = os.open(path, os.O_WRONLY)
-    try:
+    with open(path, "r+b", buffering=0) as file:
         for segment in mine:
-            if not segment.is_own:
-                continue
-            at, left = starts[segment.name] + segment.at, segment.array.view(np.uint8)
-            while left.size:
-                written = os.pwrite(opened, left[: 1 << 24].data, at)
-                at, left = at + written, left[written:]
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+            if segment.is_own:
+                _write_at(file.fileno(), starts[segment.name] + segment.at, segment.array.view(np.uint8))
+        os.fsync(file.fileno())
+
+
+def _write_at(file: int, at: int, left: Array) -> None:
+    while left.size:
+        written = os.pwrite(file, left[:MOST].data, at)
+        at, left = at + written, left[written:]
 
 
 def _header(arrays: list[Stored], text: str) -> tuple[bytes, dict[str, int], int]:

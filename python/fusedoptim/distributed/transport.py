@@ -1,5 +1,6 @@
 """What carries bytes from rank to rank, and what is made of that alone: gathering, agreeing, the two exchanges of a step."""
 
+import math
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -66,19 +67,23 @@ class Transport:
     # What is made of it.
 
     def wait(self, request: Request) -> None:
-        deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        polls = 0
+        """Returns when it is done; or, of what is cut off, ends the epoch."""
         try:
-            while not self.test(request):
-                polls += 1
-                if polls > POLLS:
-                    time.sleep(0)
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(too_late(self))
+            self._poll(request)
         except BaseException:
             self.is_cut_off = True
             self.cancel(request)
             raise
+
+    def _poll(self, request: Request) -> None:
+        deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout
+        polls = 0
+        while not self.test(request):
+            polls += 1
+            if polls > POLLS:
+                time.sleep(0)
+            if time.monotonic() > deadline:
+                raise TimeoutError(too_late(self))
 
     def begin_epoch(self) -> None:
         """After an exchange that was cut off: on all ranks."""
