@@ -77,6 +77,8 @@ def of_step(
 
 def check_keywords(inner: Optimizer, keywords: dict[str, Any]) -> None:
     """Of a step of its class."""
+    if not keywords:
+        return
     known = inspect.signature(type(inner).step).parameters.keys() - {"self", "grads"}
     if unknown := keywords.keys() - known:
         checks.unknown_keyword(min(unknown), "for step", sorted(known), "help(fusedoptim.distributed.Sharded.step)")

@@ -168,7 +168,6 @@ class Sharded(Generic[N]):
         threads = self._inner._options.num_threads
         self._reduction = Reduction(transport, self._parts, self.minibatches, threads, self._close)
         self._update = Update(transport, self._inner, holdings, self._parts, self._frozen)
-        self._inner.bind(holdings.of_group)
         transport.end_step()
 
     def _close(self, part: Part) -> None:

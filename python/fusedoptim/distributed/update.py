@@ -43,7 +43,7 @@ class Update:
             if self._can_be_in_parts(keywords):
                 spread = self._take_in_parts(grad_scale, keywords)
             else:
-                self._inner.step(grad_scale=grad_scale, **keywords)
+                self._inner.step(self._holdings.of_group, grad_scale=grad_scale, **keywords)
         except FloatingPointError as error:  # on all ranks, of which those that have the elements name the gradient
             words = self._transport.gather_objects(str(error))
             said = next((each for each in words if each.startswith("grads")), words[0])
