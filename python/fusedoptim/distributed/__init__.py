@@ -2,6 +2,5 @@
 
 from fusedoptim.distributed.mpi import SharedMemory
 from fusedoptim.distributed.sharded import Sharded
-from fusedoptim.distributed.transport import Transport
 
-__all__ = ["Sharded", "SharedMemory", "Transport"]
+__all__ = ["Sharded", "SharedMemory"]

@@ -23,5 +23,5 @@ def of(comm: Any) -> Transport:
         return Gloo(comm)
     raise TypeError(
         "comm must be a communicator of mpi4py, as MPI.COMM_WORLD, a process group of torch, as "
-        f"torch.distributed.group.WORLD, a fusedoptim.distributed.Transport or None, got {shown(comm)}"
+        f"torch.distributed.group.WORLD, a fusedoptim.distributed.SharedMemory or None, got {shown(comm)}"
     )
