@@ -4,7 +4,10 @@ from fusedoptim import _main_interpreter as _main_interpreter  # first of all
 
 # isort: split
 
-from fusedoptim import _core, _moved, distributed, kernels, optim, reference, schedules
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fusedoptim import _core, _moved, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group
 from fusedoptim.core.options import Common
@@ -18,6 +21,9 @@ from fusedoptim.machine.layers import threading_layer
 from fusedoptim.machine.threads import get_num_threads, set_num_threads
 from fusedoptim.numerics.formats import bfloat16
 from fusedoptim.optim import *
+
+if TYPE_CHECKING:
+    from fusedoptim import distributed as distributed
 
 __version__ = _core.version
 
@@ -40,6 +46,13 @@ __all__ = [
     "use_isa",
 ]
 __all__ += optim.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported where it is first asked for."""
+    if name == "distributed":
+        return import_module("fusedoptim.distributed")
+    raise AttributeError(f"module 'fusedoptim' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
