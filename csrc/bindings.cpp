@@ -83,8 +83,10 @@ double check_number(const std::string& name, py::handle value, const std::string
   return number(name.c_str(), value, domain_of(domain), besides);
 }
 
-void check_weight(py::handle weight, const std::string& path, bool frozen) {
-  buffer({"params", path.c_str()}, weight, frozen ? Access::read : Access::write);
+void check_weight(const std::string& rule, py::handle weight, const std::string& path, bool frozen) {
+  const Access access = frozen ? Access::read : Access::write;
+  const Name name = {"params", path.c_str()};
+  may_be_narrow(rule_at(rule_index(rule))) ? buffer_of_any_width(name, weight, access) : buffer(name, weight, access);
 }
 
 py::tuple python_shape(const std::string& name, const Axes& weight, std::size_t slots) {
@@ -101,7 +103,10 @@ void define_rules(py::module_& m) {
     if (can_leave_out_rows(rule)) define_kernel(m, k, true);
   }
   description.put_into(m);
-  m.def("check_weight", &check_weight, py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
+  m.def("check_weight", &check_weight, py::arg("rule"), py::arg("weight"), py::arg("path"), py::arg("frozen") = false);
+  m.def("load_numbers", py::overload_cast<py::handle, bool, py::handle>(&load_numbers), py::arg("stored"),
+        py::arg("is_signed"), py::arg("x"));
+  m.def("store_numbers", &store_numbers, py::arg("stored"), py::arg("is_signed"), py::arg("x"));
   m.def("check_hyper", &check_hyper, py::arg("rule"), py::arg("name"), py::arg("value"));
   m.attr("domain_words") = domain_words();
   m.def("check_number", &check_number, py::arg("name"), py::arg("value"), py::arg("domain"), py::arg("besides") = "");
@@ -148,6 +153,7 @@ void define_plan(py::module_& m) {
       .def_readwrite("zero_grads", &Options::zero_grads)
       .def_readwrite("require_finite", &Options::require_finite)
       .def_readwrite("raise_nonfinite", &Options::raise_nonfinite)
+      .def_readwrite("seed", &Options::seed)
       .def_readwrite("num_threads", &Options::num_threads);
   m.def("new_options", [] { return Options(); });
   py::class_<Counters>(m, "Counters")
@@ -163,7 +169,7 @@ void define_plan(py::module_& m) {
       py::arg("t"), py::arg("skipped"), py::arg("accumulated"), py::arg("norm"));
   py::class_<Plan>(m, "Plan", py::custom_type_setup(&set_up_collecting))
       .def("add", &Plan::add, py::arg("cohort"), py::arg("frozen"), py::arg("path"), py::arg("arrays"),
-           py::arg("grad_sum"), py::arg("ema"))
+           py::arg("grad_sum"), py::arg("ema"), py::arg("copy") = py::none(), py::arg("weight_at_random") = false)
       .def("finish", &Plan::finish)
       .def("watch", &Plan::watch, py::arg("skeleton"), py::arg("of_params"), py::arg("of_state"))
       .def("divide", &Plan::divide, py::arg("second"), py::arg("direction"))

@@ -23,39 +23,58 @@ Plan::Plan(const std::string& rule, const std::vector<std::tuple<std::size_t, lo
       cohorts(cohorts_of(given)), settings(given.size()) {}
 
 void Plan::add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& given,
-               const py::object& grad_sum, const py::object& ema) {
+               const py::object& grad_sum, const py::object& ema, const py::object& copy, bool weight_at_random) {
   if (cohort >= cohorts.size()) throw std::invalid_argument("no such cohort");
   tensors.emplace_back();
   Tensor& tensor = tensors.back();
   tensor.index = tensors.size() - 1, tensor.cohort = cohort, tensor.frozen = frozen, tensor.path = path;
   tensor.arrays = given, tensor.known = arrays.size();
-  const Buffer w = tensor.w = buffer({"params", tensor.path.c_str()}, given[0], frozen ? Access::read : Access::write);
+  const State* const states = rule().signature->state;
+  Narrowed narrowed;
+  narrowed.weight_at_random = weight_at_random, narrowed.states_at_random = true;
+  const auto accept = [&](int k, const char* name, const py::object& array) {
+    const std::size_t first = narrowed.buffers.size();
+    accept_narrow(rule(), k, {name, tensor.path.c_str()}, array, narrowed, frozen ? Access::read : Access::write);
+    for (std::size_t i = first; i < narrowed.buffers.size(); ++i) known(narrowed.buffers[i]);
+  };
+  accept(0, "params", given[0]);
+  const Buffer w = tensor.w = narrowed.buffers[0];
   tensor.axes = axes_of(w);
   Span& span = tensor.span = fusedoptim::span_of(w);
   span.axes = tensor.axes.data(), span.n_axes = tensor.axes.size();
-  const auto accept = [&](const Buffer& b) {
-    written.push_back(b);
-    arrays.add(b);
-    return b.begin;
-  };
-  const auto accept_state = [&](const State& state, const py::object& array) {
-    if (state.shape == Shape::ring) slots = double(py::len(array));
-    return accept(buffer({state.name, tensor.path.c_str()}, array, Access::write, &w, state.shape));
-  };
-  accept(w);
-  std::size_t k = 1;
-  for (const State* state = rule().signature->state; state->name != nullptr; ++state, ++k) {
-    if (state->shape == Shape::scratch)
-      tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(k),
+  for (int k = 0; k < rule().n_state; ++k) {
+    const auto at = std::size_t(1 + k);
+    if (states[k].shape == Shape::scratch)
+      tensor.arrays.insert(tensor.arrays.begin() + std::ptrdiff_t(at),
                            py::module_::import("numpy").attr("empty_like")(given[0]));
-    if (state->begins_with_weight) tensor.copies.push_back(1 + k);
-    span.arrays[1 + k] = accept_state(*state, tensor.arrays.at(k));
+    if (states[k].begins_with_weight) tensor.copies.push_back(2 + k);
+    if (states[k].shape == Shape::ring) slots = double(py::len(tensor.arrays.at(at)));
+    accept(2 + k, states[k].name, tensor.arrays.at(at));
   }
-  if (!grad_sum.is_none()) span.grad_sum = accept_state({"grad_sum"}, grad_sum);
-  if (!ema.is_none()) span.ema = accept_state({"ema"}, ema);
-  tensor.arrays.push_back(grad_sum);
-  tensor.arrays.push_back(ema);
+  std::copy(narrowed.arrays + 2, std::end(narrowed.arrays), span.arrays + 2);
+  tensor.narrow = narrowed.narrow, tensor.narrow.tensor = tensor.index;
+  const auto accept_more = [&](const char* name, const py::object& array) -> void* {
+    if (array.is_none()) return nullptr;
+    const Buffer more = buffer({name, tensor.path.c_str()}, array, Access::write, &w);
+    known(more);
+    return more.begin;
+  };
+  span.grad_sum = accept_more("grad_sum", grad_sum), span.ema = accept_more("ema", ema);
+  if (!copy.is_none()) {
+    if (!takes_narrow) refuse("no_copies", rule().signature->name);
+    const Buffer copied = copy_of(w, copy, {"copy_to", tensor.path.c_str()});
+    known(copied);
+    tensor.narrow.copy = copied.begin, tensor.narrow.copied = copied.storage;
+  }
+  if (!tensor.narrow.is_plain()) span.narrow = &tensor.narrow;
+  for (const py::object& more : {grad_sum, ema, copy}) tensor.arrays.push_back(more);
   tensor.n_known = arrays.size() - tensor.known;
+}
+
+// An array of those that are checked before each step, and written in it.
+void Plan::known(const Buffer& array) {
+  written.push_back(array);
+  arrays.add(array);
 }
 
 void Plan::finish() {
@@ -95,6 +114,7 @@ void Plan::slice(const std::vector<std::tuple<std::size_t, std::size_t, std::siz
     const auto& [whole, begin, n] = slices[tensor.index];
     tensor.slice = {whole, begin, n};
     tensor.span.slice = &tensor.slice;
+    tensor.narrow.tensor = whole;
   }
   exchange = given;
   arrange();
@@ -185,7 +205,7 @@ void Plan::check() const {
 void Plan::check(const Tensor& tensor) const { arrays.check(tensor.known, tensor.known + tensor.n_known); }
 
 // A frozen weight may be read-only.
-void Plan::check_writeable(const Tensor& tensor) { buffer(tensor.w.name, tensor.w.array, Access::write); }
+void Plan::check_writeable(const Tensor& tensor) { buffer_of_any_width(tensor.w.name, tensor.w.array, Access::write); }
 
 std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> Plan::known_cohorts() const {
   std::vector<std::tuple<std::size_t, long long, long long, std::size_t>> known;

@@ -34,6 +34,7 @@ struct Options {
   bool zero_grads = false;
   bool require_finite = false;   // no update where the norm of the gradients is not finite,
   bool raise_nonfinite = false;  // but an error
+  std::uint64_t seed = 0;        // of what is rounded at random
   int num_threads = 0;
 };
 
@@ -65,10 +66,11 @@ class Plan {
        bool carries);
   Plan(const Plan&) = delete;
 
-  // Adds a tensor of a cohort. `arrays` are its weight and states in the order of the rule; `grad_sum` and `ema` may be
-  // None; `path` is its place in the nest. After the last one, `finish` refuses overlaps.
+  // Adds a tensor of a cohort. `arrays` are its weight and states in the order of the rule, which may be pairs as of
+  // `accept_narrow`; `grad_sum`, `ema` and `copy`, of 16 bits, may be None; `path` is its place in the nest. After the
+  // last one, `finish` refuses overlaps.
   void add(std::size_t cohort, bool frozen, const std::string& path, const std::vector<py::object>& arrays,
-           const py::object& grad_sum, const py::object& ema);
+           const py::object& grad_sum, const py::object& ema, const py::object& copy, bool weight_at_random);
   void finish();
 
   // Gradients come in nests of this skeleton. From now on each step refuses where a nest that has the arrays holds
@@ -144,14 +146,15 @@ class Plan {
     std::size_t place = 0;  // of its span in the work, if it is not frozen
     Buffer w;
     std::string path;
-    std::vector<py::object> arrays;   // kept alive: weight, states, the sum of gradients, the average
-    std::size_t known, n_known;       // where they are among those that are known, the weight first
-    std::vector<std::size_t> copies;  // places in the span of states that begin with the weight
+    std::vector<py::object> arrays;  // kept alive: weight, states, the sum of gradients, the average
+    std::size_t known, n_known;      // where they are among those that are known, the weight first
+    std::vector<int> copies;         // places in the span of states that begin with the weight
     Axes axes;
-    Narrow narrow;  // whose gradient may be of 16 bits
+    Narrow narrow;
     Slice slice = {};
     Span span;
     py::object number{};  // its gradient, where that came as one
+    bool is_narrow() const { return span.narrow != nullptr; }
   };
 
   // A tensor whose gradient is of some rows; the others' are in their spans.
@@ -159,6 +162,9 @@ class Plan {
     const Tensor* tensor;
     py::object rows, values;  // kept alive
     RowGrad grad;
+    std::vector<float> loaded{};  // of values in 16 bits
+
+    void load(const Buffer& g);
   };
 
   // The second part of a divided step.
@@ -174,6 +180,7 @@ class Plan {
   const Rule& rule() const { return rule_at(rule_at_index); }
   py::object leaves_of(const py::object& grads) const;
   Span& span_of(const Tensor& tensor) { return work.spans[tensor.place]; }
+  void known(const Buffer& array);
   void refuse_overlap(const Buffer& g);
   void refuse_shared();
   void accept_array(Tensor& tensor, py::handle grad, bool zeroed);

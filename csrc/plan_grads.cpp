@@ -55,9 +55,17 @@ void Plan::accept_array(Tensor& tensor, py::handle grad, bool zeroed) {
   const Access access = zeroed ? Access::write : Access::read;
   const Name name = {"grads", w.name.path};
   const Buffer g = takes_narrow ? buffer_of_any_width(name, grad, access, &w) : buffer(name, grad, access, &w);
+  check_width(g, w);
   // An address that was taken before has been checked.
   if (span_of(tensor).arrays[1] != g.begin && g.n > 0) refuse_overlap(g);
   accepted[tensor.place] = {g.begin, g.storage};
+}
+
+// Rows that come twice are added up in float32.
+void Plan::Touched::load(const Buffer& g) {
+  loaded.resize(g.n);
+  load_numbers(g, loaded.data());
+  grad.values = reinterpret_cast<char*>(loaded.data()), grad.item = sizeof(float);
 }
 
 void Plan::accept_rows(Touched& touched, bool zeroed) {
@@ -72,9 +80,14 @@ void Plan::accept_rows(Touched& touched, bool zeroed) {
   refuse_with(span.grad_sum != nullptr, "accumulate");
   refuse_with(span.ema != nullptr, "ema");
   refuse_with(span.settings->l2 != 0, "the L2 penalty weight_decay");
-  const Buffer g = buffer({"grads", values_path.c_str()}, touched.values, Access::read);
+  refuse_with(has_blocks(tensor.narrow), "a state of 8 bits, which lies in blocks");
+  const Name name = {"grads", values_path.c_str()};
+  const Buffer g = takes_narrow ? buffer_of_any_width(name, touched.values, Access::read)
+                                : buffer(name, touched.values, Access::read);
+  check_width(g, tensor.w);
   touched.grad = row_grad({"grads", rows_path.c_str()}, touched.rows, g, tensor.w);
   if (g.n > 0) refuse_overlap(g);
+  if (g.storage != Storage::native) touched.load(g);
   accepted[tensor.place] = {g.begin, Storage::native};
 }
 
@@ -133,7 +146,7 @@ void Plan::take_gradient(Tensor& tensor) {
   Span& span = span_of(tensor);
   span.arrays[1] = begin;
   tensor.narrow.storage[1] = storage;
-  span.narrow = storage == Storage::native ? nullptr : &tensor.narrow;
+  span.narrow = storage == Storage::native && !tensor.is_narrow() ? nullptr : &tensor.narrow;
 }
 
 void Plan::unbind() {

@@ -34,10 +34,21 @@ double norm_of(Run& run, const Options& options) {
   return std::sqrt(run.square_sum()) / std::fabs(options.grad_scale);
 }
 
-void copy_weight(const Buffer& w, void* state) { std::memcpy(state, w.begin, w.n * w.item()); }
+// Of what is kept in the dtype of the step.
+void copy_weight(const Span& span, void* state) {
+  if (span.dtype == 0)
+    load_numbers(span, 0, static_cast<float*>(state));
+  else
+    std::memcpy(state, span.arrays[0], span.n * sizeof(double));
+}
+
+Storage storage_of_gradient(const Span& span) {
+  return span.narrow == nullptr ? Storage::native : span.narrow->storage[1];
+}
 
 std::size_t bytes_of_gradient(const Span& span) {
-  return span.n * (span.narrow != nullptr ? bytes_of(span.narrow->storage[1]) : item_of(span.dtype));
+  const Storage storage = storage_of_gradient(span);
+  return span.n * (storage == Storage::native ? item_of(span.dtype) : bytes_of(storage));
 }
 
 template <class T>
@@ -76,6 +87,7 @@ void Plan::set_cohort(std::size_t cohort, py::handle values, const Options& opti
   next.count = options.accumulate;
   next.clip_value = options.clip_value;
   next.zero_grads = options.zero_grads;
+  next.seed = options.seed, next.step = std::uint64_t(counters.t + 1);
   set_average(next, cohorts[cohort], options);
   settings[cohort] = next;
 }
@@ -211,11 +223,11 @@ void Plan::begin() {
 void Plan::begin(Tensor& tensor) const {
   begin_average(tensor);
   if (cohorts[tensor.cohort].steps > 0) return;
-  for (const std::size_t k : tensor.copies) copy_weight(tensor.w, tensor.span.arrays[k]);
+  for (const int k : tensor.copies) copy_weight(tensor.span, tensor.span.arrays[k]);
 }
 
 void Plan::begin_average(Tensor& tensor) const {
-  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.w, tensor.span.ema);
+  if (cohorts[tensor.cohort].averages == 0 && tensor.span.ema != nullptr) copy_weight(tensor.span, tensor.span.ema);
 }
 
 // The first gradient that is not finite, with what was summed before it; null where only the norm is not.
@@ -228,9 +240,9 @@ const Plan::Tensor* Plan::not_finite(const std::vector<Touched>& touched) {
     std::size_t n = span.n;
     if (next != touched.end() && next->tensor == &tensor) g = next->grad.values, n = next++->grad.at.n * span.row;
     std::vector<float> loaded;
-    if (span.narrow != nullptr) {
+    if (storage_of_gradient(span) != Storage::native) {
       loaded.resize(span.n);
-      load_gradient(span, loaded.data());
+      load_numbers(span, 1, loaded.data());
       g = loaded.data();
     }
     if (!(span.dtype == 0 ? all_finite<float>(g, span.grad_sum, n) : all_finite<double>(g, span.grad_sum, n)))
@@ -311,7 +323,8 @@ void Plan::accumulate(const py::object& given, const Options& options) {
   for (std::size_t k = 0; k < work.spans.size(); ++k) {
     const Span& span = work.spans[k];
     Span sum = {{span.grad_sum, span.arrays[1]}, span.n, span.dtype, &settings};
-    if (span.narrow != nullptr) narrow[k].storage[1] = span.narrow->storage[1], sum.narrow = &narrow[k];
+    narrow[k].storage[1] = storage_of_gradient(span);
+    if (narrow[k].storage[1] != Storage::native) sum.narrow = &narrow[k];
     sums.add(sum);
   }
   {

@@ -76,7 +76,7 @@ bool Kernel::may_be_narrow() const { return !by_rows && fusedoptim::may_be_narro
 
 void Kernel::step_narrow(const py::handle* arrays, py::handle random, Settings& settings) const {
   Narrowed tensor;
-  tensor.is_random = bool(random);
+  tensor.weight_at_random = tensor.states_at_random = bool(random);
   if (random) {
     const auto numbers = random_of(random);
     settings.seed = numbers[0], settings.step = numbers[1], tensor.narrow.tensor = numbers[2];

@@ -6,8 +6,8 @@ namespace fusedoptim {
 
 Swap::Swap(const std::vector<std::pair<py::object, py::object>>& pairs) : arrays(pairs) {
   for (const auto& [one, other] : arrays) {
-    const Buffer first = buffer({"params"}, one, Access::write);
-    const Buffer second = buffer({"averages"}, other, Access::write, &first);
+    const Buffer first = buffer_of_any_width({"params"}, one, Access::write);
+    const Buffer second = buffer_of_any_width({"averages"}, other, Access::write, &first);
     buffers.emplace_back(first, second);
     known.add(first), known.add(second);
   }

@@ -90,7 +90,15 @@ struct Narrow {
   Storage storage[2 + max_state] = {};
   bool is_random[2 + max_state] = {};  // whether it is stored with random bits, or to nearest
   void* more[2 + max_state] = {};
+  Storage copied = Storage::native;  // what the copy of the weight is in, if there is one
+  void* copy = nullptr;
   std::uint64_t tensor = 0;  // its number
+
+  bool is_plain() const {
+    for (const Storage each : storage)
+      if (each != Storage::native) return false;
+    return copy == nullptr;
+  }
 };
 
 // A slice of a tensor that lies with several processes.

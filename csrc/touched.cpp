@@ -75,6 +75,10 @@ RowGrad row_grad(Name name, py::handle rows, const Buffer& values, const Buffer&
 void add_rows(Work& work, const Span& table, const Rule& rule, const RowGrad& grad) {
   if (table.n == 0) return;
   const std::size_t bytes = table.row * grad.item;
+  const auto bytes_of_row = [&](int k) {
+    const Storage storage = table.narrow == nullptr ? Storage::native : table.narrow->storage[k];
+    return storage == Storage::native ? bytes : table.row * bytes_of(storage);
+  };
   const auto touched = sorted_touches(grad.at, table.n / table.row);
   // The gradient of a row that comes once is read where it is; else the first is copied, and `run` adds the rest.
   char* sum = nullptr;
@@ -83,11 +87,13 @@ void add_rows(Work& work, const Span& table, const Rule& rule, const RowGrad& gr
   span.n = table.row;
   for (auto first = touched.begin(), next = first; first != touched.end(); first = next) {
     const auto grad_of = [&](const Touch& touch) { return grad.values + touch.at * bytes; };
-    span.arrays[0] = at(table.arrays[0], first->row * bytes);
+    span.arrays[0] = at(table.arrays[0], first->row * bytes_of_row(0));
+    span.first = first->row * table.row;
     span.arrays[1] = grad_of(*first);
     for (int k = 0; k < rule.n_state; ++k)
       span.arrays[2 + k] =
-          at(table.arrays[2 + k], first->row * (rule.signature->state[k].shape == Shape::row ? grad.item : bytes));
+          at(table.arrays[2 + k],
+             first->row * (rule.signature->state[k].shape == Shape::row ? grad.item : bytes_of_row(2 + k)));
     for (next = first + 1; next != touched.end() && next->row == first->row; ++next) {
       if (sum == nullptr) sum = work.new_sums(touched.size() / 2 * bytes);
       if (next == first + 1) span.arrays[1] = std::memcpy(std::exchange(sum, sum + bytes), grad_of(*first), bytes);

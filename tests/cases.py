@@ -539,6 +539,9 @@ OUTSIDE: dict[str, list[Any]] = {
     "adjust_lr_fn": ["", "Original", 1, True, ["original"]],
     "num_threads": [0, -1, 1.5, "2", True],
     "ema": [1.0, 1, 1.5, -0.1, math.nan, math.inf, "0.1", 1j, [0.1], 10**400],
+    "state_dtype": ["float16", "Float8", 1, True, ["bfloat16"], {"bfloat16"}],
+    "rounding": ["up", 0, True, ["split"]],
+    "copy_to": [1, "w", True, 1.5],
     "nonfinite": ["x", "Skip", None, True, ["skip"]],
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import fusedoptim as fo
+from fusedoptim.numerics import formats
 
 from .bits import flushed
 from .cases import CASES, DTYPES
@@ -34,6 +35,10 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no bias_correction": ({"bias_correction": False}, {}),
     "many elements": ({"clip_norm": 0.5}, {}),
     "rows of a table": ({}, {}),
+    "bfloat16 split": ({}, {}),
+    "bfloat16 at random": ({"rounding": "stochastic", "state_dtype": "bfloat16", "seed": 3}, {}),
+    "float16": ({"accumulate": 3, "ema": 0.9}, {}),
+    "states of 8 bits": ({"state_dtype": "float8"}, {}),
 }
 
 SHAPES = [(7, 5, 3), (67,), (33, 31), ()]  # vectors of all widths, and what remains
@@ -46,10 +51,13 @@ def rules() -> list[str]:
     return sorted(fo.Optimizer.registry.keys() - OMITTED.keys())
 
 
-def options(rule: str) -> Iterator[str]:
+def options(rule: str, dtype: type) -> Iterator[str]:
     """Those that the optimizer takes."""
     takes = inspect.signature(make_of(rule)[0]).parameters.keys() | fo.Common.__annotations__.keys()
-    only = {"many elements": OF_MANY, "rows of a table": fo._core.rules_of_rows}
+    narrow = fo._core.narrow_states if dtype is np.float32 else {}
+    with_states = [name for name, states in narrow.items() if states]
+    only = {"many elements": OF_MANY, "rows of a table": fo._core.rules_of_rows, "states of 8 bits": with_states}
+    only |= {"bfloat16 split": narrow, "bfloat16 at random": with_states, "float16": narrow}
     for name, (keywords, _) in OPTIONS.items():
         if keywords.keys() <= takes and rule in only.get(name, [rule]):
             yield name
@@ -69,16 +77,30 @@ def digest(rule: str, dtype: type, option: str, num_threads: int = 1) -> str:
     make, own = make_of(rule)
     keywords, step = OPTIONS[option]
     shapes = {"many elements": MANY, "rows of a table": TABLE}.get(option, SHAPES)
-    weights = copies(0, dtype, shapes)
+    half = HALVES.get(option, np.copy)
+    weights = [half(w) for w in copies(0, dtype, shapes)]
     optimizer = make(weights, **own | keywords, num_threads=num_threads)
     assert optimizer.rule == rule
     for t in range(1, STEPS + 1):
-        optimizer.step(row_grads(t, dtype) if shapes is TABLE else copies(t, dtype, shapes), **step)
+        grads = row_grads(t, dtype) if shapes is TABLE else [half(g) for g in copies(t, dtype, shapes)]
+        optimizer.step(grads, **step)
     found = hashlib.sha256()
     for nest in (weights, *(optimizer.state[name] for name in sorted(optimizer.state))):
         for array in nest:
             found.update(canonical(array))
     return found.hexdigest()
+
+
+def to_bfloat16(x: np.ndarray) -> np.ndarray:
+    return formats.bfloat16(formats.to_bfloat16(x))
+
+
+def to_float16(x: np.ndarray) -> np.ndarray:
+    return np.array(x, np.float16)
+
+
+# What weights and gradients are.
+HALVES = {"bfloat16 split": to_bfloat16, "bfloat16 at random": to_bfloat16, "float16": to_float16}
 
 
 def copies(seed: int, dtype: type, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
@@ -108,6 +130,8 @@ def numbers(seed: int, dtype: type, *shapes: tuple[int, ...]) -> list[np.ndarray
 
 def canonical(array: np.ndarray) -> bytes:
     """Little-endian, with zeros for subnormal numbers and one NaN for all: what lies beyond is not promised."""
+    if array.dtype not in DTYPES:  # bits
+        return array.view("<u2" if array.itemsize == 2 else array.dtype).tobytes()
     plain = np.where(np.isnan(array), np.nan, flushed(array))
     return plain.astype(array.dtype.newbyteorder("<")).tobytes()
 
@@ -118,7 +142,7 @@ def completed(committed: dict[str, Any]) -> dict[str, Any]:
         rule: {
             dtype.__name__: {
                 option: committed.get(rule, {}).get(dtype.__name__, {}).get(option) or digest(rule, dtype, option)
-                for option in options(rule)
+                for option in options(rule, dtype)
             }
             for dtype in DTYPES
         }

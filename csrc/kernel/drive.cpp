@@ -165,16 +165,23 @@ Stored stored_at(const Span& span, int k, std::size_t offset) {
           at<char>(span.narrow->more[k], more_at(storage, span.first + offset)), nullptr, 0};
 }
 
+Stored copy_at(const Span& span, std::size_t offset) {
+  return {at<char>(span.narrow->copy, (span.first + offset) * bytes_of(span.narrow->copied)), nullptr, nullptr, 0};
+}
+
 // Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
 // a second word, and so on.
 class Random {
  public:
-  explicit Random(const Span& span)
-      : narrow(*span.narrow), key(key_of(span.settings->seed, span.settings->step, narrow.tensor)) {}
-
-  void draw(int n_arrays, std::size_t first, std::size_t n) {
+  Random(const Span& span, int n_arrays)
+      : narrow(*span.narrow), key(key_of(span.settings->seed, span.settings->step, narrow.tensor)) {
     for (int k = 0; k < n_arrays; ++k)
-      if (narrow.is_random[k]) draw(words[place(k) / 3], {key.a, key.b + u32(place(k) / 3)}, u32(first), n);
+      if (narrow.is_random[k]) is_drawn[place(k) / 3] = true;
+  }
+
+  void draw(std::size_t first, std::size_t n) {
+    for (u32 k = 0; k < n_words; ++k)
+      if (is_drawn[k]) draw(words[k], {key.a, key.b + k}, u32(first), n);
   }
 
   void give(int k, Stored& to) const {
@@ -191,8 +198,10 @@ class Random {
   }
 
   const Narrow& narrow;
+  static constexpr u32 n_words = (max_state + 3) / 3;
   const Key key;
-  alignas(64) u32 words[3][block];
+  bool is_drawn[n_words] = {};
+  alignas(64) u32 words[n_words][block];
 };
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
@@ -205,7 +214,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
   const auto loop = rule.of[0].loop[zeroes && !prepares && has_own_gradient][span.ema != nullptr];
   const int n_arrays = 2 + rule.n_state;
   alignas(64) float tiles[2 + max_state][block], prepared[block];
-  Random random(span);
+  Random random(span, n_arrays);
   Piece piece;
   piece.slot = span.n;
   piece.scale = prepares ? 1 : span.settings->scale * clip, piece.ema_weight = span.settings->ema_weight;
@@ -223,7 +232,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[1] = prepared;
     }
     loop(made, piece);
-    random.draw(n_arrays, begin + offset, n);
+    random.draw(begin + offset, n);
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
@@ -232,6 +241,8 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       random.give(k, to);
       format.store(to, n, tiles[k]);
     }
+    if (narrow.copy != nullptr && (rule.moved[0].writes & 1) != 0)
+      formats[int(narrow.copied)].store(copy_at(span, offset), n, static_cast<const float*>(piece.arrays[0]));
     if (zeroes && !has_own_gradient) memset(stored_at(span, 1, offset).array, 0, n * bytes_of(narrow.storage[1]));
   }
 }

@@ -156,16 +156,34 @@ u32 top_of(const float* x) {
 template <int exponent, bool is_signed>
 void load_block(const Stored& at, std::size_t, float* x) {
   const Word* const words = static_cast<const Word*>(at.array);
-  const u32 scale = bits_of(*static_cast<const float*>(at.more));
-  const bool is_nan = scale >= infinity;
-  const u32 base = base_of<exponent>(scale >> 23);
-  for (std::size_t k = 0; k < 4; ++k)
+  const u32 scale = bits_of(*static_cast<const float*>(at.more)), base = base_of<exponent>(scale >> 23);
+  const u32 nan = scale >= infinity ? quiet_nan : 0;
 #pragma omp simd
-    for (std::size_t j = 0; j < quarter; ++j) {
-      const u32 byte = (words[j] >> (8 * k)) & 0xff, code = is_signed ? byte & 0x7f : byte;
-      const u32 sign = is_signed ? (byte & 0x80) << 24 : 0, u = ((code << cut) + base) | sign;
-      x[k * quarter + j] = float_of(is_nan ? quiet_nan : code == 0 ? 0 : u);
-    }
+  for (std::size_t j = 0; j < quarter; ++j) {
+    const auto number = [=](u32 byte) {
+      const u32 code = is_signed ? byte & 0x7f : byte, sign = is_signed ? (byte & 0x80) << 24 : 0;
+      return float_of(nan | (code == 0 ? 0 : ((code << cut) + base) | sign));
+    };
+    const u32 word = words[j];
+    x[j] = number(word & 0xff), x[j + quarter] = number((word >> 8) & 0xff);
+    x[j + 2 * quarter] = number((word >> 16) & 0xff), x[j + 3 * quarter] = number(word >> 24);
+  }
+}
+
+// Calls code(i) for the numbers of a block, whose codes lie in quarters.
+template <class Code>
+void each_code(Word* words, const Code& code) {
+#pragma omp simd
+  for (std::size_t j = 0; j < quarter; ++j)
+    words[j] = code(j) | code(j + quarter) << 8 | code(j + 2 * quarter) << 16 | code(j + 3 * quarter) << 24;
+}
+
+// The code of a number in bits, of which `up` rounds those that are cut off.
+template <int exponent, bool is_signed>
+u32 code_of(u32 u, u32 up, u32 base) {
+  const u32 a = u & 0x7fffffff;
+  const i32 steps = i32(a + up - base) >> cut, least = is_signed ? 0 : a != 0;
+  return u32(clipped(steps, least, most_code<exponent>)) | (is_signed ? u >> 31 << 7 : 0);
 }
 
 template <int exponent, bool is_signed>
@@ -174,27 +192,17 @@ void store_block(const Stored& at, std::size_t, const float* x) {
   const u32 top = top_of<exponent>(x), base = base_of<exponent>(top);
   const bool is_nan = top == infinity >> 23;
   *static_cast<float*>(at.more) = float_of(is_nan ? quiet_nan : top << 23);
-  const auto code_of = [=](float y, u32 r) {
-    const u32 u = bits_of(y), a = u & 0x7fffffff;
-    const u32 up = at.random != nullptr ? r << (cut - 16) : (1u << (cut - 1)) - 1 + ((a >> cut) & 1);
-    const i32 steps = i32(a + up - base) >> cut, least = is_signed ? 0 : a != 0;
-    const i32 code = clipped(steps, least, most_code<exponent>);
-    return is_nan ? 0 : u32(code) | (is_signed ? u >> 31 << 7 : 0);
-  };
+  if (is_nan) return void(memset(words, 0, block));
   const u32* const random = at.random;
   const int shift = at.shift;
-  const auto word_of = [&](std::size_t j, const auto& random_of) {
-    u32 word = 0;
-    for (std::size_t k = 0; k < 4; ++k) word |= code_of(x[k * quarter + j], random_of(k * quarter + j)) << (8 * k);
-    return word;
-  };
   if (random != nullptr)
-#pragma omp simd
-    for (std::size_t j = 0; j < quarter; ++j)
-      words[j] = word_of(j, [=](std::size_t i) { return (random[i] >> shift) & 0xffff; });
-  else
-#pragma omp simd
-    for (std::size_t j = 0; j < quarter; ++j) words[j] = word_of(j, [](std::size_t) { return 0u; });
+    return each_code(words, [=](std::size_t i) {
+      return code_of<exponent, is_signed>(bits_of(x[i]), ((random[i] >> shift) & 0xffff) << (cut - 16), base);
+    });
+  each_code(words, [=](std::size_t i) {
+    const u32 u = bits_of(x[i]);
+    return code_of<exponent, is_signed>(u, (1u << (cut - 1)) - 1 + ((u >> cut) & 1), base);  // ties to even
+  });
 }
 
 // In the order of `Storage`.

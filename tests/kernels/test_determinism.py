@@ -30,13 +30,15 @@ COMMITTED = committed()
 def test_every_rule_has_its_digests() -> None:
     assert COMMITTED.keys() == set(rules()), f"add them: python -m tests.digests writes {FILE.name}"
     assert OMITTED.keys() | COMMITTED.keys() == set(fo._core.rule_states)
-    assert set(OPTIONS) == {option for rule in COMMITTED for option in options(rule)}
+    assert set(OPTIONS) == {option for rule in COMMITTED for dtype in DTYPES for option in options(rule, dtype)}
 
 
 @pytest.mark.parametrize("rule", rules())
 def test_digests(rule: str, isa: str) -> None:
     with fo.use_isa(isa):
-        found = {dtype.__name__: {option: digest(rule, dtype, option) for option in options(rule)} for dtype in DTYPES}
+        found = {
+            dtype.__name__: {option: digest(rule, dtype, option) for option in options(rule, dtype)} for dtype in DTYPES
+        }
     assert found == COMMITTED[rule], f"the bits of {rule} are not those of earlier versions: see docs/determinism.md"
 
 

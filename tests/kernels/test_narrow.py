@@ -60,7 +60,7 @@ def tensor(case: Case, kinds: tuple[str, str, str], x: np.ndarray) -> list[Any]:
 
 def parts(arrays: list[Any]) -> list[np.ndarray]:
     flat = [part for array in arrays for part in (array if isinstance(array, tuple) else (array,))]
-    return [part.view(np.uint16) if formats.is_bfloat16(part) else part for part in flat]
+    return [part.view(np.uint16) if formats.is_bfloat16(part.dtype) else part for part in flat]
 
 
 def copied(arrays: list[Any]) -> list[Any]:

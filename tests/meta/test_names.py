@@ -174,7 +174,7 @@ def test_every_hyper_parameter_is_tested(optimizer: type[fo.Optimizer]) -> None:
     parameters = inspect.signature(optimizer).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     rows = [case for case in [*CASES, *MATRIX_CASES] if case.optimizer is optimizer]
-    tested = {name for case in rows for name, value in case.keywords.items() if value != defaults[name]}
+    tested = {name for case in rows for name, value in case.keywords.items() if value != defaults.get(name)}
     hypers = {name for case in rows for name in fo._core.rule_hypers[case.rule]}
     if "weight_decay" not in hypers:
         defaults.pop("weight_decay", None)  # the L2 penalty, which is of the step: test_step.py

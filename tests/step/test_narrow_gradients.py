@@ -132,10 +132,13 @@ def test_a_rule_that_needs_sums_takes_whole_ones(row: Case) -> None:
     assert optimizer.t == 0
 
 
-def test_rows_take_whole_ones() -> None:
-    optimizer = fo.SGD(np.ones((4, 4), np.float32))
-    with pytest.raises(TypeError, match="must be float32"):
-        optimizer.step(fo.RowGrad(np.arange(4), float16(np.ones((4, 4), np.float32))))
+@pytest.mark.parametrize("half", HALVES, ids=lambda half: half.__name__)
+def test_rows(half: Callable[[Any], Any]) -> None:
+    own, meant = (fo.Adam(normal(0, 9, 4)) for _ in range(2))
+    for t in (1, 2, 3):
+        rows, values = np.array([3, 0, 3, 8]), half(normal(t, 4, 4))
+        own.step(fo.RowGrad(rows, values)), meant.step(fo.RowGrad(rows, formats.load(values)))
+    assert bits(own.params, *own.state.values()) == bits(meant.params, *meant.state.values())
 
 
 @pytest.mark.parametrize("block", [False, True])

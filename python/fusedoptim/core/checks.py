@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fusedoptim import _core
 from fusedoptim.core import tree
+from fusedoptim.numerics.formats import dtype_name
 from fusedoptim.numerics.numbers import plain_number, shown
 
 MOST_THREADS = 1 << 30  # more than any machine has
@@ -114,7 +115,7 @@ def rate(rule: str, lr: Any) -> float:
 def as_before(name: str, array: NDArray[Any], before: NDArray[Any]) -> None:
     """An array in the place of another."""
     if (array.shape, array.dtype) != (before.shape, before.dtype):
-        was, now = f"{before.dtype} of shape {before.shape}", f"{array.dtype} of shape {array.shape}"
+        was, now = (f"{dtype_name(one.dtype)} of shape {one.shape}" for one in (before, array))
         raise ValueError(f"{name} must be {was} as before, got {now}")
 
 
@@ -218,27 +219,46 @@ def wrong_dtype(name: str, got: np.ndarray) -> NoReturn:
 
 
 def other_dtype(name: str, got: np.ndarray, like_name: str, like: np.ndarray) -> NoReturn:
+    wanted = like.dtype if like.dtype == np.float64 else "float32"
     raise TypeError(
-        f"{name} must be {like.dtype} as {like_name} is, got {got.dtype}; convert it: {name}.astype(np.{like.dtype})"
+        f"{name} must be {wanted} as {like_name} is, got {dtype_name(got.dtype)}; convert it: {name}.astype(np.{wanted})"
     )
 
 
 def not_narrow(name: str, got: Any, rule: str, may_be_bfloat16: bool) -> NoReturn:
     own = ", bfloat16 or a pair (codes, scales)" if may_be_bfloat16 else ""
-    given = "a pair" if isinstance(got, tuple) else got.dtype
+    given = "a pair" if isinstance(got, tuple) else dtype_name(got.dtype)
     raise TypeError(f"{name} of {rule} must be float32{own}, got {given}")
 
 
 def not_split(name: str, got: np.ndarray) -> NoReturn:
-    raise TypeError(f"{name}[0] must be bfloat16 where {name} is a pair, and {name}[1] its int16 rest, got {got.dtype}")
+    raise TypeError(
+        f"{name}[0] must be bfloat16 where {name} is a pair, and {name}[1] its int16 rest, got {dtype_name(got.dtype)}"
+    )
 
 
 def wrong_companion(name: str, got: np.ndarray, dtype: str, shape: tuple[int, ...]) -> NoReturn:
-    raise ValueError(f"{name} must have a part of {dtype} of shape {shape}, got {got.dtype} of shape {got.shape}")
+    raise ValueError(
+        f"{name} must have a part of {dtype} of shape {shape}, got {dtype_name(got.dtype)} of shape {got.shape}"
+    )
 
 
 def wider_than_weight(name: str, got: np.ndarray, weight: np.ndarray) -> NoReturn:
-    raise TypeError(f"{name} must not be wider than the weight, {weight.dtype}, got {got.dtype}; convert it")
+    wanted, given = dtype_name(weight.dtype), dtype_name(got.dtype)
+    raise TypeError(f"{name} must not be wider than the weight, {wanted}, got {given}; convert it")
+
+
+def no_copies(rule: str) -> NoReturn:
+    raise ValueError(
+        f"copy_to must be None for {rule}, which takes sums over whole tensors, got some; copy after the step"
+    )
+
+
+def not_a_copy(name: str, got: np.ndarray, weight: np.ndarray) -> NoReturn:
+    raise TypeError(
+        f"{name} must be bfloat16 or float16, and its weight float32, got {dtype_name(got.dtype)} of "
+        f"{dtype_name(weight.dtype)}; give None where there is no copy"
+    )
 
 
 def needs_random(name: str) -> NoReturn:

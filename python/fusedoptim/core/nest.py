@@ -5,7 +5,7 @@ Without a type in brackets, ``fusedoptim.Adam`` is one of any nest.
 
 from typing import TYPE_CHECKING, Any
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.core.tree import Dataclass
 
 Nest = Array | dict[Any, Any] | list[Any] | tuple[Any, ...] | Dataclass

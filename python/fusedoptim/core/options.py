@@ -1,6 +1,7 @@
 """The keywords that every optimizer takes."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from fusedoptim import _core
@@ -34,6 +35,19 @@ class Common(TypedDict, total=False):
         the step, and count it in ``skipped``; or the same with a :class:`FloatingPointError`.
     num_threads : int, optional
         Threads of a step; default :func:`fusedoptim.get_num_threads`.
+    state_dtype : {"float32", "bfloat16", "float8"} or dict of them by name, optional
+        What running averages are kept in, all that may be: 16 bits, rounded at random, or 8 bits and a scale for every 256.
+        Computed is in float32 all the same. Counts, maxima and sums stay exact, and by default all do. See
+        :doc:`/narrow`.
+    rounding : {"split", "stochastic", "nearest"}, optional
+        Of weights of 16 bits. "split", the default for bfloat16, keeps the other 16 bits of an exact float32 in
+        ``state["w_low"]``: nothing is lost. "stochastic", the default for float16, rounds up or down at random, right in
+        the mean. "nearest" loses each change that is less than half a unit: training stagnates.
+    copy_to : nest as `params`, optional
+        Arrays of 16 bits, or None for some, into which float32 weights are copied, rounded to nearest, in the pass that
+        updates them; and where the optimizer is made, and loads.
+    seed : int, default 0
+        Of what is rounded at random, with the step, the tensor and the element: the same for any number of threads.
 
     Raises
     ------
@@ -49,6 +63,10 @@ class Common(TypedDict, total=False):
     maximize: bool
     nonfinite: str
     num_threads: int | None
+    state_dtype: str | Mapping[str, str] | None
+    rounding: str | None
+    copy_to: Any
+    seed: int
 
 
 def make_options(
@@ -60,8 +78,9 @@ def make_options(
     maximize: bool = False,
     nonfinite: str = "propagate",
     num_threads: int | None = None,
+    seed: int = 0,
 ) -> _core.Options:
-    """The common keywords, checked."""
+    """The common keywords, checked; those of the storage are checked in storage.py."""
     options = _core.new_options()
     options.accumulate = whole("accumulate", accumulate, bits=31)
     set_clip_norm(options, clip_norm)
@@ -73,6 +92,7 @@ def make_options(
     set_nonfinite(options, nonfinite)
     options.maximize = flag("maximize", maximize)
     set_num_threads(options, num_threads)
+    options.seed = whole("seed", seed, least=0, bits=64, otherwise=TypeError)
     return options
 
 

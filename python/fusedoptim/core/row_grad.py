@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 from fusedoptim import _core
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 
 
 @dataclass(frozen=True, eq=False, slots=True)

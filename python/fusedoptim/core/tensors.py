@@ -1,17 +1,16 @@
 """The weights of an optimizer, and what it keeps for each."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fusedoptim import _core
 from fusedoptim.core import tree
 from fusedoptim.core.arena import allocate
-
-Array = NDArray[Any]
+from fusedoptim.core.storage import REST, SCALE, Array, Kept, Storage, Stored, bits, is_signed, set_numbers, to_float
+from fusedoptim.numerics.formats import is_bfloat16
 
 
 @dataclass
@@ -23,12 +22,25 @@ class Tensor:
     group: int
     weight: Array
     states: dict[str, Array]
+    copy: Array | None = None  # of 16 bits, written with the weight
+
+    def stored(self, name: str) -> Stored:
+        """A state, or the weight as "params", with what belongs to it."""
+        if name == "params":
+            has_rest = REST in self.states and is_bfloat16(self.weight.dtype)
+            return (self.weight, self.states[REST]) if has_rest else self.weight
+        state, scales = self.states[name], self.states.get(name + SCALE)
+        return state if scales is None else (state, scales)
+
+    def as_float(self, name: str, rule: str) -> Array:
+        """A copy of the same, as what it means."""
+        return to_float(self.stored(name), self.weight, is_signed(rule, name))
 
 
-def state_layout(rule: str, options: _core.Options) -> list[tuple[str, str]]:
-    """The names of the state arrays, and what each has a number for."""
-    own: list[tuple[str, str]] = _core.rule_states[rule]
-    return [("grad_sum", "weight")] * (options.accumulate > 1) + own + [("ema", "weight")] * options.keeps_ema
+def state_layout(rule: str, options: _core.Options, storage: Storage, weights: Iterable[Array]) -> list[Kept]:
+    """The state arrays."""
+    own = storage.kept(rule, {weight.dtype for weight in weights})
+    return [Kept("grad_sum", "weight")] * (options.accumulate > 1) + own + [Kept("ema", "weight")] * options.keeps_ema
 
 
 def numbers_moved(rule: str, slots: int) -> int:
@@ -42,26 +54,48 @@ def numbers_moved(rule: str, slots: int) -> int:
 
 
 def make_tensors(
-    keys: list[tuple[Any, ...]],
-    weights: list[Array],
-    group: int,
-    layout: list[tuple[str, str]],
-    slots: int,
-    initial: Callable[[str, Array], Any],
+    group: int, keys: list[tuple[Any, ...]], weights: list[Array], copies: list[Array | None]
 ) -> list[Tensor]:
-    """Checks weights and makes their states, one buffer for each name, with their initial values."""
-    paths = [tree.path(key) for key in keys]
-    for path, weight in zip(paths, weights, strict=True):
-        _core.check_weight(weight, path)
-    states: list[dict[str, Array]] = [{} for _ in weights]
-    for slot, (name, kind) in enumerate(layout, start=2):
-        shapes = [(_core.state_shape(kind, w.shape, slots), w.dtype) for w in weights]
-        for state, weight, array in zip(states, weights, allocate(shapes, slot), strict=True):
-            state[name] = array
-            value = None if name in ("ema", "grad_sum") else initial(name, weight)
-            if value is not None:  # fresh memory is zero, and not touched before it is needed
-                np.copyto(array, value)
-    return [Tensor(*each) for each in zip(paths, keys, [group] * len(keys), weights, states, strict=True)]
+    """Tensors without a state."""
+    each = zip(keys, weights, copies, strict=True)
+    return [Tensor(tree.path(key), key, group, weight, {}, copy) for key, weight, copy in each]
+
+
+def check_weights(tensors: list[Tensor], rule: str, storage: Storage) -> None:
+    for tensor in tensors:
+        _core.check_weight(rule, tensor.weight, tensor.path)
+        storage.check(tensor.path, tensor.weight.dtype)
+
+
+def add_states(tensors: list[Tensor], layout: list[Kept], slots: int) -> list[Tensor]:
+    """Gives them the states of the layout that they do not have, of zeros, one buffer for each name."""
+    states: list[dict[str, Array]] = [{} for _ in tensors]
+    for slot, kept in enumerate(layout, start=2):
+        lacking = [kept.name not in tensor.states for tensor in tensors]
+        shapes = [
+            kept.array(t.weight.shape, t.weight.dtype, slots)
+            for t, lacks in zip(tensors, lacking, strict=True)
+            if lacks
+        ]
+        made = iter(allocate(shapes, slot))
+        for own, tensor, lacks in zip(states, tensors, lacking, strict=True):
+            own[kept.name] = next(made) if lacks else tensor.states[kept.name]
+    return [replace(tensor, states=own) for tensor, own in zip(tensors, states, strict=True)]
+
+
+def begin_states(tensors: list[Tensor], rule: str, initial: Callable[[str, Array], Any]) -> None:
+    """Gives fresh states their initial values. Memory of zeros is not touched before it is needed."""
+    for tensor in tensors:
+        for name, _ in _core.rule_states[rule]:
+            if (value := initial(name, tensor.weight)) is not None:
+                set_numbers(tensor.stored(name), value, tensor.weight, is_signed(rule, name))
+
+
+def write_copies(tensors: list[Tensor]) -> None:
+    """Writes weights into their copies."""
+    for tensor in tensors:
+        if tensor.copy is not None:
+            _core.store_numbers(tensor.copy, True, tensor.weight)
 
 
 def lay_out(tensors: list[Tensor], names: list[str]) -> None:
@@ -70,27 +104,22 @@ def lay_out(tensors: list[Tensor], names: list[str]) -> None:
         arrays = [tensor.states[name] for tensor in tensors]
         moved = allocate([(array.shape, array.dtype) for array in arrays], slot)
         for tensor, array, new in zip(tensors, arrays, moved, strict=True):
-            np.copyto(new, array)
+            np.copyto(bits(new), bits(array))
             tensor.states[name] = new
 
 
-def fill_plan(plan: _core.Plan, rule: str, tensors: list[Tensor], members: list[tuple[int, bool]]) -> _core.Plan:
+def fill_plan(
+    plan: _core.Plan, rule: str, storage: Storage, tensors: list[Tensor], members: list[tuple[int, bool]]
+) -> _core.Plan:
     """Adds all tensors to the plan, each with its cohort, and whether it is frozen."""
+    names = ["params", *(name for name, _ in _core.rule_states[rule])]
     for tensor, (cohort, frozen) in zip(tensors, members, strict=True):
-        arrays = [tensor.weight, *(tensor.states[name] for name, _ in _core.rule_states[rule])]
-        plan.add(cohort, frozen, tensor.path, arrays, tensor.states.get("grad_sum"), tensor.states.get("ema"))
+        arrays = [tensor.stored(name) for name in names]
+        at_random = storage.rounds(tensor.weight.dtype) == "stochastic"
+        sums, ema = tensor.states.get("grad_sum"), tensor.states.get("ema")
+        plan.add(cohort, frozen, tensor.path, arrays, sums, ema, tensor.copy, at_random)
     plan.finish()
     return plan
-
-
-def with_sums(tensors: list[Tensor], summed: bool) -> None:
-    """Gives each a sum of accumulated gradients where it has none, or takes it away."""
-    shapes = [(tensor.weight.shape, tensor.weight.dtype) for tensor in tensors]
-    for tensor, array in zip(tensors, allocate(shapes, slot=2), strict=True):
-        if not summed:
-            tensor.states.pop("grad_sum", None)
-        else:
-            tensor.states.setdefault("grad_sum", array)
 
 
 def drop_sums(tensors: Iterable[Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.distributed import layout
 from fusedoptim.distributed.layout import Layout, Piece, Whole
 from fusedoptim.distributed.reduction import Part

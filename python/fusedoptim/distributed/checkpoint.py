@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from fusedoptim.core import checks, tree
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array, alike
 from fusedoptim.distributed import crc
 from fusedoptim.distributed.segments import Segment, Stored, own_array, segments, stored
 from fusedoptim.distributed.transport import Transport
 from fusedoptim.saved import checkpoint, metadata, state_dict
 from fusedoptim.saved.atomic import replace_file
-from fusedoptim.saved.fields import IN_MANIFEST, Saved
+from fusedoptim.saved.fields import IN_MANIFEST, OPTIONAL, Saved
 from fusedoptim.saved.reader import DTYPES, METADATA, check_places, read_header, read_into
 
 if TYPE_CHECKING:
     from fusedoptim.distributed.sharded import Sharded
 
-CODES = {dtype: code for code, dtype in DTYPES.items()}
+ORDER = ("F64", "F32", "BF16", "F16", "I16", "U8")  # in which the package safetensors has arrays
 MOST = 1 << 24  # bytes written at once
 PathLike = str | os.PathLike[str]
 
@@ -115,10 +115,10 @@ def _header(arrays: list[Stored], text: str) -> tuple[bytes, dict[str, int], int
     said = {checkpoint.MANIFEST_KEY: text, checkpoint.CHECKSUM_KEY: checkpoint._checksum(text)}
     entries: dict[str, Any] = {METADATA: said}
     end = 0
-    for array in sorted(arrays, key=lambda array: (-array.dtype.itemsize, array.name)):
+    for array in sorted(arrays, key=lambda array: (ORDER.index(_code(array)), array.name)):
         begin, end = end, end + array.nbytes
         entries[array.name] = {
-            "dtype": CODES[array.dtype],
+            "dtype": _code(array),
             "shape": list(array.shape),
             "data_offsets": [begin, end],
         }
@@ -127,6 +127,10 @@ def _header(arrays: list[Stored], text: str) -> tuple[bytes, dict[str, int], int
     before = 8 + len(header)
     starts = {array.name: before + entries[array.name]["data_offsets"][0] for array in arrays}
     return len(header).to_bytes(8, "little") + header, starts, before + end
+
+
+def _code(array: Stored) -> str:
+    return next(code for code, dtype in DTYPES.items() if alike(dtype, array.dtype))
 
 
 def _checksums(transport: Transport, arrays: Iterable[Stored], mine: list[Segment]) -> dict[str, int]:
@@ -166,7 +170,7 @@ def load(opt: "Sharded[Any]", path: PathLike, hyper: str) -> dict[str, Any]:
         saved = {name: found.manifest[name] for name in IN_MANIFEST if name in found.manifest}
         nests = {nest: tree.build(inner._skeleton, iter(arrays)) for nest, arrays in found.nests.items()}
         weights = nests.pop("params", None)
-        state_dict.restore(inner, cast(Saved, saved | {"state": nests}), weights, hyper)
+        state_dict.restore(inner, cast(Saved, saved | {"state": nests}), weights, hyper, converts=False)
     return dict(found.manifest["metadata"])
 
 
@@ -184,12 +188,14 @@ def _read(opt: "Sharded[Any]", path: PathLike) -> Read:
     inner = opt._inner
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
         raise ValueError("it is not a regular file")
+    known = dict.fromkeys(["params", *inner.state, *OPTIONAL])
     with open(path, "rb") as file:
         header, there = read_header(file, checkpoint._longest_header(inner))
-        nests = checkpoint._nests(inner, there)
+        nests_there = checkpoint.nests_in(there)
+        nests = [nest for nest in known if checkpoint.is_read(nest, nests_there)]
         arrays = stored(opt, nests)
         manifest = checkpoint._check_manifest(inner, header)
-        own = {array.name: array for array in arrays}
+        own = {array.name: (array.shape, array.dtype) for array in arrays}
         checkpoint._check_names(own, there, "its tensors")
         checkpoint._check_names(own, manifest["crc32"], "its checksums")
         check_places(file, there, own)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.distributed.layout import CHUNK, Piece
 from fusedoptim.distributed.transport import Transport
 

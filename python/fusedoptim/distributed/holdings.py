@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fusedoptim.core import tree
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.distributed.arenas import Arenas, view_of_piece
 from fusedoptim.distributed.layout import Piece, Whole
 from fusedoptim.distributed.transport import Transport

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusedoptim import _core
-from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.core.storage import Array, Kept, bits
+from fusedoptim.core.tensors import Tensor
+from fusedoptim.distributed.layout import Piece
+from fusedoptim.numerics.formats import BLOCK
 
 if TYPE_CHECKING:
     from fusedoptim.distributed.sharded import Sharded
@@ -39,12 +41,12 @@ class Stored:
 
 def stored(opt: "Sharded[Any]", nests: list[str]) -> list[Stored]:
     """All arrays of these nests, by the names in a file."""
-    kinds, slots = dict(opt._inner._layout), opt._inner._slots
+    layout, slots = _layout(opt), opt._inner._slots
     found = []
     for nest in nests:
         for whole, path in zip(opt._holdings.wholes, opt._holdings.paths, strict=True):
-            shape = _core.state_shape(kinds.get(nest, "weight"), whole.shape, slots)
-            found.append(Stored(nest + path, whole.dtype, tuple(shape)))
+            shape, dtype = layout.get(nest, Kept(nest, "weight")).array(whole.shape, whole.dtype, slots)
+            found.append(Stored(nest + path, dtype, tuple(shape)))
     return found
 
 
@@ -57,20 +59,29 @@ def segments(
     opt: "Sharded[Any]", nests: list[str], array_of: Callable[[Tensor, str], Array] = own_array
 ) -> Iterator[Segment]:
     """What this rank has of them, or of arrays that are like them."""
-    kinds = dict(opt._inner._layout)
+    layout = _layout(opt)
     for tensor in opt._inner._tensors:
         piece = opt._holdings.pieces[tensor.key[-1]]
-        whole, item = piece.whole, piece.whole.dtype.itemsize
         for nest in nests:
-            array = array_of(tensor, nest)
-            name, kind = nest + tensor.path, kinds.get(nest, "weight")
-            if kind == "ring":
-                for slot, numbers in enumerate(array):
-                    yield Segment(name, (slot * whole.n + piece.begin) * item, numbers.reshape(-1))
-            elif kind == "row":
-                yield Segment(name, piece.begin // whole.row * item, array.reshape(-1))
-            elif kind == "weight":
-                yield Segment(name, piece.begin * item, array.reshape(-1))
-            else:
-                is_first = piece.begin == 0 and (piece.n > 0 or (whole.n == 0 and opt.rank == 0))
-                yield Segment(name, 0, array.reshape(-1), is_first)
+            kept, array = layout.get(nest, Kept(nest, "weight")), bits(array_of(tensor, nest))
+            yield from _segments_of(kept, nest + tensor.path, piece, array, opt.rank)
+
+
+def _layout(opt: "Sharded[Any]") -> dict[str, Kept]:
+    return {kept.name: kept for kept in opt._inner._layout}
+
+
+def _segments_of(kept: Kept, name: str, piece: Piece, array: Array, rank: int) -> Iterator[Segment]:
+    whole, flat, item = piece.whole, array.reshape(-1), array.itemsize
+    if kept.held == "scales":
+        yield Segment(name, piece.begin // BLOCK * item, flat)
+    elif kept.kind == "ring":
+        for slot, numbers in enumerate(array):
+            yield Segment(name, (slot * whole.n + piece.begin) * item, numbers.reshape(-1))
+    elif kept.kind == "row":
+        yield Segment(name, piece.begin // whole.row * item, flat)
+    elif kept.kind == "weight":
+        yield Segment(name, piece.begin * item, flat)
+    else:
+        is_first = piece.begin == 0 and (piece.n > 0 or (whole.n == 0 and rank == 0))
+        yield Segment(name, 0, flat, is_first)

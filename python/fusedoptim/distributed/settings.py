@@ -9,6 +9,7 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.options import options_to_dict
+from fusedoptim.core.storage import is_narrow
 from fusedoptim.distributed.agreement import Settings, word
 from fusedoptim.distributed.holdings import Holdings, Spec
 from fusedoptim.numerics.numbers import shown
@@ -23,6 +24,8 @@ def probe(cls: Any, arguments: dict[str, Any]) -> Optimizer:
         raise TypeError(f"cls must be a class of optimizers, as fusedoptim.AdamW, got {shown(cls)}")
     if issubclass(cls, SparseAdam):
         raise TypeError("SparseAdam takes gradients of some rows, which ranks do not exchange; take Adam")
+    if arguments.get("copy_to") is not None:
+        raise TypeError("copy_to is of one process; make the copies from opt.params after each update")
     if arguments.get("accumulate", 1) != 1:
         raise ValueError("accumulate counts the gradients of one process; give minibatches, those of all ranks")
     tiny: Optimizer = cls(np.zeros((1, 1), np.float32), **arguments)
@@ -45,7 +48,10 @@ def of_groups(tiny: Optimizer, specs: list[Spec], grouped: bool, first: int = 0)
         skeleton = tree.skeleton(spec["params"], "params")
         for key, leaf in zip(tree.keys(skeleton), tree.leaves(skeleton, spec["params"], "params"), strict=True):
             path = tree.path((k, *key) if grouped else key)
-            _core.check_weight(leaf, path, frozen=True)
+            _core.check_weight(tiny.rule, leaf, path, frozen=True)
+            if is_narrow(leaf):
+                raise TypeError(f"params{path} must be float32 or float64 to be cut among ranks, got {leaf.dtype}")
+            tiny._storage.check(path, leaf.dtype)
             if tiny.rule == "muon":
                 checks.matrix("params" + path, leaf)
             paths.append(path)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fusedoptim import _core
-from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.core.storage import Array
+from fusedoptim.core.tensors import Tensor
 from fusedoptim.distributed.layout import Piece
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.optim.stateful import Counts
@@ -27,12 +28,18 @@ def sliced(cls: type[Optimizer], slices: Slices) -> type[Optimizer]:
 
     class Sliced(cls):  # type: ignore[misc, valid-type]
         def _make_plan(
-            self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
+            self,
+            cohorts: list[Counts],
+            members: list[tuple[int, bool]],
+            tensors: list[Tensor],
+            params: Any,
+            state: Any,
+            copy_to: Any,
         ) -> _core.Plan:
             pieces = [slices.pieces[tensor.key[-1]] for tensor in tensors]
             for tensor, piece in zip(tensors, pieces, strict=True):
                 tensor.path = slices.paths[piece.whole.index]
-            plan: _core.Plan = super()._make_plan(cohorts, members, tensors, params, state)
+            plan: _core.Plan = super()._make_plan(cohorts, members, tensors, params, state, copy_to)
             plan.slice([(p.whole.index, p.begin, p.whole.n) for p in pieces], slices.exchange)
             return plan
 

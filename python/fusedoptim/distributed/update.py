@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from fusedoptim import _core
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.distributed.chunks import ChunkOrder
 from fusedoptim.distributed.holdings import Holdings
 from fusedoptim.distributed.layout import Piece

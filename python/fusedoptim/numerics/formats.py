@@ -57,8 +57,13 @@ def bfloat16(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(BFLOAT16)
 
 
-def is_bfloat16(array: NDArray[Any]) -> bool:
-    return array.dtype == BFLOAT16 or array.dtype.name == "bfloat16"
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether it is ours, or that of the package ml_dtypes."""
+    return dtype == BFLOAT16 or dtype.name == "bfloat16"
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    return "bfloat16" if is_bfloat16(dtype) else str(dtype)
 
 
 # -- random bits ---------------------------------------------------------------------------------------------------
@@ -94,38 +99,38 @@ def sixteen(place: int, n: int, random: Random) -> Bits:
 
 
 def load_bfloat16(h: NDArray[Any]) -> Numbers:
-    return (h.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(h.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 def to_bfloat16(x: Numbers, random: Bits | None = None) -> NDArray[np.uint16]:
     """To nearest, ties to even; or up with the probability of what is cut off."""
     u = x.view(np.uint32)
     added = 0x7FFF + (u >> 16 & 1) if random is None else random
-    return (np.where(np.isnan(x), _NAN, u + added) >> 16).astype(np.uint16)
+    return np.asarray(np.where(np.isnan(x), _NAN, u + added) >> 16, np.uint16)
 
 
 def to_float16(x: Numbers, random: Bits | None = None) -> NDArray[np.uint16]:
     if random is None:
         with np.errstate(over="ignore"):
             nearest = x.astype(np.float16).view(np.uint16)
-        return np.where(np.isnan(x), x.view(np.uint32) >> 16 & 0x8000 | 0x7E00, nearest).astype(np.uint16)
+        return np.asarray(np.where(np.isnan(x), x.view(np.uint32) >> 16 & 0x8000 | 0x7E00, nearest), np.uint16)
     u = x.view(np.uint32)
     a = u & 0x7FFFFFFF
     units = np.where(a < 0x38800000, a, 0).view(np.float32) * np.float32(2**24)  # of the smallest half
     tiny = (units + (random >> 3).astype(np.float32) * np.float32(2**-13)).astype(np.int32)
     half = np.where(a < 0x38800000, tiny, a - 0x38000000 + (random >> 3) >> 13)
     half = np.where(a > _INFINITY, 0x7E00, np.where(a >= 0x47800000, 0x7C00, half))
-    return (u >> 16 & 0x8000 | half).astype(np.uint16)
+    return np.asarray(u >> 16 & 0x8000 | half, np.uint16)
 
 
 def load_split(high: NDArray[Any], low: NDArray[np.int16]) -> Numbers:
-    return ((high.view(np.uint16).astype(np.uint32) << 16) + low.astype(np.uint32)).view(np.float32)
+    return np.asarray((high.view(np.uint16).astype(np.uint32) << 16) + low.astype(np.uint32)).view(np.float32)
 
 
 def to_split(x: Numbers) -> tuple[NDArray[np.uint16], NDArray[np.int16]]:
     """Ties away from zero: between two even ones the rest could not tell."""
     u = np.where(np.isnan(x), _NAN, x.view(np.uint32))
-    return (u + 0x8000 >> 16).astype(np.uint16), u.astype(np.uint16).view(np.int16)
+    return np.asarray(u + 0x8000 >> 16, np.uint16), np.asarray(u & 0xFFFF, np.uint16).view(np.int16)
 
 
 # -- 8 bits --------------------------------------------------------------------------------------------------------
@@ -166,13 +171,13 @@ def load_codes(codes: NDArray[np.uint8], scale: Numbers, exponent: int) -> Numbe
 
 
 def is_stored(array: Any) -> bool:
-    return isinstance(array, tuple) or array.dtype == np.float16 or is_bfloat16(array)
+    return isinstance(array, tuple) or array.dtype == np.float16 or is_bfloat16(array.dtype)
 
 
 def load(stored: Any, exponent: int = 4, like: NDArray[Any] | None = None) -> Numbers:
     """The float32 that a stored array means; that of codes, with so many bits of exponent, in the shape of another array."""
     if not isinstance(stored, tuple):
-        return load_bfloat16(stored) if is_bfloat16(stored) else stored.astype(np.float32)
+        return load_bfloat16(stored) if is_bfloat16(stored.dtype) else stored.astype(np.float32)
     first, second = stored
     if first.dtype != np.uint8:
         return load_split(first, second)
@@ -184,7 +189,7 @@ def store(stored: Any, x: Numbers, exponent: int = 4, random: Bits | None = None
     """Writes float32 into a stored array: 16 bits by `random` where it is given, 8 where they have no sign."""
     random = None if random is None else random.reshape(x.shape)
     if not isinstance(stored, tuple):
-        stored.view(np.uint16)[...] = (to_bfloat16 if is_bfloat16(stored) else to_float16)(x, random)
+        stored.view(np.uint16)[...] = (to_bfloat16 if is_bfloat16(stored.dtype) else to_float16)(x, random)
         return
     first, second = stored
     if first.dtype == np.uint8:

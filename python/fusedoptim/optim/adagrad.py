@@ -4,7 +4,7 @@ from fusedoptim.core.checks import number
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 

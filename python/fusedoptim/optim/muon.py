@@ -10,7 +10,8 @@ from fusedoptim import _core
 from fusedoptim.core.checks import flag, matrix, number_or_nan, one_of, sequence, unknown_keyword, whole
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.core.storage import Array
+from fusedoptim.core.tensors import Tensor
 from fusedoptim.numerics.newton_schulz import COEFFICIENTS, newton_schulz, size
 from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Optimizer
@@ -120,11 +121,17 @@ class Muon(Optimizer[N]):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, **common)
 
     def _make_plan(
-        self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
+        self,
+        cohorts: list[Counts],
+        members: list[tuple[int, bool]],
+        tensors: list[Tensor],
+        params: Any,
+        state: Any,
+        copy_to: Any,
     ) -> _core.Plan:
         for tensor in tensors:
             matrix("params" + tensor.path, tensor.weight)
-        plan = super()._make_plan(cohorts, members, tensors, params, state)
+        plan = super()._make_plan(cohorts, members, tensors, params, state, copy_to)
         plan.divide("sgd", self._direction)
         return plan
 

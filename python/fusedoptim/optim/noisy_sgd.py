@@ -2,7 +2,6 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fusedoptim.core.checks import whole
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
 from fusedoptim.optim.optimizer import Optimizer
@@ -18,8 +17,8 @@ class NoisySGD(Optimizer[N]):
 
         w \leftarrow w - lr\, (g + n_t), \quad n_t \sim \mathcal N(0,\ eta / t^{gamma})
 
-    The noise comes after clipping and the L2 penalty. It does not depend on the number of threads, nor on how often a run was
-    saved and resumed.
+    The noise comes after clipping and the L2 penalty. It is that of `seed`, a keyword of all optimizers, and does not depend on
+    the number of threads, nor on how often a run was saved and resumed. A state dict does not have the seed.
 
     Parameters
     ----------
@@ -31,8 +30,6 @@ class NoisySGD(Optimizer[N]):
         Variance of the noise in the first step; 0 is :class:`SGD`.
     gamma : float, default 0.55
         Decay of the variance.
-    seed : int, default 0
-        Whole number >= 0. A state dict does not have it.
     weight_decay : float, default 0
         L2 penalty: :math:`g \leftarrow g + weight\_decay\, w` first.
     **common
@@ -82,18 +79,15 @@ class NoisySGD(Optimizer[N]):
         *,
         eta: float = 0.01,
         gamma: float = 0.55,
-        seed: int = 0,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        seed = whole("seed", seed, least=0, otherwise=TypeError)
-        self._key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
         super().__init__(params, {"lr": lr, "eta": eta, "gamma": gamma, "weight_decay": weight_decay}, **common)
 
-    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
+    def _extend(self, specs: list[dict[str, Any]], grouped: bool, copies: list[Any]) -> None:
         there = len(self._tensors)
         try:
-            super()._extend(specs, grouped)
+            super()._extend(specs, grouped, copies)
             self._draw()
         except BaseException:  # an interrupt may come between the two, or amid the second
             if len(self._tensors) > there:
@@ -106,12 +100,13 @@ class NoisySGD(Optimizer[N]):
 
     def _draw(self) -> None:
         """Fills the noise of the next step; that of frozen parameters too."""
+        key = np.random.SeedSequence(self.seed).generate_state(2, np.uint64)
         for k, tensor in enumerate(self._tensors):
             number, begin = self._place(k)
             noise = tensor.states["noise"].reshape(-1)
             for first in range(0, noise.size, CHUNK):
                 counter = [0, (begin + first) // CHUNK, number, self.t + 1]
-                stream = np.random.Generator(np.random.Philox(counter=counter, key=self._key))
+                stream = np.random.Generator(np.random.Philox(counter=counter, key=key))
                 stream.standard_normal(out=noise[first : first + CHUNK], dtype=noise.dtype.type)
 
     def _place(self, k: int) -> tuple[int, int]:

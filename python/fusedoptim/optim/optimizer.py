@@ -12,7 +12,8 @@ from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.nest import N, Nest
 from fusedoptim.core.options import Common, make_options, options_from_dict, options_to_dict
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array, lay_out, state_layout
+from fusedoptim.core.storage import Array, make_storage
+from fusedoptim.core.tensors import lay_out
 from fusedoptim.optim.parameters import Parameters, has_keywords, is_group
 
 Values = list[list[Any]]  # the hyper-parameters of each group, or cohort, as its rule has them
@@ -88,21 +89,24 @@ class Optimizer(Parameters[N]):
             checks.unknown_keyword(min(unknown), f"for {type(self).__name__}", own, see, list(Common.__annotations__))
         if rule is not None:
             object.__setattr__(self, "rule", rule)
+        self._storage = make_storage(self.rule, common.pop("state_dtype", None), common.pop("rounding", None))
+        copy_to = common.pop("copy_to", None)
         self._options = make_options(**common)
         self._accumulate, self._grad_scale, self._zero_grads = self._options.accumulate, 1.0, False
         self._arguments = arguments
         self._slots = slots
-        self._layout = state_layout(self.rule, self._options)
+        self._layout = []
         self._carries = self.carried is not None
         self._plan = _core.new_plan(self.rule, [], carries=self._carries)
         self._turn = Turn()
         self._block = self._block_lr = self._block_values = self._block_cohorts = None
         self._grouped = False
-        self._groups, self._tensors, self._carried = [], [], []
+        self._groups, self._tensors, self._carried, self._copy_to = [], [], [], None
         if is_group(params) and has_keywords(params, {*arguments, *Common.__annotations__}):
             raise TypeError("params is one group, with keywords of its own; pass it in a list: [{…}]")
         grouped = self._are_groups(params)
-        self._extend(list(params) if grouped else [{"params": params}], grouped)
+        specs = list(params) if grouped else [{"params": params}]
+        self._extend(specs, grouped, _of_groups(copy_to, len(specs)) if grouped else [copy_to])
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -448,6 +452,16 @@ class Optimizer(Parameters[N]):
             group._belong_to(self)
         for tensor, weight in zip(self._tensors, tree.leaves(self._skeleton, self.params, "params"), strict=True):
             tensor.weight = weight
-        lay_out(self._tensors, [name for name, _ in self._layout])
+        if self._copy_to is not None:
+            for tensor, copy in zip(self._tensors, tree.leaves(self._skeleton, self._copy_to, "copy_to"), strict=True):
+                tensor.copy = copy
+        lay_out(self._tensors, [kept.name for kept in self._layout])
         self._state = self._nests_of_states(self._skeleton, self._tensors, self._layout)
-        self._plan = self._make_plan(cohorts, members, self._tensors, self.params, self.state)
+        self._plan = self._make_plan(cohorts, members, self._tensors, self.params, self.state, self._copy_to)
+
+
+def _of_groups(copy_to: Any, n: int) -> list[Any]:
+    """The copies of each group."""
+    if copy_to is None:
+        return [None] * n
+    return list(checks.sequence("copy_to", copy_to, n, f"a list of {n} nests, as there are groups"))

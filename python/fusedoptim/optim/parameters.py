@@ -13,7 +13,18 @@ from fusedoptim.core.groups import Group, Hyper, to_hyper
 from fusedoptim.core.lock import wholly
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import options_from_dict, options_to_dict
-from fusedoptim.core.tensors import Array, Tensor, drop_sums, fill_plan, make_tensors, state_layout, with_sums
+from fusedoptim.core.storage import Array, Kept, Storage
+from fusedoptim.core.tensors import (
+    Tensor,
+    add_states,
+    begin_states,
+    check_weights,
+    drop_sums,
+    fill_plan,
+    make_tensors,
+    state_layout,
+    write_copies,
+)
 from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.settable import Settable
 from fusedoptim.optim.stateful import Counts, Stateful
@@ -24,8 +35,9 @@ class Parameters(Settable, Stateful[N]):
     """What the class :class:`Optimizer` has of its parameters."""
 
     _arguments: dict[str, Any]  # of the call that made the optimizer: those of a group
-    _layout: list[tuple[str, str]]  # of the states
-    _slots: int
+    _storage: Storage
+    _copy_to: Any  # a nest as the parameters, or None
+    _layout: list[Kept]  # of the states
     _carries: bool  # whether numbers are carried from step to step
     _grouped: bool  # whether the parameters came in groups
     _index: dict[tuple[Any, ...], int]  # the tensor at each place
@@ -56,7 +68,7 @@ class Parameters(Settable, Stateful[N]):
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
-    def add_group(self, group: dict[str, Any]) -> None:
+    def add_group(self, group: dict[str, Any], *, copy_to: Any = None) -> None:
         """Adds parameters, with a state of zero. Their gradients come last.
 
         An optimizer that was made from one nest becomes one of two groups: `params`, `state` and the gradients are lists
@@ -66,6 +78,8 @@ class Parameters(Settable, Stateful[N]):
         ----------
         group : dict
             ``{"params": nest, **hyper-parameters}``; those left out are as in the call that made the optimizer.
+        copy_to : nest as ``group["params"]``, optional
+            Where the optimizer was made with `copy_to`: the copies of these.
 
         Raises
         ------
@@ -94,7 +108,10 @@ class Parameters(Settable, Stateful[N]):
             raise TypeError(f'a group must be a dict with the key "params", got {shown(group)}')
         with self._turn():
             self._refuse_amid("add a group")
-            self._extend([group], grouped=True)
+            if (copy_to is None) is not (self._copy_to is None):
+                has = "without" if copy_to is None else "with"
+                raise ValueError(f"copy_to must be given of all groups or of none, got a group {has} it")
+            self._extend([group], grouped=True, copies=[copy_to])
 
     def freeze(self, *keys: Any) -> None:
         """Leaves parameters out of the steps from now on: weight and state stay, and gradients are not looked at.
@@ -162,14 +179,15 @@ class Parameters(Settable, Stateful[N]):
         members = self._plan.members
         return [self._tensors[k] for k in chosen if members[k][1] is frozen]
 
-    def _extend(self, specs: list[dict[str, Any]], grouped: bool) -> None:
-        """Adds groups, or raises before anything has changed."""
+    def _extend(self, specs: list[dict[str, Any]], grouped: bool, copies: list[Any]) -> None:
+        """Adds groups, with the nests of their copies, or raises before anything has changed."""
         self._plan.check()
         groups, tensors = list(self._groups), list(self._tensors)
         if self._groups and not self._grouped:  # the nest becomes the first of a list
-            tensors = [Tensor("[0]" + t.path, (0, *t.key), t.group, t.weight, t.states) for t in self._tensors]
+            tensors = [replace(t, path="[0]" + t.path, key=(0, *t.key)) for t in self._tensors]
         cohorts, members = self._counts()
-        for spec in specs:
+        more: list[Tensor] = []
+        for spec, copy_to in zip(specs, copies, strict=True):
             own = {key: value for key, value in spec.items() if key != "params"}
             if unknown := [key for key in own if key not in self._arguments]:
                 see = "help(fusedoptim.Group); what else there is holds for all groups, and is given beside them"
@@ -181,15 +199,22 @@ class Parameters(Settable, Stateful[N]):
             prefix: tuple[Any, ...] = (len(groups),) if grouped else ()
             keys = [prefix + key for key in tree.keys(skeleton)]
             weights = tree.leaves(skeleton, group.params, "params")
-            initial = partial(self._initial, group)
-            tensors += make_tensors(keys, weights, len(groups), self._layout, self._slots, initial)
+            copied = [None] * len(keys) if copy_to is None else tree.leaves(skeleton, copy_to, "copy_to")
+            more += make_tensors(len(groups), keys, weights, copied)
             members += [(len(cohorts), False)] * len(keys)
             cohorts.append((len(groups), 0, 0))
             groups.append(group)
+        check_weights(more, self.rule, self._storage)
         params = [group.params for group in groups] if grouped else groups[0].params
+        copy_to = self._nest_of_copies(copies, grouped)
         skeleton = tree.skeleton(params, "params")
-        state = self._nests_of_states(skeleton, tensors, self._layout)
-        plan = self._make_plan(cohorts, members, tensors, params, state)
+        tensors += more
+        layout = state_layout(self.rule, self._options, self._storage, [tensor.weight for tensor in tensors])
+        tensors = add_states(tensors, layout, self._slots)
+        for k in range(len(self._groups), len(groups)):
+            begin_states([t for t in tensors if t.group == k], self.rule, partial(self._initial, groups[k]))
+        state = self._nests_of_states(skeleton, tensors, layout)
+        plan = self._make_plan(cohorts, members, tensors, params, state, copy_to)
         plan.begin()
         values = [group._values for group in groups]
         index = {tensor.key: k for k, tensor in enumerate(tensors)}
@@ -199,24 +224,39 @@ class Parameters(Settable, Stateful[N]):
         def commit() -> None:
             self._groups, self._tensors, self._plan, self._grouped = groups, tensors, plan, grouped
             self._params, self._state, self._skeleton, self._values = params, state, skeleton, values
-            self._index, self._carried = index, carried
+            self._index, self._carried, self._layout, self._copy_to = index, carried, layout, copy_to
+            write_copies(more)
 
         wholly(commit)
 
+    def _nest_of_copies(self, added: list[Any], grouped: bool) -> Any:
+        if all(nest is None for nest in added):
+            return None
+        before = [] if not self._groups else self._copy_to if self._grouped else [self._copy_to]
+        return [*before, *added] if grouped else added[0]
+
     @staticmethod
-    def _nests_of_states(skeleton: Any, tensors: list[Tensor], layout: list[tuple[str, str]]) -> dict[str, Any]:
-        return {name: tree.build(skeleton, iter([t.states[name] for t in tensors])) for name, _ in layout}
+    def _nests_of_states(skeleton: Any, tensors: list[Tensor], layout: list[Kept]) -> dict[str, Any]:
+        return {kept.name: tree.build(skeleton, iter([t.states[kept.name] for t in tensors])) for kept in layout}
 
     def _make_plan(
-        self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor], params: Any, state: Any
+        self,
+        cohorts: list[Counts],
+        members: list[tuple[int, bool]],
+        tensors: list[Tensor],
+        params: Any,
+        state: Any,
+        copy_to: Any,
     ) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
         plan = _core.new_plan(self.rule, cohorts, carries=self._carries)
         plan.counters = self._plan.counters
-        fill_plan(plan, self.rule, tensors, members)
+        fill_plan(plan, self.rule, self._storage, tensors, members)
         skeleton = tree.skeleton(params)
-        of_state = dict.fromkeys(state, skeleton)
-        plan.watch(skeleton, tree.containers(skeleton, params, "params"), tree.containers(of_state, state, "opt.state"))
+        ours = tree.containers(dict.fromkeys(state, skeleton), state, "opt.state")
+        if copy_to is not None:
+            ours += tree.containers(skeleton, copy_to, "copy_to")
+        plan.watch(skeleton, tree.containers(skeleton, params, "params"), ours)
         return plan
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
@@ -256,17 +296,18 @@ class Parameters(Settable, Stateful[N]):
             cohorts, members = self._counts()
             weights = tree.leaves(self._skeleton, params, "params")
             for tensor, weight, (_, frozen) in zip(self._tensors, weights, members, strict=True):
-                _core.check_weight(weight, tensor.path, frozen)
+                _core.check_weight(self.rule, weight, tensor.path, frozen)
                 checks.as_before("params" + tensor.path, weight, tensor.weight)
             tensors = [replace(tensor, weight=weight) for tensor, weight in zip(self._tensors, weights, strict=True)]
             self._carried_now()
-            plan = self._make_plan(cohorts, members, tensors, params, self.state)
+            plan = self._make_plan(cohorts, members, tensors, params, self.state, self._copy_to)
             nests = list(params) if self._grouped else [params]
 
             def commit() -> None:
                 self._tensors, self._plan, self._params = tensors, plan, params
                 for group, nest in zip(self._groups, nests, strict=True):
                     vars(group)["params"] = nest
+                write_copies(tensors)
 
             wholly(commit)
 
@@ -285,12 +326,11 @@ class Parameters(Settable, Stateful[N]):
                 )
             self._plan.check()
             options = options_from_dict(options_to_dict(self._options) | {"accumulate": n})
-            layout = state_layout(self.rule, options)
-            tensors = [replace(tensor, states=dict(tensor.states)) for tensor in self._tensors]
-            with_sums(tensors, n > 1)
+            layout = state_layout(self.rule, options, self._storage, [tensor.weight for tensor in self._tensors])
+            tensors = add_states(self._tensors, layout, self._slots)
             state = self._nests_of_states(self._skeleton, tensors, layout)
             self._carried_now()
-            plan = self._make_plan(*self._counts(), tensors, self.params, state)
+            plan = self._make_plan(*self._counts(), tensors, self.params, state, self._copy_to)
 
             def commit() -> None:
                 self._options, self._accumulate, self._layout = options, n, layout

@@ -8,7 +8,8 @@ from fusedoptim.core.checks import number, whole
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.core.storage import Array
+from fusedoptim.core.tensors import Tensor
 from fusedoptim.numerics.elementary import power
 from fusedoptim.numerics.numbers import shown
 from fusedoptim.optim.optimizer import Optimizer
@@ -62,7 +63,8 @@ class ScheduleFree(Optimizer[N]):
         return [self._average(tensor) for tensor in self._tensors]
 
     def _average(self, tensor: Tensor) -> Array:
-        beta, w, z = float(self.groups[tensor.group]._hyper[self.beta]), tensor.weight, tensor.states["z"]
+        beta, z = float(self.groups[tensor.group]._hyper[self.beta]), tensor.states["z"]
+        w = tensor.as_float("params", self.rule)
         return np.asarray(z + (w - z) / beta, w.dtype)
 
 

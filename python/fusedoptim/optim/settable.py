@@ -8,18 +8,25 @@ from fusedoptim import _core
 from fusedoptim.core import checks
 from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import set_clip_norm, set_clip_value, set_ema, set_nonfinite, set_num_threads
+from fusedoptim.core.storage import Storage
+
+FIXED = ("state_dtype", "rounding", "copy_to", "seed")
 
 
 class Settable:
     """What the class :class:`Optimizer` has of :class:`~fusedoptim.Common`, whose words these are."""
 
     _options: _core.Options
+    _storage: Storage
+    _copy_to: Any
     _turn: Turn
     _refuse_amid: Callable[[str], None]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and not isinstance(getattr(type(self), name, None), property):
             checks.no_attribute(self, name)
+        if name in FIXED:
+            raise AttributeError(f"{name} is given where the optimizer is made, and stays; make another", name=name)
         object.__setattr__(self, name, value)
 
     @property
@@ -82,6 +89,23 @@ class Settable:
     def maximize(self, maximize: bool) -> None:
         with self._turn():
             self._options.maximize = checks.flag("maximize", maximize)
+
+    @property
+    def state_dtype(self) -> dict[str, str]:
+        """The dtypes of the states that are narrow, by name."""
+        return dict(self._storage.states)
+
+    @property
+    def rounding(self) -> str | None:
+        return self._storage.rounding
+
+    @property
+    def copy_to(self) -> Any:
+        return self._copy_to
+
+    @property
+    def seed(self) -> int:
+        return self._options.seed
 
     @property
     def num_threads(self) -> int | None:

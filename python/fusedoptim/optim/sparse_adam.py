@@ -6,7 +6,7 @@ from fusedoptim.core.groups import Hyper
 from fusedoptim.core.nest import N, Nest
 from fusedoptim.core.options import Common
 from fusedoptim.core.row_grad import RowGrad
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.numerics.elementary import power
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule

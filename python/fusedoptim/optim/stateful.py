@@ -10,8 +10,9 @@ from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Carried, Group
 from fusedoptim.core.lock import Turn, wholly
 from fusedoptim.core.nest import N
-from fusedoptim.core.tensors import Array, Tensor
-from fusedoptim.numerics.numbers import plain_number
+from fusedoptim.core.storage import Array, rounded
+from fusedoptim.core.tensors import Tensor
+from fusedoptim.numerics.numbers import plain_number, shown
 from fusedoptim.saved import checkpoint, state_dict, torch_state
 from fusedoptim.saved.fields import count
 
@@ -34,6 +35,7 @@ class Stateful(Generic[N]):
     _grad_scale: float
     _skeleton: Any  # of `params`
     _tensors: list[Tensor]
+    _slots: int  # of a ring
     _turn: Turn
     _block: str | None  # the `with` block that the program is in,
     _block_lr: float | None  # the learning rate that it was given,
@@ -52,6 +54,36 @@ class Stateful(Generic[N]):
     def state(self) -> dict[str, N]:
         """The running averages and the like by name, each a nest as `params`."""
         return self._state
+
+    def state_as_float(self, name: str) -> N:
+        """A copy of a state as the float32 that its arrays mean, 16 or 8 bits, a nest as `params`.
+
+        Parameters
+        ----------
+        name : str
+            That of a state, or "params" for the weights, of which the exact ones are meant where `rounding` is "split".
+
+        Raises
+        ------
+        KeyError
+            where there is no such state.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fusedoptim as fo
+        >>> opt = fo.Momentum(np.zeros(3, np.float32), lr=0.5, state_dtype="float8")
+        >>> opt.step(np.float32([1, 2, -4]))
+        >>> opt.state["m"].dtype, opt.state_as_float("m")
+        (dtype('uint8'), array([ 0.1015625,  0.203125 , -0.40625  ], dtype=float32))
+        """
+        if name != "params" and name not in self.state:
+            raise KeyError(f"no state has the name {shown(name)}; there are {list(self.state)}")
+        with self._turn():
+            self._plan.check()
+            floats = [tensor.as_float(name, self.rule) for tensor in self._tensors]
+        nest: N = tree.build(self._skeleton, iter(floats))
+        return nest
 
     @property
     def groups(self) -> list[Group]:
@@ -200,7 +232,7 @@ class Stateful(Generic[N]):
         with self._inside(block, "use the averaged weights"):
             self._plan.check()
             self._plan.begin()
-            swap = _core.new_swap([(t.weight, average) for t, average in zip(self._tensors, averages(), strict=True)])
+            swap = _core.new_swap(_exchanged(self._tensors, averages()))
             try:
                 swap.there()
                 yield
@@ -237,7 +269,7 @@ class Stateful(Generic[N]):
             self._plan.check()
             return state_dict.save(self)
 
-    def load_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved") -> None:
+    def load_state_dict(self, saved: Mapping[str, Any], *, hyper: str = "saved", convert: bool = False) -> None:
         """Goes on where :meth:`state_dict` was taken, with the same bits.
 
         Parameters
@@ -246,6 +278,9 @@ class Stateful(Generic[N]):
             Of an optimizer of this class over parameters of the same keys, shapes and dtypes.
         hyper : {"saved", "program"}, default "saved"
             Whose hyper-parameters and schedules count: the saved ones, or those that this optimizer has.
+        convert : bool, default False
+            Whether arrays may be in other bits than here, as float32 where this optimizer keeps 8: they are taken by the
+            numbers that they mean, rounded to nearest where they do not fit.
 
         Warns
         -----
@@ -285,7 +320,7 @@ class Stateful(Generic[N]):
         with self._turn():
             self._refuse_amid("load a state")
             self._plan.check()
-            state_dict.load(self, saved, hyper)
+            state_dict.load(self, saved, hyper, checks.flag("convert", convert))
 
     def save(
         self,
@@ -341,7 +376,7 @@ class Stateful(Generic[N]):
             self._plan.check()
             checkpoint.save(self, path, checks.flag("weights", weights), metadata)
 
-    def load(self, path: str | os.PathLike[str], *, hyper: str = "saved") -> dict[str, Any]:
+    def load(self, path: str | os.PathLike[str], *, hyper: str = "saved", convert: bool = False) -> dict[str, Any]:
         """Goes on where :meth:`save` was called, with the same bits.
 
         The optimizer is made in the same way before; a file has no keywords of :class:`~fusedoptim.Common`, no other
@@ -354,6 +389,8 @@ class Stateful(Generic[N]):
         path : path
         hyper : {"saved", "program"}, default "saved"
             Whose hyper-parameters and schedules count.
+        convert : bool, default False
+            Whether arrays may be in other bits than here, as for :meth:`load_state_dict`.
 
         Returns
         -------
@@ -379,7 +416,7 @@ class Stateful(Generic[N]):
         with self._turn():
             self._refuse_amid("load a state")
             self._plan.check()
-            return checkpoint.load(self, path, hyper)
+            return checkpoint.load(self, path, hyper, checks.flag("convert", convert))
 
     def to_torch_state_dict(self) -> dict[str, Any]:
         """What ``load_state_dict`` of the same optimizer in torch takes, to go on there.
@@ -428,6 +465,16 @@ class Stateful(Generic[N]):
             self._refuse_amid("load a state")
             self._plan.check()
             torch_state.load(self, saved, hyper)
+
+
+def _exchanged(tensors: list[Tensor], averages: list[Array]) -> list[tuple[Array, Array]]:
+    """Weights, and copies of them, each with its average, which is rounded where they are."""
+    pairs = []
+    for tensor, average in zip(tensors, averages, strict=True):
+        pairs.append((tensor.weight, rounded(average, tensor.weight)))
+        if tensor.copy is not None:
+            pairs.append((tensor.copy, rounded(average, tensor.copy)))
+    return pairs
 
 
 def _counted(n: int, what: str) -> str:

@@ -3,7 +3,7 @@ from typing import Unpack
 from fusedoptim.core.groups import Hyper
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 

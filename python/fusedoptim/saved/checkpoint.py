@@ -18,11 +18,14 @@ import numpy as np
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import REST, SCALE, Array, Dtype, bits, float_of
+from fusedoptim.core.tensors import Tensor
+from fusedoptim.numerics.formats import is_bfloat16
 from fusedoptim.saved import metadata, state_dict
 from fusedoptim.saved.atomic import replace_file
+from fusedoptim.saved.convert import ALSO, layout_of, may_differ
 from fusedoptim.saved.fields import IN_MANIFEST, MANIFEST, NEW, OPTIONAL, Saved, same_keys
-from fusedoptim.saved.reader import read_arrays, read_header, unique
+from fusedoptim.saved.reader import DTYPES, Like, read_arrays, read_header, unique
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Stateful
@@ -41,24 +44,25 @@ def save(opt: "Stateful", path: PathLike, weights: bool, given: Mapping[str, Any
         checks.keys_of_a_file(tensor.key)
     # All are C-contiguous, as a plan has them; others would be written in a wrong order.
     arrays = _arrays(opt, [*["params"] * weights, *opt.state])
-    text = _manifest(opt, {name: zlib.crc32(array.data) for name, array in arrays.items()}, noted)
+    text = _manifest(opt, {name: zlib.crc32(bits(array).data) for name, array in arrays.items()}, noted)
+    named = {name: _named(array) for name, array in arrays.items()}
 
     def write(fresh: Path) -> None:
         try:
-            safetensors.numpy.save_file(arrays, fresh, {MANIFEST_KEY: text, CHECKSUM_KEY: _checksum(text)})
+            safetensors.numpy.save_file(named, fresh, {MANIFEST_KEY: text, CHECKSUM_KEY: _checksum(text)})
         except safetensors.SafetensorError as error:  # of the disk, for the arrays are in order
             raise OSError(f"cannot write {os.fspath(path)!r}: {error}; what was there stays") from None
 
     replace_file(path, write)
 
 
-def load(opt: "Stateful", path: PathLike, hyper: str) -> dict[str, Any]:
+def load(opt: "Stateful", path: PathLike, hyper: str, converts: bool) -> dict[str, Any]:
     """Reads and checks everything, then changes the optimizer; returns the metadata."""
     with _about(path):
-        manifest, nests = _read(opt, path)
+        manifest, nests = _read(opt, path, converts)
         weights = nests.pop("params", None)
         saved = {name: manifest[name] for name in IN_MANIFEST if name in manifest} | {"state": nests}
-        state_dict.restore(opt, cast(Saved, saved), weights, hyper)
+        state_dict.restore(opt, cast(Saved, saved), weights, hyper, converts)
     return dict(manifest["metadata"])
 
 
@@ -93,11 +97,26 @@ def _about(path: PathLike) -> Iterator[None]:
 
 
 def _arrays(opt: "Stateful", nests: Iterable[str]) -> dict[str, Array]:
-    """By the names in the file, those of the error messages: ``params["w"]``, ``m["w"]``.
+    """By the names in the file, those of the error messages: ``params["w"]``, ``m["w"]``."""
+    return {
+        name + tensor.path: tensor.weight if name == "params" else tensor.states[name]
+        for name in nests
+        for tensor in opt._tensors
+    }
 
-    What this optimizer does not keep, though another might, is as its weights are.
-    """
-    return {name + tensor.path: tensor.states.get(name, tensor.weight) for name in nests for tensor in opt._tensors}
+
+def _named(array: Array) -> Array:
+    """The array with a dtype that has a name in the file's format: bfloat16 is that of ml_dtypes."""
+    if not is_bfloat16(array.dtype):
+        return array
+    try:
+        import ml_dtypes
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "save() of bfloat16 needs ml_dtypes, which is not installed; run: pip install 'fusedoptim[bfloat16]'"
+        ) from None
+    named: Array = array.view(ml_dtypes.bfloat16)
+    return named
 
 
 def _manifest(opt: "Stateful", checksums: Mapping[str, int], noted: dict[str, Any]) -> str:
@@ -120,7 +139,7 @@ def _checksum(text: str) -> str:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(opt: "Stateful", path: PathLike, converts: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Manifest and nests of arrays, as whole as they were written and fit for this optimizer.
 
     All is read before anything is changed, so that a disk that fails in the middle does no harm.
@@ -129,30 +148,61 @@ def _read(opt: "Stateful", path: PathLike) -> tuple[dict[str, Any], dict[str, An
         raise ValueError("it is not a regular file")
     with open(path, "rb") as file:
         header, stored = read_header(file, _longest_header(opt))
-        nests = _nests(opt, stored)
-        own = _arrays(opt, nests)
+        there = nests_in(stored)
         manifest = _check_manifest(opt, header)
-        _check_names(own, stored, "its tensors")
-        _check_names(own, manifest["crc32"], "its checksums")
-        arrays = read_arrays(file, stored, own)
+        likes: dict[str, Like] = {}
+        for tensor in opt._tensors:
+            own = _theirs(opt, tensor, stored) if converts else _ours(opt, tensor)
+            likes |= {name + tensor.path: own[name] for name in own if is_read(name, there)}
+        _check_names(likes, stored, "its tensors")
+        _check_names(likes, manifest["crc32"], "its checksums")
+        arrays = read_arrays(file, stored, likes)
     for name, array in arrays.items():
-        if zlib.crc32(array.data) != manifest["crc32"][name]:
+        if zlib.crc32(bits(array).data) != manifest["crc32"][name]:
             raise ValueError(f"{name} is damaged, its checksum differs")
+    nests = [name for name in own if is_read(name, there)]
     return manifest, {
         name: tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors)) for name in nests
     }
 
 
-def _nests(opt: "Stateful", stored: Iterable[str]) -> list[str]:
-    """Those of a file that has these arrays: what an optimizer may lack only where they are there."""
-    there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
-    known = dict.fromkeys(["params", *opt.state, *OPTIONAL])
-    return [name for name in known if name in there or name not in {"params", *OPTIONAL}]
+def nests_in(stored: Iterable[str]) -> set[str]:
+    """The nests of which a file has these arrays."""
+    return {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
+
+
+def is_read(nest: str, there: set[str]) -> bool:
+    """Whether a nest is to be read: what an optimizer may lack only where it is there."""
+    return nest in there or nest not in {"params", *OPTIONAL}
+
+
+def _ours(opt: "Stateful", tensor: Tensor) -> dict[str, Like]:
+    """Shapes and dtypes of what a file has of a tensor, if it is of an optimizer like this one."""
+    shape, floats = tensor.weight.shape, float_of(tensor.weight.dtype)
+    likes = {"params": (shape, tensor.weight.dtype)} | dict.fromkeys(OPTIONAL, (shape, floats))
+    return likes | {name: (array.shape, array.dtype) for name, array in tensor.states.items()}
+
+
+def _theirs(opt: "Stateful", tensor: Tensor, stored: Mapping[str, Any]) -> dict[str, Like]:
+    """The same of one that keeps them in the bits that the file says."""
+
+    def dtype_of(name: str) -> Dtype | None:
+        entry = stored.get(name + tensor.path)
+        return DTYPES.get(str(entry.get("dtype"))) if isinstance(entry, dict) else None
+
+    names = ["params", REST, *OPTIONAL, *(name for name, _ in _core.rule_states[opt.rule])]
+    dtypes = {name: dtype for name in names if (dtype := dtype_of(name)) is not None}
+    weight = dtypes.get("params", tensor.weight.dtype)
+    layout = layout_of(opt.rule, dtypes)
+    return {"params": (tensor.weight.shape, weight)} | {
+        kept.name: kept.array(tensor.weight.shape, weight, opt._slots) for kept in layout
+    }
 
 
 def _longest_header(opt: "Stateful") -> int:
     """Of each tensor it has up to ten times as much as the manifest."""
-    ours = len(_manifest(opt, dict.fromkeys(_arrays(opt, {"params", *OPTIONAL, *opt.state}), 0), {}))
+    names = {"params", REST, *OPTIONAL, *opt.state, *(name + SCALE for name in opt.state)}
+    ours = len(_manifest(opt, {name + tensor.path: 0 for name in names for tensor in opt._tensors}, {}))
     return 16 * ours + 4 * metadata.MOST
 
 
@@ -174,7 +224,8 @@ def _check_manifest(opt: "Stateful", header: Mapping[str, str]) -> dict[str, Any
     return dict(manifest)
 
 
-def _check_names(own: Mapping[str, Any], theirs: Any, what: str) -> None:
+def _check_names(own: Mapping[str, Like], theirs: Any, what: str) -> None:
     if set(own) != set(theirs):
         lacks, has = (sorted(some)[:3] for some in (set(own) - set(theirs), set(theirs) - set(own)))
-        raise ValueError(f"{what} are others: it lacks {lacks}, and has {has} that this optimizer does not have")
+        also = ALSO if may_differ({re.split(r"[.[]", name, maxsplit=1)[0] for name in set(own) ^ set(theirs)}) else ""
+        raise ValueError(f"{what} are others: it lacks {lacks}, and has {has} that this optimizer does not have{also}")

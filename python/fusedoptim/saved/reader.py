@@ -4,16 +4,27 @@ The package safetensors can do so from 0.8 on. Here an older one will do, for no
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from io import BufferedReader
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array, Dtype, alike, bits
+from fusedoptim.numerics.formats import BFLOAT16, dtype_name
+from fusedoptim.saved.convert import ALSO
 
-DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
+Like = tuple[tuple[int, ...], Dtype]  # the shape and dtype of an array
+DTYPES: dict[str, Dtype] = {
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "BF16": BFLOAT16,
+    "F16": np.dtype(np.float16),
+    "I16": np.dtype(np.int16),
+    "U8": np.dtype(np.uint8),
+}
 METADATA = "__metadata__"
 
 
@@ -34,30 +45,24 @@ def read_header(file: BufferedReader, longest: int) -> tuple[dict[str, str], dic
     return metadata, header
 
 
-class Stored(Protocol):
-    """What is known of an array before it is read; an array itself is one."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def nbytes(self) -> int: ...
-
-
-def check_places(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Stored]) -> list[str]:
-    """The names in the order of a file that has arrays like one's own, by the same names, one after the other, and nothing else."""
-    for name, array in own.items():
+def check_places(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> list[str]:
+    """The names in the order of a file that has arrays of these shapes and dtypes, one after the other, and nothing else."""
+    for name, (own_shape, own_dtype) in likes.items():
         entry = stored[name]
         if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
             _broken(f"{name} has no dtype, shape and data_offsets")
         dtype, shape = DTYPES.get(entry["dtype"], entry["dtype"]), tuple(entry["shape"])
-        if (dtype, shape) != (array.dtype, array.shape):
-            raise ValueError(f"{name} must be {array.dtype} of shape {array.shape}, got {dtype} of {shape}")
+        is_alike = isinstance(dtype, np.dtype) and alike(dtype, own_dtype)
+        if shape != own_shape or not is_alike:
+            also = "" if is_alike else ALSO
+            given = dtype_name(dtype) if isinstance(dtype, np.dtype) else dtype
+            words = f"{dtype_name(own_dtype)} of shape {own_shape}, got {given} of {shape}"
+            raise ValueError(f"{name} must be {words}{also}")
     begin, end = file.tell(), 0
-    order = sorted(own, key=lambda name: stored[name]["data_offsets"])
+    order = sorted(likes, key=lambda name: stored[name]["data_offsets"])
     for name in order:
-        start, end = end, end + own[name].nbytes
+        shape, dtype = likes[name]
+        start, end = end, end + math.prod(shape) * dtype.itemsize
         if stored[name]["data_offsets"] != [start, end]:
             _broken(f"{name} must be at {[start, end]}, got {stored[name]['data_offsets']}")
     if os.fstat(file.fileno()).st_size != begin + end:
@@ -65,16 +70,16 @@ def check_places(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[s
     return order
 
 
-def read_arrays(file: BufferedReader, stored: Mapping[str, Any], own: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays like one's own, from such a file."""
-    arrays = {name: np.empty(own[name].shape, own[name].dtype) for name in check_places(file, stored, own)}
+def read_arrays(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> dict[str, Array]:
+    """The arrays of such a file."""
+    arrays = {name: np.empty(*likes[name]) for name in check_places(file, stored, likes)}
     for name, array in arrays.items():
         read_into(file, array, name)
     return arrays
 
 
 def read_into(file: BufferedReader, array: Array, name: str) -> None:
-    if file.readinto(array.data) != array.nbytes:
+    if file.readinto(bits(array).data) != array.nbytes:
         _broken(f"it ends within {name}")
 
 

@@ -10,8 +10,11 @@ from fusedoptim import _core
 from fusedoptim.core import checks, tree
 from fusedoptim.core.groups import Group
 from fusedoptim.core.lock import wholly
-from fusedoptim.core.tensors import Array, drop_sums
+from fusedoptim.core.storage import Array, alike, bits
+from fusedoptim.core.tensors import drop_sums, write_copies
+from fusedoptim.numerics.formats import dtype_name
 from fusedoptim.saved import counts, named_schedules
+from fusedoptim.saved.convert import ALSO, convert, may_differ
 from fusedoptim.saved.fields import NEW, OPTIONAL, STATE_DICT, Saved, count, same_keys
 from fusedoptim.schedules import Plateau, Schedule
 
@@ -52,15 +55,15 @@ def _described(group: Group) -> dict[str, Any]:
     return lr | group._numbers()
 
 
-def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
+def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str, converts: bool) -> None:
     same_keys("the state dict", saved, STATE_DICT, optional=NEW)
-    restore(opt, cast(Saved, saved), None, hyper)
+    restore(opt, cast(Saved, saved), None, hyper, converts)
 
 
-def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
+def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str, converts: bool) -> None:
     """Checks everything, says what is overruled, then changes the optimizer, and its weights where a nest of them is given.
 
-    `hyper` says whose hyper-parameters count.
+    `hyper` says whose hyper-parameters count, `converts` whether arrays may be of other bits.
     """
     if saved["rule"] != opt.rule:
         raise ValueError(f"the state dict is of the rule {saved['rule']!r}, this optimizer of {opt.rule!r}")
@@ -72,6 +75,9 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
     grad_scale = checks.number(name, saved["grad_scale"], "positive", otherwise=ValueError)
     if not saved.keys() >= NEW:
         saved = counts.of_groups(opt, saved, t)
+    if converts:
+        state, weights = convert(opt, saved["state"], weights)
+        saved = cast(Saved, {**saved, "state": state})
     theirs = _groups(opt, saved["groups"], t, hyper)
     cohorts, members, carried = counts.read(opt, saved, t)
     groups, said = _chosen(opt, theirs, hyper)
@@ -84,6 +90,7 @@ def restore(opt: "Stateful", saved: Saved, weights: Any, hyper: str) -> None:
     def commit() -> None:
         for own, array in copies:
             np.copyto(own, array)
+        write_copies(opt._tensors)
         drop_sums(frozen)
         for group, replaced, lr in zip(opt.groups, groups, rates, strict=True):
             group._set(replaced._arguments)
@@ -162,7 +169,11 @@ def _copies(
     opt: "Stateful", saved: Saved, weights: Any, cohorts: list["Counts"]
 ) -> tuple[list[tuple[Array, Any]], list[str]]:
     """The arrays to change and what to copy into each, and what is left out or made up."""
-    state, said = saved["state"], []
+    state: Any = saved["state"]
+    said: list[str] = []
+    differ = set(state) ^ set(opt.state) if isinstance(state, Mapping) else set()
+    if differ and may_differ(differ):
+        raise ValueError(f'the state dict\'s "state" differs in {sorted(differ)}{ALSO}')
     same_keys('the state dict\'s "state"', state, opt.state, optional=OPTIONAL)
     nests = {name: state[name] for name in opt.state if name in state}
     nests |= {} if weights is None else {"params": weights}
@@ -171,11 +182,15 @@ def _copies(
         for tensor, array in zip(opt._tensors, tree.leaves(opt._skeleton, nest, name), strict=True):
             own, path = tensor.states.get(name, tensor.weight), name + tensor.path
             checks.unmasked(path, array)
-            if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (own.shape, own.dtype):
-                raise ValueError(f"{path} must be an array of {own.dtype} and shape {own.shape}, got {array!r}")
+            is_array = isinstance(array, np.ndarray)
+            if not is_array or array.shape != own.shape or not alike(array.dtype, own.dtype):
+                also = ALSO if is_array and not alike(array.dtype, own.dtype) else ""
+                raise ValueError(
+                    f"{path} must be an array of {dtype_name(own.dtype)} and shape {own.shape}, got {array!r}{also}"
+                )
             if not own.flags.writeable:
                 checks.read_only(path)
-            copies.append((own, array))
+            copies.append((bits(own), bits(array)))
     if "grad_sum" in opt.state and "grad_sum" not in state:
         if saved["accumulated"]:
             raise ValueError(f'the state dict has {saved["accumulated"]} gradients summed, but no "grad_sum"')

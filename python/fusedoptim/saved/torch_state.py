@@ -12,9 +12,10 @@ import numpy as np
 
 from fusedoptim.core import tree
 from fusedoptim.core.groups import Group
-from fusedoptim.core.tensors import Array, Tensor
+from fusedoptim.core.storage import Array, Kept, Storage
+from fusedoptim.core.tensors import Tensor
 from fusedoptim.saved import state_dict
-from fusedoptim.saved.fields import OPTIONAL, Saved, same_keys
+from fusedoptim.saved.fields import Saved, same_keys
 
 if TYPE_CHECKING:
     from fusedoptim.optim.stateful import Stateful
@@ -143,7 +144,7 @@ def save(opt: "Stateful") -> dict[str, Any]:
         if steps == 0 and not other.begun:
             continue
         given, carried = groups[tensor.group], opt._carried_now()[cohort].get(steps, {})
-        arrays = {theirs: tensor.states[ours].copy() for ours, theirs in other.states_of(tensor).items()}
+        arrays = {theirs: tensor.as_float(ours, opt.rule) for ours, theirs in other.states_of(tensor).items()}
         numbers = {"step": float(steps)} if other.counts else {}
         numbers |= {theirs: float(carried[ours]) for ours, theirs in other.carried.items()}
         numbers |= other.derived(given, steps) if other.derived else {}
@@ -179,12 +180,12 @@ def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
         if given:  # one that is frozen, or was not used yet, has nothing
             _check_names(tensor, given, other)
     state = {}
-    for name in (name for name in opt.state if name not in OPTIONAL):
+    for kept in Storage(None, {}).kept(opt.rule, []):
         found = (
-            _array(given.get(other.states_of(tensor).get(name)), tensor.states[name])
+            _array(given.get(other.states_of(tensor).get(kept.name)), tensor, kept, opt._slots)
             for given, tensor in zip(of_tensor, opt._tensors, strict=True)
         )
-        state[name] = tree.build(opt._skeleton, found)
+        state[kept.name] = tree.build(opt._skeleton, found)
     counted = [_counted(opt, tensor, given, other) for tensor, given in zip(opt._tensors, of_tensor, strict=True)]
     cohorts = list({tuple(each.items()): each for each in counted}.values())
     made = Saved(
@@ -198,7 +199,7 @@ def load(opt: "Stateful", saved: Mapping[str, Any], hyper: str) -> None:
         members={tensor.path: cohorts.index(each) for tensor, each in zip(opt._tensors, counted, strict=True)},
         state=state,
     )
-    state_dict.restore(opt, made, None, hyper)
+    state_dict.restore(opt, made, None, hyper, True)
 
 
 def _is_of(state: Any, groups: Any) -> bool:
@@ -234,9 +235,13 @@ def _check_names(tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -
         raise ValueError(f"torch's state of params{tensor.path} is not of its {other.name}, by {sorted(differ)}")
 
 
-def _array(given: Any, own: Array) -> Array:
+def _array(given: Any, tensor: Tensor, kept: Kept, slots: int) -> Array:
     """A state of torch, or zeros where it has none yet."""
-    return np.zeros_like(own) if given is None else np.asarray(given)
+    if given is None:
+        return np.zeros(*kept.array(tensor.weight.shape, tensor.weight.dtype, slots))
+    if str(getattr(given, "dtype", "")) == "torch.bfloat16":  # which NumPy does not have
+        given = given.float()
+    return np.asarray(given)
 
 
 def _counted(opt: "Stateful", tensor: Tensor, given: Mapping[str, Any], other: Counterpart) -> dict[str, Any]:

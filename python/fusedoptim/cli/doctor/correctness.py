@@ -9,7 +9,7 @@ import numpy as np
 
 from fusedoptim import Optimizer, _core, kernels, reference
 from fusedoptim.cli.doctor.finding import REINSTALL, REPORT, Finding, failed, ok, warning
-from fusedoptim.core.tensors import Array
+from fusedoptim.core.storage import Array
 from fusedoptim.machine.isa import VARIABLE, available_isas, isa, use_isa
 from fusedoptim.machine.threads import VARIABLE as THREADS
 from fusedoptim.machine.threads import get_num_threads
