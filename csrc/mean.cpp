@@ -13,8 +13,11 @@ void write_mean(const py::object& out, const std::vector<py::object>& arrays, do
   if (arrays.empty()) throw std::invalid_argument("at least one array");
   const Buffer to = buffer({"out"}, out, Access::write);
   std::vector<const void*> from;
+  Storage storage = Storage::native;
   for (const py::object& array : arrays) {
-    const Buffer x = buffer({"arrays"}, array, Access::read, &to);
+    const Buffer x = buffer_of_any_width({"arrays"}, array, Access::read, &to);
+    if (from.empty()) storage = x.storage;
+    if (x.storage != storage) throw std::invalid_argument("arrays of the same bits");
     if (x.begin != to.begin && x.begin < to.end() && to.begin < x.end()) refuse("overlap", "arrays", "out");
     from.push_back(x.begin);
   }
@@ -25,7 +28,7 @@ void write_mean(const py::object& out, const std::vector<py::object>& arrays, do
     const auto start = [&](std::size_t share) {
       return share == team.shares ? to.n : even(to.n, share, team.shares) / line * line;
     };
-    mean(from.data(), from.size(), {start(k), start(k + 1) - start(k)}, count, to.begin);
+    mean(from.data(), from.size(), storage, {start(k), start(k + 1) - start(k)}, count, to.begin);
   };
   const NoGil no_gil;
   run(phase_of(team.shares, each), team);

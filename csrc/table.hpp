@@ -239,7 +239,7 @@ struct Driver {
   void (*pass)(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes,
                double clip, void* scratch);
   void (*close)(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& notes);
-  void (*mean)(const void* const* arrays, std::size_t k, Share share, double count, void* mean);
+  void (*mean)(const void* const* arrays, std::size_t k, Storage storage, Share share, double count, void* mean);
 };
 
 // What an instruction set offers.

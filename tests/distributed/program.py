@@ -49,6 +49,7 @@ def bits_of_one_process(transport: str, path: str) -> None:
         (fo.Adam, {}, 4),
         (fo.LAMB, {"clip_norm": 1.0}, 2),
         (fo.RowWiseAdam, {}, 1),
+        (fo.NoisySGD, {"seed": 3}, 1),
         (fo.Adafactor, {"clip_norm": 1.0}, 1),
         (fo.Muon, {}, 1),
     ]
@@ -90,6 +91,21 @@ def ready_one_by_one(transport: str) -> None:
         optimizer.step()
     assert bits(optimizer.params) == bits(wanted.params)
     say(done=True)
+
+
+def narrow_wire(transport: str) -> None:
+    """Two ranks: the sum of two rounded gradients, whoever makes it."""
+    optimizer = stepped(transport_of(transport), fo.SGD, some_params(), steps=1, timeout=60, wire="bfloat16")
+    plain = stepped(transport_of(transport), fo.SGD, some_params(), steps=1, timeout=60)
+    near = all(
+        np.allclose(a, b, rtol=1e-2, atol=1e-1)
+        for a, b in zip(*map(arrays, (optimizer.params, plain.params)), strict=True)
+    )
+    say(
+        near=near,
+        same=bits(optimizer.params) == bits(plain.params),
+        alike=len(set(map(tuple, comm.allgather(bits(optimizer.params))))),
+    )
 
 
 def failure(what: str, timeout: str) -> None:

@@ -8,10 +8,23 @@ import pytest
 
 import fusedoptim as fo
 from fusedoptim import _core
+from fusedoptim.core import tree
 from fusedoptim.distributed import Sharded
+from fusedoptim.distributed.threads import Threads
 
 from ..bits import assert_same_bits
-from .ranks import BUCKET, assert_same, in_threads, some_matrices, some_params, stepped, stepped_alone, sum_in_tree
+from ..nests import arrays
+from .ranks import (
+    BUCKET,
+    assert_same,
+    gradient,
+    in_threads,
+    some_matrices,
+    some_params,
+    stepped,
+    stepped_alone,
+    sum_in_tree,
+)
 
 OPTIMIZERS = [getattr(fo, name) for name in fo.optim.__all__ if name not in ("Optimizer", "PolyakSGD", "SparseAdam")]
 
@@ -97,6 +110,20 @@ def test_the_mean_is_a_sum_in_a_balanced_tree(k: int, dtype: Any, isa: str) -> N
             assert_same_bits(own[k // 2], wanted)
 
 
+def test_a_plan_refuses_slices_that_are_not_of_its_tensors() -> None:
+    def exchanged(sums: Any) -> Any:
+        return sums
+
+    optimizer = fo.AdamW(np.ones(5000), clip_norm=1.0)
+    with pytest.raises(ValueError, match="as many slices as tensors"):
+        optimizer._plan.slice([], exchanged)
+    optimizer._plan.slice([(0, 0, 3 * 4096)], exchanged)  # of which two of three chunks are here
+    before = optimizer.params.copy()
+    with pytest.raises(ValueError, match="two sums for each chunk of all"):
+        optimizer.step(np.ones(5000))
+    assert_same_bits(optimizer.params, before)
+
+
 def test_the_mean_refuses_arrays_that_do_not_go_together() -> None:
     x = np.zeros(9)
     for arrays_, words in (
@@ -106,3 +133,65 @@ def test_the_mean_refuses_arrays_that_do_not_go_together() -> None:
     ):
         with pytest.raises((TypeError, ValueError), match=words):
             _core.write_mean(x[:8], arrays_, 2)
+
+
+def test_the_mean_of_16_bits_is_that_of_the_numbers(isa: str) -> None:
+    rng = np.random.default_rng(0)
+    for k in (1, 2, 3, 5, 8):
+        exact = [to_bfloat16(rng.normal(size=5001).astype(np.float32)) for _ in range(k)]
+        narrow = [fo.bfloat16((x.view(np.uint32) >> 16).astype(np.uint16)) for x in exact]
+        got = np.zeros(5001, np.float32)
+        with fo.use_isa(isa):
+            _core.write_mean(got, narrow, k)
+        assert_same_bits(got, sum_in_tree(exact) / np.float32(k))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_narrow_wire_rounds_what_each_rank_has(ranks: int) -> None:
+    """The own gradient too; float64 is sent as it is."""
+    params = some_params()
+
+    def rounded(g: np.ndarray) -> np.ndarray:
+        return to_bfloat16(g) if g.dtype == np.float32 and ranks > 1 else g
+
+    plain = fo.AdamW(tree.map_leaves(np.copy, params), clip_norm=1.0)
+    for step in range(2):
+        each = [arrays(gradient(params, k, step)) for k in range(2 * ranks)]
+        sums = [[rounded(a + b) for a, b in zip(each[2 * r], each[2 * r + 1], strict=True)] for r in range(ranks)]
+        means = [
+            np.asarray(sum_in_tree(list(parts)) / parts[0].dtype.type(2 * ranks)) for parts in zip(*sums, strict=True)
+        ]
+        plain.step(tree.build(tree.skeleton(params), iter(means)))
+
+    def job(transport: Threads) -> None:
+        optimizer = stepped(transport, fo.AdamW, params, 2 * ranks, 2, clip_norm=1.0, wire="bfloat16")
+        assert_same(optimizer, plain)
+
+    in_threads(ranks, job)
+
+
+def test_a_narrow_wire_sends_half_the_bytes() -> None:
+    sent: dict[str, int] = {"float32": 0, "bfloat16": 0}
+    params = {"w": some_params()["w"], "big": some_params()["big"]}
+
+    class Counting(Threads):
+        wire = ""
+
+        def post(self, sends: Any, receives: Any, about: int) -> Any:
+            sent[self.wire] += sum(array.size for _, array in sends if about == 1)
+            return super().post(sends, receives, about)
+
+    def job(transport: Threads, wire: str) -> None:
+        counting = Counting(transport.board, transport.rank)
+        counting.wire = wire
+        stepped(counting, fo.SGD, params, steps=1, wire=wire)
+
+    for wire in sent:
+        in_threads(2, lambda transport: job(transport, wire))  # noqa: B023
+    assert sent["bfloat16"] == sent["float32"] // 2 > 0
+
+
+def to_bfloat16(x: np.ndarray) -> np.ndarray:
+    """To nearest, ties to even, as float32."""
+    u = x.reshape(-1).view(np.uint32)
+    return ((u + 0x7FFF + ((u >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32).reshape(x.shape)

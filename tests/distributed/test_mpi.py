@@ -26,6 +26,7 @@ from ..nightly import NIGHTLY
 from .ranks import some_params, stepped_alone
 
 LIMIT = 120  # seconds
+PROGRAM = ["-m", "tests.distributed.program"]
 KILLS = 500 if NIGHTLY else 6
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
@@ -34,17 +35,23 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def flags() -> list[str]:
-    told = subprocess.run([str(MPIEXEC), "--version"], capture_output=True, text=True, check=True).stdout
-    return ["--allow-run-as-root", "--oversubscribe"] if "open" in told.lower() else []
+def is_open_mpi() -> bool:
+    if MPIEXEC is None:
+        return False
+    return "open" in subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True, check=True).stdout.lower()
+
+
+IS_OPEN_MPI = is_open_mpi()
+FLAGS = ["--allow-run-as-root", "--oversubscribe"] if IS_OPEN_MPI else []
 
 
 @contextmanager
-def job(ranks: int, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def job(
+    ranks: int, program: list[str], flags: list[str] | None = None, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """A program on some ranks, in a session of its own, of which nothing is left."""
-    program = [sys.executable, "-m", "mpi4py", "-m", "tests.distributed.program", *arguments]
     child = subprocess.Popen(
-        [str(MPIEXEC), *flags(), "-n", str(ranks), *program],
+        [str(MPIEXEC), *FLAGS, *(flags or []), "-n", str(ranks), sys.executable, "-m", "mpi4py", *program],
         cwd=ROOT,
         env=os.environ | {"FUSEDOPTIM_NUM_THREADS": "1"} | environment,
         stdout=subprocess.PIPE,
@@ -60,18 +67,27 @@ def job(ranks: int, *arguments: str, **environment: str) -> Iterator[subprocess.
         child.communicate()
 
 
-def ran(ranks: int, *arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
-    """How it ended, what the ranks have said, and the errors."""
-    with job(ranks, *arguments, **environment) as child:
+def launched(
+    ranks: int, program: list[str], flags: list[str] | None = None, **environment: str
+) -> tuple[int, str, str]:
+    """How it ended, and what it has written."""
+    with job(ranks, program, flags, **environment) as child:
         try:
             out, errors = child.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"it hangs: {arguments}")
-    return child.returncode, [json.loads(line) for line in out.splitlines() if line.startswith("{")], errors
+            pytest.fail(f"it hangs: {program}")
+    return child.returncode, out, errors
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize("transport", ["messages", "shared memory", "gloo"])
+def ran(ranks: int, *arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
+    """How program.py ended, what the ranks have said, and the errors."""
+    code, out, errors = launched(ranks, [*PROGRAM, *arguments], **environment)
+    return code, [json.loads(line) for line in out.splitlines() if line.startswith("{")], errors
+
+
+@pytest.mark.parametrize(
+    ("transport", "ranks"), [("messages", 1), ("messages", 2), ("messages", 3), ("shared memory", 3), ("gloo", 3)]
+)
 def test_the_bits_and_files_of_one_process(transport: str, ranks: int, tmp_path: Path) -> None:
     if transport == "gloo":
         pytest.importorskip("torch", reason="torch, whose gloo it is, is not installed")
@@ -85,6 +101,36 @@ def test_the_bits_and_files_of_one_process(transport: str, ranks: int, tmp_path:
 def test_gradients_that_are_ready_one_by_one(transport: str) -> None:
     code, said, errors = ran(2, "ready_one_by_one", transport)
     assert code == 0 and len(said) == 2, errors
+
+
+@pytest.mark.parametrize("transport", ["messages", "gloo"])
+def test_a_narrow_wire(transport: str, tmp_path: Path) -> None:
+    if transport == "gloo":
+        pytest.importorskip("torch", reason="torch, whose gloo it is, is not installed")
+    code, said, errors = ran(2, "narrow_wire", transport, MEETING=str(tmp_path / "meeting"))
+    assert code == 0, errors
+    assert [(each["near"], each["same"], each["alike"]) for each in said] == [(True, False, 1)] * 2
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_example_has_the_same_bits_on_any_number_of_ranks(ranks: int, tmp_path: Path) -> None:
+    """Two begin it, and others go on."""
+    pytest.importorskip("sklearn", reason="scikit-learn, which has the digits, is not installed")
+    example = str(ROOT / "examples" / "mpi_digits.py")
+    alone, path = str(tmp_path / "alone"), str(tmp_path / "file")
+    threads = {"OPENBLAS_NUM_THREADS": "1"}
+    wanted = launched(1, [example, "20", alone], **threads)
+    launched(2, [example, "10", path], **threads)
+    got = launched(ranks, [example, "20", path], **threads)
+    assert wanted[0] == got[0] == 0, got[2]
+    assert "after 20 steps" in got[1] and got[1] == wanted[1]
+
+
+@pytest.mark.skipif(not IS_OPEN_MPI, reason="only Open MPI survives a rank")
+def test_the_others_go_on_without_a_rank_that_has_died(tmp_path: Path) -> None:
+    example = str(ROOT / "examples" / "mpi_recovery.py")
+    code, out, errors = launched(3, [example, "40", str(tmp_path / "file")], ["--with-ft", "ulfm"])
+    assert code == 0 and "2 of 3 ranks left after 40 steps" in out, errors
 
 
 @pytest.mark.parametrize("what", ["exits", "sleeps", "stops"])
@@ -118,7 +164,7 @@ def test_kills_leave_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     optimizer = fo.AdamW(tree.map_leaves(np.copy, some_params()))
     for _ in range(KILLS):
         ranks = chance.choice([2, 4])
-        with job(ranks, "saves", str(path), "1000") as child:
+        with job(ranks, [*PROGRAM, "saves", str(path), "1000"]) as child:
             assert child.stdout is not None
             pids: list[int] = []
             while len(pids) < ranks:

@@ -176,6 +176,8 @@ def test_a_rank_that_cannot_read_the_file(path: Path) -> None:
         optimizer = stepped(transport, fo.AdamW, some_params(), steps=2)
         with pytest.raises((OSError, ValueError), match="no_such_file"):
             optimizer.load(path if transport.rank != 1 else path.with_name("no_such_file"))
+        with pytest.raises(ValueError, match="hyper must be"):
+            optimizer.load(path, hyper="saved" if transport.rank != 1 else "mine")
         assert optimizer.t == 2
 
     in_threads(3, job)

@@ -158,6 +158,7 @@ def load(opt: "Sharded[Any]", path: PathLike, hyper: str) -> dict[str, Any]:
     inner = opt._inner
 
     def read() -> "Read":
+        checks.one_of("hyper", hyper, tuple(state_dict.WHOSE))
         with checkpoint._about(path):
             return _read(opt, path)
 

@@ -27,7 +27,7 @@ class LocalSums:
         while len(self._kept) <= level:
             self._kept.append({})
         for part in parts:
-            np.copyto(self._sum(part, level), part.grads.own[extent(part)])
+            np.copyto(self._sum(part, level), part.grads.own[part.extent])
 
     def close(self, part: Part, k: int) -> None:
         """Adds to a part of the last minibatch k what is kept of those before."""
@@ -36,17 +36,11 @@ class LocalSums:
                 self._add(part, level)
 
     def _add(self, part: Part, level: int) -> None:
-        _core.accumulate(part.view(part.grads.own[extent(part)]), part.view(self._sum(part, level)))
+        _core.accumulate(part.view(part.grads.own[part.extent]), part.view(self._sum(part, level)))
 
     def _sum(self, part: Part, level: int) -> Bytes:
         own, slot = part.grads.own, 3 + level
         kept = self._kept[level]
         if id(own) not in kept:
             kept[id(own)] = _buffer(own.size + slot * SKEW)[slot * SKEW :]
-        return kept[id(own)][extent(part)]
-
-
-def extent(part: Part) -> slice:
-    """The bytes of a bucket."""
-    pieces = [piece for own in part.bucket.pieces for piece in own]
-    return slice(pieces[0].lines.start, pieces[-1].lines.stop)
+        return kept[id(own)][part.extent]

@@ -1,12 +1,12 @@
 """MPI, by mpi4py: messages, and memory that the ranks of one machine share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fusedoptim.core.arena import LINE
-from fusedoptim.distributed.transport import Arena, Bytes, Message, Request, Transport
+from fusedoptim.distributed.transport import Arena, Bytes, Message, Request, Runs, Transport
 
 LONGEST = 1 << 30  # bytes of a message: a count of MPI is an int
 TAGS = 32767  # that every MPI has
@@ -84,22 +84,25 @@ class SharedMemory(Messages):
     def _memory(self, window: Any, rank: int, nbytes: int) -> Bytes:
         raw = np.frombuffer(window.Shared_query(rank)[0], np.uint8)
         begin = -raw.ctypes.data % LINE
-        return raw[begin : begin + nbytes]
+        memory = raw[begin : begin + nbytes]
+        if rank == self.rank:
+            memory[:] = 0
+        return memory
 
     def begin_reduction(self) -> None:
         self.barrier()  # all have written what the others read
 
-    def scatter(self, arena: Arena, runs: Callable[[int], list[slice]], room: Bytes) -> Request:
+    def scatter(self, arena: Arena, runs: Runs, room: Bytes) -> Request:
         return Request([])
 
-    def parts(self, arena: Arena, runs: Callable[[int], list[slice]], room: Bytes) -> list[list[Bytes]]:
+    def parts(self, arena: Arena, runs: Runs, room: Bytes) -> list[list[Bytes]]:
         assert arena.peers is not None
         return [[peer[run] for peer in arena.peers] for run in runs(self.rank)]
 
     def room_for(self, own: list[slice]) -> int:
         return 0
 
-    def spread(self, arena: Arena, runs: Callable[[int], list[slice]]) -> Request:
+    def spread(self, arena: Arena, runs: Runs) -> Request:
         return Request([])
 
     def end_step(self) -> None:

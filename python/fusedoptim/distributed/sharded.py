@@ -19,7 +19,6 @@ from fusedoptim.distributed.reduction import Part, Reduction
 from fusedoptim.distributed.slices import Slices, sliced
 from fusedoptim.distributed.update import Update
 from fusedoptim.optim.optimizer import Optimizer
-from fusedoptim.saved.state_dict import WHOSE
 from fusedoptim.schedules import Schedule
 
 BUCKET = 4 << 20  # bytes
@@ -55,6 +54,9 @@ class Sharded(Generic[N]):
         Seconds that a rank waits for the others before it raises a :class:`TimeoutError`; by default for ever.
     bucket_bytes : int, optional
         Gradients that are sent at once, 4 MiB or 256 KiB for each rank if that is more. No bit depends on it.
+    wire : {"float32", "bfloat16"}, default "float32"
+        What gradients in float32 are sent as. In half the bytes each rank's is rounded before it is summed, in float32, so that the bits are no
+        longer those of another number of ranks. Not for :class:`SharedMemory`.
     **arguments
         Those of the class, but `accumulate`.
 
@@ -106,6 +108,7 @@ class Sharded(Generic[N]):
         minibatches: int | None = None,
         timeout: float | None = None,
         bucket_bytes: int | None = None,
+        wire: str = "float32",
         **arguments: Any,
     ) -> None:
         self._transport = transport = transports.of(comm)
@@ -114,12 +117,12 @@ class Sharded(Generic[N]):
         self._class, self._arguments = cls, arguments
 
         def tell() -> Settings:
-            self._set_up(minibatches, timeout, bucket_bytes)
+            self._set_up(minibatches, timeout, bucket_bytes, wire)
             tiny = settings.probe(cls, arguments)
             self._grouped = tiny._are_groups(params)
             self._rule = tiny.rule
             own = {"optimizer": cls.__name__, "minibatches": self.minibatches, "bucket_bytes": self._bucket_bytes}
-            own |= {"transport": type(transport).__name__} | settings.of_arguments(arguments)
+            own |= {"wire": wire, "transport": type(transport).__name__} | settings.of_arguments(arguments)
             return own | settings.of_groups(tiny, specs(), self._grouped)
 
         def specs() -> list[Spec]:
@@ -136,7 +139,10 @@ class Sharded(Generic[N]):
         self._inner = sliced(cls, self._slices)(groups, **arguments)
         self._arrange()
 
-    def _set_up(self, minibatches: int | None, timeout: float | None, bucket_bytes: int | None) -> None:
+    def _set_up(self, minibatches: int | None, timeout: float | None, bucket_bytes: int | None, wire: str) -> None:
+        self._is_narrow = checks.one_of("wire", wire, ("float32", "bfloat16")) == "bfloat16"
+        if self._is_narrow and self._transport.shares_weights:
+            raise ValueError('wire="bfloat16" is of messages, and SharedMemory sends none; leave it out')
         if timeout is not None:
             self._transport.timeout = checks.number("timeout", timeout, "positive", besides=" of seconds, or None")
         if bucket_bytes is not None:
@@ -166,7 +172,7 @@ class Sharded(Generic[N]):
         for part in self._parts:
             part.leave_out(self._frozen)
         threads = self._inner._options.num_threads
-        self._reduction = Reduction(transport, self._parts, self.minibatches, threads, self._close)
+        self._reduction = Reduction(transport, self._parts, self.minibatches, threads, self._close, self._is_narrow)
         self._update = Update(transport, self._inner, holdings, self._parts, self._frozen)
         transport.end_step()
 
@@ -483,7 +489,6 @@ class Sharded(Generic[N]):
         OSError, ValueError
             on all ranks, where the file does not fit or cannot be read on one; nothing has changed then.
         """
-        checks.one_of("hyper", hyper, tuple(WHOSE))
         self._transport.begin_epoch()
         self._reduction.restart()
         self._accumulated = 0

@@ -14,6 +14,7 @@ from fusedoptim.core.arena import SKEW, _buffer
 
 Bytes = NDArray[np.uint8]
 Message = tuple[int, Bytes]  # with a rank
+Runs = Callable[[int], list[slice]]  # the bytes of a bucket that a rank owns
 CONTROL, GRADS, WEIGHTS = range(3)  # what a message is about: they may be under way at the same time
 POLLS = 1000  # before a rank that waits lets others have its CPU
 
@@ -123,12 +124,12 @@ class Transport:
         """Returns when all ranks have come here."""
         self.gather(np.zeros(1, np.uint8), [1] * self.size)
 
-    # The exchanges of a step. `runs(rank)` are the bytes of a bucket that a rank owns.
+    # The exchanges of a step.
 
     def begin_reduction(self) -> None:
         """Called once all gradients of this rank are where they are read from."""
 
-    def scatter(self, arena: Arena, runs: Callable[[int], list[slice]], room: Bytes) -> Request:
+    def scatter(self, arena: Arena, runs: Runs, room: Bytes) -> Request:
         """Sends each rank its slice of these gradients, and receives those of this rank's slice into a room."""
         others = [(self.rank + k) % self.size for k in range(1, self.size)]
         sends = [(r, arena.own[run]) for r in others for run in runs(r)]
@@ -136,7 +137,7 @@ class Transport:
         receives = [(r, part) for r in reversed(others) for part in places[r]]
         return self.post(sends, receives, GRADS)
 
-    def parts(self, arena: Arena, runs: Callable[[int], list[slice]], room: Bytes) -> list[list[Bytes]]:
+    def parts(self, arena: Arena, runs: Runs, room: Bytes) -> list[list[Bytes]]:
         """The gradients of this rank's slice, after that: of each of its runs those of every rank."""
         own = runs(self.rank)
         places = self._places(own, room) | {self.rank: [arena.own[run] for run in own]}
@@ -159,7 +160,7 @@ class Transport:
         """Bytes of a room."""
         return (self.size - 1) * sum(int(run.stop - run.start) for run in own)
 
-    def spread(self, arena: Arena, runs: Callable[[int], list[slice]]) -> Request:
+    def spread(self, arena: Arena, runs: Runs) -> Request:
         """Sends all ranks this one's slice of the weights, and receives theirs, each where it belongs."""
         others = [(self.rank + k) % self.size for k in range(1, self.size)]
         sends = [(r, arena.own[run]) for r in others for run in runs(self.rank)]
