@@ -131,12 +131,22 @@ py::object array_without_axes(double x) {
 }
 
 // bfloat16 is no dtype of NumPy's own: it is that of ml_dtypes, or 16 bits in a field of this name.
-Storage storage_of(PyObject* dtype) {
-  const py::handle given(dtype);
+Storage named_storage(py::handle given) {
   if (given.equal(py::dtype("float16"))) return Storage::float16;
   const py::object name = given.attr("name"), fields = given.attr("names");
   const bool is_bfloat16 = name.equal(py::str("bfloat16")) || fields.equal(py::make_tuple("bfloat16"));
   return is_bfloat16 && given.attr("itemsize").cast<int>() == 2 ? Storage::bfloat16 : Storage::native;
+}
+
+// To ask for its name takes a microsecond, and there are few of them: each is asked once.
+Storage storage_of(PyObject* dtype) {
+  constexpr std::size_t most = 16;  // a program may make ever new ones
+  static auto& known = *new std::vector<std::pair<py::object, Storage>>;
+  for (const auto& [each, storage] : known)
+    if (each.ptr() == dtype) return storage;
+  const Storage storage = named_storage(dtype);
+  if (known.size() < most) known.emplace_back(py::reinterpret_borrow<py::object>(dtype), storage);
+  return storage;
 }
 
 Buffer accepted(Name name, py::handle object, Access access, const Buffer* like, Shape shape, int dtype,

@@ -44,12 +44,6 @@ void accept_array(Name name, py::handle given, int k, Shape shape, Access access
 
 }  // namespace
 
-bool may_be_narrow(const Rule& rule) {
-  if (rule.n_hyper == 0 || rule.measures_tensors || rule.by_row || rule.n_passes > 0) return false;
-  return std::none_of(rule.signature->state, rule.signature->state + rule.n_state,
-                      [](const State& state) { return state.shape == Shape::scratch; });
-}
-
 void accept_narrow(const Rule& rule, int k, Name name, py::handle given, Narrowed& to, Access of_weight) {
   const State* const state = k < 2 ? nullptr : &rule.signature->state[k - 2];
   const Narrows narrows = state == nullptr ? Narrows::no : state->narrows;

@@ -7,9 +7,6 @@
 
 namespace fusedoptim {
 
-// Whether a rule takes numbers one by one, so that it may be given what was loaded of other arrays.
-bool may_be_narrow(const Rule& rule);
-
 // What was accepted so far of the arrays of a tensor (w, g, state...), of which a pair is two.
 struct Narrowed {
   bool weight_at_random = false, states_at_random = false;  // whether 16 bits are rounded so, or to nearest

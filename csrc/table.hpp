@@ -208,6 +208,14 @@ struct Rule {
   Functions of[n_dtypes];   // `make` is null where there is none for a dtype
 };
 
+// Whether a rule takes numbers one by one, so that it may be given what was loaded of other arrays.
+inline bool may_be_narrow(const Rule& rule) {
+  if (rule.n_hyper == 0 || rule.measures_tensors || rule.by_row || rule.n_passes > 0) return false;
+  for (const State* state = rule.signature->state; state->name != nullptr; ++state)
+    if (state->shape == Shape::scratch) return false;
+  return true;
+}
+
 // Rules that are compiled together.
 struct Unit {
   const Rule* rules;

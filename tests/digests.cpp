@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <limits>
 
 #include "run.hpp"
@@ -54,9 +55,10 @@ class Digest {
   std::uint64_t value = 0xcbf29ce484222325;
 };
 
-// How a step is taken: with the defaults, with other hyper-parameters, or with all that may surround a rule.
-enum Way { defaults, others, whole_step, special, n_ways };
-constexpr const char* ways[] = {"defaults", "others", "whole_step", "special"};
+// How a step is taken: with the defaults, with other hyper-parameters, or with all that may surround a rule; of a
+// float32 rule that may be so, on numbers of 16 bits, and on states of 8.
+enum Way { defaults, others, whole_step, special, n_wide_ways, halves = n_wide_ways, codes, n_ways };
+constexpr const char* ways[] = {"defaults", "others", "whole_step", "special", "halves", "codes"};
 
 // Not 0, which would switch a part of the rule off.
 double other(const Hyper& hyper) {
@@ -108,6 +110,42 @@ struct Tensor {
   }
 };
 
+// The same in few bits: a weight of 16 that are rounded at random, or with the rest of a float32; a bfloat16 gradient;
+// and states of 16 or 8.
+struct NarrowTensor {
+  std::vector<std::uint16_t> w, rest, g, states[max_state];
+  std::vector<float> wide[max_state], scales[max_state];
+  Narrow narrow;
+  Span span;
+
+  NarrowTensor(std::size_t n, const Rule& rule, Way way, Random& random, const Settings& settings)
+      : w(n), rest(n), g(n), span{{w.data(), g.data()}, n, 0, &settings} {
+    for (std::uint16_t& each : w) each = std::uint16_t(random.bits() % 0x8000 | 0x2000);
+    narrow.storage[0] = way == codes ? Storage::split : Storage::bfloat16, narrow.is_random[0] = way == halves;
+    narrow.more[0] = rest.data(), narrow.storage[1] = Storage::bfloat16;
+    for (int k = 0; k < rule.n_state; ++k) add_state(k, rule.signature->state[k].narrows, way);
+  }
+
+  void add_state(int k, Narrows narrows, Way way) {
+    const bool is_signed = narrows == Narrows::any_sign;
+    const std::size_t blocks = (span.n + block - 1) / block;
+    wide[k].resize(window * span.n), states[k].resize(blocks * block), scales[k].resize(blocks);
+    span.arrays[2 + k] = narrows == Narrows::no ? static_cast<void*>(wide[k].data()) : states[k].data();
+    if (narrows == Narrows::no) return;
+    narrow.storage[2 + k] = way == halves ? Storage::bfloat16 : is_signed ? Storage::e4m3 : Storage::e5m3;
+    narrow.is_random[2 + k] = way == halves || !is_signed, narrow.more[2 + k] = scales[k].data();
+  }
+
+  void draw_gradient(Random& random) {
+    for (std::uint16_t& each : g) each = std::uint16_t(0x3800 + random.bits() % 0x0800 + (random.bits() & 1) * 0x8000);
+  }
+
+  void add_to(Digest& digest) const {
+    digest.add(w), digest.add(rest);
+    for (int k = 0; k < max_state; ++k) digest.add(states[k]), digest.add(scales[k]), digest.add(wide[k]);
+  }
+};
+
 Settings settings_of(Way way) {
   Settings settings = {};
   if (way != whole_step) return settings;
@@ -139,6 +177,29 @@ std::uint64_t digest(const Rule& rule, int dtype, Way way, int threads) {
   return digest.value;
 }
 
+std::uint64_t narrow_digest(const Rule& rule, Way way, int threads) {
+  Random random;
+  Settings settings = {};
+  settings.seed = 7;
+  std::deque<NarrowTensor> tensors;
+  for (const std::size_t n : {std::size_t(1), std::size_t(700), std::size_t(33'001)})
+    tensors.emplace_back(n, rule, way, random, settings);
+  for (int t = 1; t <= steps; ++t) {
+    set_hyper(rule, defaults, t, settings.hyper);
+    settings.step = std::uint64_t(t);
+    Work work;
+    for (auto& tensor : tensors) {
+      tensor.draw_gradient(random);
+      tensor.span.narrow = &tensor.narrow;
+      work.add(tensor.span);
+    }
+    Run(work, rule, threads).update();
+  }
+  Digest digest;
+  for (const auto& tensor : tensors) tensor.add_to(digest);
+  return digest.value;
+}
+
 void print(const char* rule, int dtype, int way, std::uint64_t value) {
   std::printf("%s %s %s %016llx\n", rule, dtypes[dtype], ways[way], static_cast<unsigned long long>(value));
 }
@@ -150,9 +211,11 @@ int main(int argc, char** argv) {
   const int threads = argc > 2 ? std::atoi(argv[2]) : 2;
   for (const Rule& rule : active_isa().rules) {
     if (rule.n_hyper == 0) continue;  // a helper
-    for (int way = 0; way < n_ways; ++way) {
+    for (int way = 0; way < n_wide_ways; ++way) {
       print(rule.signature->name, 0, way, digest<float>(rule, 0, Way(way), threads));
       print(rule.signature->name, 1, way, digest<double>(rule, 1, Way(way), threads));
     }
+    for (int way = n_wide_ways; way < n_ways && may_be_narrow(rule); ++way)
+      print(rule.signature->name, 0, way, narrow_digest(rule, Way(way), threads));
   }
 }

@@ -236,7 +236,8 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
-      for (std::size_t i = n; i < block; ++i) tiles[k][i] = 0;
+      const bool in_blocks = narrow.storage[k] >= Storage::e4m3;  // a scale is of a whole one
+      for (std::size_t i = n; in_blocks && i < block; ++i) tiles[k][i] = 0;
       Stored to = stored_at(span, k, offset);
       random.give(k, to);
       format.store(to, n, tiles[k]);
