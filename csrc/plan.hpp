@@ -86,7 +86,8 @@ class Plan {
   // elements of it all. Slices of a tensor follow one another, and each process has one of every tensor, if an empty
   // one. `exchange` is given the sums over the chunks of this process, float64 (n, 2), in the order of the work, and
   // returns those of all in the order of the whole tensors. What it raises ends a step, which may have changed states.
-  void slice(const std::vector<std::tuple<std::size_t, std::size_t, std::size_t>>& slices, const py::function& exchange);
+  void slice(const std::vector<std::tuple<std::size_t, std::size_t, std::size_t>>& slices,
+             const py::function& exchange);
 
   // Leaves some tensors out of the steps from now on, or takes them in again.
   void freeze(const std::vector<std::size_t>& tensors, bool frozen);

@@ -31,7 +31,8 @@ void Run::in_shares(const Each& each) const {
 
 Run::Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm, Exchange exchange)
     : work(work), rule(rule), isa(active_isa()), team(team_of(work.n() + work.n_repeats, requested_threads)),
-      exchange(std::move(exchange)), sums(chunks_if(needs_norm || rule.measures_tensors, work)), scratch(new_scratch(rule, team)), notes(rule, work) {
+      exchange(std::move(exchange)), sums(chunks_if(needs_norm || rule.measures_tensors, work)),
+      scratch(new_scratch(rule, team)), notes(rule, work) {
   if (work.n_repeats > 0) in_shares([&](std::size_t k, int) { add_up(k); });
 }
 
