@@ -25,7 +25,7 @@ from fusedoptim.saved.fields import IN_MANIFEST, OPTIONAL, Saved
 from fusedoptim.saved.reader import DTYPES, METADATA, check_places, read_header, read_into
 
 if TYPE_CHECKING:
-    from fusedoptim.distributed.sharded import Sharded
+    from fusedoptim.distributed.collective import Collective
 
 ORDER = ("F64", "F32", "BF16", "F16", "I16", "U8")  # in which the package safetensors has arrays
 MOST = 1 << 24  # bytes written at once
@@ -52,7 +52,7 @@ def together(transport: Transport, do: Callable[[], Any], kind: type[Exception],
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def save(opt: "Sharded[Any]", path: PathLike, weights: bool, given: dict[str, Any] | None) -> None:
+def save(opt: "Collective[Any]", path: PathLike, weights: bool, given: dict[str, Any] | None) -> None:
     """All ranks write and sync, or the old file stays."""
     transport = opt._transport
 
@@ -152,7 +152,7 @@ def _checksums(transport: Transport, arrays: Iterable[Stored], mine: list[Segmen
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def load(opt: "Sharded[Any]", path: PathLike, hyper: str) -> dict[str, Any]:
+def load(opt: "Collective[Any]", path: PathLike, hyper: str) -> dict[str, Any]:
     """Every rank reads and checks what it has; where that is wrong on one, nothing changes on any."""
     kept = f"the checkpoint {os.fspath(path)!r} does not fit, the optimizer is as before:"
     inner = opt._inner
@@ -185,7 +185,7 @@ class Read:
     nests: dict[str, list[Array]]  # of each nest, what belongs to this rank's tensors
 
 
-def _read(opt: "Sharded[Any]", path: PathLike) -> Read:
+def _read(opt: "Collective[Any]", path: PathLike) -> Read:
     inner = opt._inner
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
         raise ValueError("it is not a regular file")

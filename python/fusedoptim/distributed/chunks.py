@@ -5,25 +5,24 @@ from collections.abc import Iterable
 import numpy as np
 
 from fusedoptim.core.storage import Array
-from fusedoptim.distributed.layout import CHUNK, Piece
+from fusedoptim.distributed.layout import CHUNK, Piece, Whole
 from fusedoptim.distributed.transport import Transport
 
 
 class ChunkOrder:
-    """Of the pieces of each rank that are not frozen; those of float32 come first, as in a norm."""
+    """Of some tensors, and of the pieces of them that each rank has; those of float32 come first, as in a norm."""
 
-    def __init__(self, of_ranks: Iterable[Iterable[Piece]]) -> None:
-        sorted_pieces = [
-            sorted(own, key=lambda piece: (piece.whole.dtype.itemsize, piece.whole.index)) for own in of_ranks
-        ]
-        wholes = {piece.whole.index: piece.whole for piece in sorted_pieces[0]}  # each rank has one of each
+    def __init__(self, wholes: Iterable[Whole], of_ranks: Iterable[list[Piece]]) -> None:
         starts, n = {}, 0
-        for whole in wholes.values():
+        for whole in sorted(wholes, key=_place):
             starts[whole.index] = n
             n += -(-whole.n // CHUNK)
         places = [
-            [starts[p.whole.index] + np.arange(p.begin // CHUNK, -(-p.end // CHUNK)) for p in own]
-            for own in sorted_pieces
+            [
+                starts[p.whole.index] + np.arange(p.begin // CHUNK, -(-p.end // CHUNK))
+                for p in sorted(own, key=lambda piece: _place(piece.whole))
+            ]
+            for own in of_ranks
         ]
         of_each = [np.concatenate([np.zeros(0, int), *own]) for own in places]
         self.counts = [len(own) for own in of_each]
@@ -35,3 +34,7 @@ class ChunkOrder:
         ordered = np.empty_like(gathered)
         ordered[self.places] = gathered
         return ordered
+
+
+def _place(whole: Whole) -> tuple[int, int]:
+    return whole.dtype.itemsize, whole.index

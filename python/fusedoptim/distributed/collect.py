@@ -8,10 +8,10 @@ from fusedoptim.core.storage import bits
 from fusedoptim.distributed.segments import segments, stored
 
 if TYPE_CHECKING:
-    from fusedoptim.distributed.sharded import Sharded
+    from fusedoptim.distributed.collective import Collective
 
 
-def state(opt: "Sharded[Any]") -> dict[str, Any] | None:
+def state(opt: "Collective[Any]") -> dict[str, Any] | None:
     """A nest of arrays for each name of a state, on rank 0; None on the others. No rank but that has room for all of it."""
     nests = [kept.name for kept in opt._inner._layout]
     mine = [segment for segment in segments(opt, nests) if segment.is_own and segment.array.size]

@@ -30,6 +30,8 @@ class Holdings:
     grads: list[Array] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     of_group: list[dict[int, Array]] = field(default_factory=list)  # the gradient of each piece, by its number
+    params: Any = None  # the nests of the program
+    gradients: Any = None
 
     def add(self, specs: list[Spec]) -> list[Spec]:
         """Copies parameters into arenas; returns the groups of their pieces."""
@@ -49,6 +51,7 @@ class Holdings:
             self.weights.append(arenas.view(arenas.weights, whole))
             self.grads.append(arenas.view(arenas.grads, whole))
             np.copyto(self.weights[-1], leaf)
+        self.params, self.gradients = self.nest(self.weights), self.nest(self.grads)
         return self._own(arenas, specs, first_group)
 
     def _own(self, arenas: Arenas, specs: list[Spec], first_group: int) -> list[Spec]:
@@ -90,4 +93,5 @@ class Holdings:
         return found
 
     def pieces_of(self, rank: int) -> list[Piece]:
-        return [piece for arenas in self.arenas for piece in arenas.pieces(rank)]
+        """What a rank owns, but for empty ones."""
+        return [piece for arenas in self.arenas for bucket in arenas.layout.buckets for piece in bucket.pieces[rank]]

@@ -6,7 +6,7 @@ A sum of 2, 4, 8 … is kept until the next of its size: as the digits of a bina
 import numpy as np
 
 from fusedoptim import _core
-from fusedoptim.core.arena import SKEW, _buffer
+from fusedoptim.core.arena import SKEW, new_memory
 from fusedoptim.distributed.reduction import Part
 from fusedoptim.distributed.transport import Bytes
 
@@ -42,5 +42,5 @@ class LocalSums:
         own, slot = part.grads.own, 3 + level
         kept = self._kept[level]
         if id(own) not in kept:
-            kept[id(own)] = _buffer(own.size + slot * SKEW)[slot * SKEW :]
+            kept[id(own)] = new_memory(own.size + slot * SKEW)[slot * SKEW :]
         return kept[id(own)][part.extent]

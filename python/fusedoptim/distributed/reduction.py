@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusedoptim import _core
-from fusedoptim.core.arena import _buffer
+from fusedoptim.core.arena import new_memory
 from fusedoptim.distributed.layout import Bucket
 from fusedoptim.distributed.transport import Arena, Bytes, Request, Runs, Transport
 from fusedoptim.numerics.formats import BFLOAT16
@@ -132,7 +132,7 @@ class Reduction:
         self.restart()
 
     def _send(self, part: Part) -> None:
-        room = self._rooms.pop() if self._rooms else _buffer(self._pack + self._room)
+        room = self._rooms.pop() if self._rooms else new_memory(self._pack + self._room)
         arena, runs, dtype = part.grads, part.runs, part.bucket.dtype
         if self._is_narrow and dtype == np.float32:
             arena, runs, dtype = Arena(packed(part, room)), part.halves, BFLOAT16

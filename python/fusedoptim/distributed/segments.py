@@ -13,7 +13,7 @@ from fusedoptim.distributed.layout import Piece
 from fusedoptim.numerics.formats import BLOCK
 
 if TYPE_CHECKING:
-    from fusedoptim.distributed.sharded import Sharded
+    from fusedoptim.distributed.collective import Collective
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Stored:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def stored(opt: "Sharded[Any]", nests: list[str]) -> list[Stored]:
+def stored(opt: "Collective[Any]", nests: list[str]) -> list[Stored]:
     """All arrays of these nests, by the names in a file."""
     layout, slots = _layout(opt), opt._inner._slots
     found = []
@@ -56,7 +56,7 @@ def own_array(tensor: Tensor, nest: str) -> Array:
 
 
 def segments(
-    opt: "Sharded[Any]", nests: list[str], array_of: Callable[[Tensor, str], Array] = own_array
+    opt: "Collective[Any]", nests: list[str], array_of: Callable[[Tensor, str], Array] = own_array
 ) -> Iterator[Segment]:
     """What this rank has of them, or of arrays that are like them."""
     layout = _layout(opt)
@@ -67,7 +67,7 @@ def segments(
             yield from _segments_of(kept, nest + tensor.path, piece, array, opt.rank)
 
 
-def _layout(opt: "Sharded[Any]") -> dict[str, Kept]:
+def _layout(opt: "Collective[Any]") -> dict[str, Kept]:
     return {kept.name: kept for kept in opt._inner._layout}
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fusedoptim.core.arena import SKEW, _buffer
+from fusedoptim.core.arena import SKEW, new_memory
 
 Bytes = NDArray[np.uint8]
 Message = tuple[int, Bytes]  # with a rank
@@ -63,7 +63,7 @@ class Transport:
 
     def arena(self, nbytes: int, slot: int, *, shared: bool) -> Arena:
         """Zeroed memory for weights or gradients, at a place in a page that others do not begin at."""
-        return Arena(_buffer(nbytes + slot * SKEW)[slot * SKEW :])
+        return Arena(new_memory(nbytes + slot * SKEW)[slot * SKEW :])
 
     # What is made of it.
 

@@ -22,7 +22,8 @@ class Update:
     ) -> None:
         self._transport, self._inner, self._parts = transport, inner, parts
         self._holdings, self._frozen = holdings, frozen
-        self._chunks = ChunkOrder(map(self._active, map(holdings.pieces_of, range(transport.size))))
+        active = [whole for whole in holdings.wholes if whole.index not in frozen]
+        self._chunks = ChunkOrder(active, map(self._active, map(holdings.pieces_of, range(transport.size))))
         numbers = {piece: number for number, piece in enumerate(holdings.pieces)}
         self._own = [[numbers[p] for p in self._active(part.bucket.pieces[transport.rank])] for part in parts]
         self._rest = sorted({numbers[p] for p in self._active(holdings.pieces)} - set(chain(*self._own)))
