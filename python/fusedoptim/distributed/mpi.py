@@ -75,6 +75,7 @@ class SharedMemory(Messages):
     def arena(self, nbytes: int, slot: int, *, shared: bool) -> Arena:
         own = 0 if shared and self.rank > 0 else nbytes + LINE
         window = self._allocate(own, 1, comm=self._comm)
+        window.Lock_all()
         self._windows.append(window)  # its memory lives as long
         if shared:
             return Arena(self._memory(window, 0, nbytes))
@@ -88,6 +89,16 @@ class SharedMemory(Messages):
         if rank == self.rank:
             memory[:] = 0
         return memory
+
+    def barrier(self) -> None:
+        """With what this rank has written before seen by the others after."""
+        self._sync()
+        super().barrier()
+        self._sync()
+
+    def _sync(self) -> None:
+        for window in self._windows:
+            window.Sync()
 
     def begin_reduction(self) -> None:
         self.barrier()  # all have written what the others read
