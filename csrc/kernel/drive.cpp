@@ -185,8 +185,7 @@ class Random {
   }
 
   void give(int k, Stored& to) const {
-    constexpr int shifts[] = {16, 0, 8};
-    if (narrow.is_random[k]) to.random = words[place(k) / 3], to.shift = shifts[place(k) % 3];
+    if (narrow.is_random[k]) to.random = words[place(k) / 3], to.shift = random_shifts[place(k) % 3];
   }
 
  private:
@@ -203,6 +202,24 @@ class Random {
   bool is_drawn[n_words] = {};
   alignas(64) u32 words[n_words][block];
 };
+
+// Whether all that a step reads and writes is bfloat16, rounded at random.
+bool is_of_halves(const Rule& rule, const Span& span) {
+  const Narrow& narrow = *span.narrow;
+  for (int k = 0; k < 2 + rule.n_state; ++k)
+    if (narrow.storage[k] != Storage::bfloat16 || (k != 1 && !narrow.is_random[k])) return false;
+  return !is_prepared(span) && !span.settings->zero_grads && span.ema == nullptr && narrow.copy == nullptr;
+}
+
+void update_halves(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n,
+                   double clip) {
+  const Settings& settings = *span.settings;
+  Piece piece;
+  piece.n = n, piece.scale = settings.scale * clip;
+  for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
+  const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
+  rule.of[0].halves(made, piece, key, u32(span.first + offset));
+}
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
 __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made, const Span& span, std::size_t offset,
@@ -252,7 +269,10 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
 template <class T>
 void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
                  void* scratch) {
-  if (span.narrow != nullptr) return update_narrow(rule, made, span, offset, n, clip);
+  if (span.narrow != nullptr) {
+    const bool in_registers = rule.of[0].halves != nullptr && is_of_halves(rule, span);
+    return (in_registers ? update_halves : update_narrow)(rule, made, span, offset, n, clip);
+  }
   if (is_prepared(span) && rule.by_row)
     return update_prepared_rows<T>(rule, made, span, offset, n, clip, static_cast<T*>(scratch));
   if (is_prepared(span)) return update_prepared<T>(rule, made, span, offset, n, clip, span.factor);

@@ -10,10 +10,7 @@
 // `random` has 32 bits for each number; of them a store takes 16, from `shift` on. Without it, it rounds to nearest.
 #pragma once
 
-#include <string.h>
-
-#include <cstdint>
-
+#include "bfloat16.hpp"
 #include "math.hpp"
 
 namespace {
@@ -21,24 +18,8 @@ namespace {
 using fusedoptim::Format;
 using fusedoptim::Stored;
 using u8 = std::uint8_t;
-using u16 = std::uint16_t;
-using u32 = std::uint32_t;
 using i16 = std::int16_t;
 using i32 = std::int32_t;
-
-constexpr u32 quiet_nan = 0x7fc00000, infinity = 0x7f800000;
-
-inline u32 bits_of(float x) {
-  u32 u;
-  memcpy(&u, &x, sizeof u);
-  return u;
-}
-
-inline float float_of(u32 u) {
-  float x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
 
 // Calls each(i, r) with the 16 bits of number i.
 template <class Each>
@@ -58,10 +39,6 @@ void load_halves(const Stored& at, std::size_t n, float* x) {
 }
 
 // bfloat16
-
-inline float of_bfloat16(u16 h) { return float_of(u32(h) << 16); }
-
-inline u16 cut_off(float x, u32 added) { return u16((x == x ? bits_of(x) + added : quiet_nan) >> 16); }
 
 inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
   u16* const h = static_cast<u16*>(at.array);

@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bfloat16.hpp"
 #include "matrix.hpp"
 
 namespace {
@@ -96,6 +97,12 @@ template <class R, class = void>
 constexpr bool is_blocked = false;
 template <class R>
 constexpr bool is_blocked<R, std::void_t<decltype(R::block)>> = true;
+
+// Whether a rule has a loop of its own over arrays of bfloat16: where that was measured to pay.
+template <class R, class = void>
+constexpr bool has_halves = false;
+template <class R>
+constexpr bool has_halves<R, std::void_t<decltype(R::halves)>> = R::halves;
 
 template <class List>
 constexpr int length(const List& list) {
@@ -237,6 +244,21 @@ FUSEDOPTIM_FLAT void loop(const void* memory, const Piece& at) {
   }
 }
 
+template <class R, class B, class W, class G, class... S, std::size_t... k>
+void run_halves(const R& rule, void (B::*)(W, G, S...) const, const Piece& at, Key key, u32 first,
+                std::index_sequence<k...>) {
+  const auto array = [&](std::size_t i) { return static_cast<u16*>(at.arrays[i]); };
+  each_element(rule, at.n, Average<float, false>{}, Half<W, random_shifts[0]>{array(0), key, first},
+               HalfGradient{array(1), float(at.scale)}, Half<S, random_shifts[1 + k]>{array(2 + k), key, first}...);
+}
+
+template <class R>
+FUSEDOPTIM_FLAT void loop_over_halves(const void* memory, const Piece& at, Key key, u32 first) {
+  constexpr auto call = &R::operator();
+  alignas(64) const R rule = *static_cast<const R*>(memory);
+  run_halves(rule, call, at, key, first, decltype(states_of(call))());
+}
+
 template <class T, class R>
 FUSEDOPTIM_FLAT Sums measure(const void* memory, const Piece& at) {
   constexpr auto call = &R::measure;
@@ -313,6 +335,8 @@ constexpr Functions functions() {
     of.loop[1][0] = loop<T, R, true, false>, of.loop[1][1] = loop<T, R, true, averaged>;
   }
   if constexpr (is_measured<R>) of.measure = measure<T, R>, of.settle = settle<T, R>;
+  if constexpr (has_halves<R> && n_state<R> <= 2 && !is_measured<R> && std::is_same_v<T, float>)
+    of.halves = loop_over_halves<R>;
   return of;
 }
 

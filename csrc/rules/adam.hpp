@@ -13,6 +13,7 @@ struct Adam {
       "adam",
       {state::average("m"), state::square("v")},
       {hyper::lr(1e-3), hyper::beta1(), hyper::beta2(), hyper::eps(), hyper::eps_root(), hyper::t}};
+  static constexpr bool halves = true;
   double lr, beta1, beta2, eps, eps_root, t, weight_decay = 0;  // which the variants have
   T rate = T(lr / (1 - power(beta1, t))), unbias = T(1 / (1 - power(beta2, t)));
 

@@ -11,6 +11,7 @@ template <class T>
 struct Lion {
   static constexpr Signature signature = {
       "lion", {state::average("m")}, {hyper::lr(1e-4), hyper::beta1(), hyper::beta2(0.99), hyper::weight_decay(0)}};
+  static constexpr bool halves = true;
   double lr, beta1, beta2, weight_decay;
 
   void operator()(T& w, T g, T& m) const {

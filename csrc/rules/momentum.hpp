@@ -9,6 +9,7 @@ namespace {
 template <class T>
 struct Momentum {
   static constexpr Signature signature = {"momentum", {state::average("m")}, {hyper::lr(1e-2), hyper::beta(0.9)}};
+  static constexpr bool halves = true;
   double lr, beta;
 
   void operator()(T& w, T g, T& m) const {
