@@ -169,6 +169,9 @@ Stored copy_at(const Span& span, std::size_t offset) {
   return {at<char>(span.narrow->copy, (span.first + offset) * bytes_of(span.narrow->copied)), nullptr, nullptr, 0};
 }
 
+// The place of its first element in the whole tensor, of which it may be a slice, or a row.
+std::size_t first_of(const Span& span) { return span.first + (span.slice != nullptr ? span.slice->begin : 0); }
+
 // Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
 // a second word, and so on.
 class Random {
@@ -218,7 +221,7 @@ void update_halves(const Rule& rule, const void* made, const Span& span, std::si
   piece.n = n, piece.scale = settings.scale * clip;
   for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
   const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
-  rule.of[0].halves(made, piece, key, u32(span.first + offset));
+  rule.of[0].halves(made, piece, key, u32(first_of(span) + offset));
 }
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
@@ -227,7 +230,6 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
   const Narrow& narrow = *span.narrow;
   const bool prepares = is_prepared(span), zeroes = span.settings->zero_grads;
   const bool has_own_gradient = narrow.storage[1] == Storage::native;
-  const std::size_t begin = span.first + (span.slice != nullptr ? span.slice->begin : 0);
   const auto loop = rule.of[0].loop[zeroes && !prepares && has_own_gradient][span.ema != nullptr];
   const int n_arrays = 2 + rule.n_state;
   alignas(64) float tiles[2 + max_state][block], prepared[block];
@@ -249,7 +251,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[1] = prepared;
     }
     loop(made, piece);
-    random.draw(begin + offset, n);
+    random.draw(first_of(span) + offset, n);
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
