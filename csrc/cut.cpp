@@ -28,7 +28,7 @@ std::size_t rounded_down(const Rule& rule, const Span& span, std::size_t offset)
 void Work::add(const Span& span) {
   spans.push_back(span);
   starts.push_back(starts.back() + span.n);
-  chunks.push_back(chunks.back() + ceil_div(span.n, chunk));
+  chunks.push_back(chunks.back() + chunks_of(span.n));
   if (span.dtype == 0) float32_end = starts.back();
 }
 
@@ -48,6 +48,8 @@ void Work::reserve(std::size_t more_spans) {
   starts.reserve(starts.size() + more_spans);
   chunks.reserve(chunks.size() + more_spans);
 }
+
+std::size_t chunks_of(std::size_t n) { return ceil_div(n, chunk); }
 
 std::size_t even(std::size_t total, std::size_t k, std::size_t count) {
   return total / count * k + total % count * k / count;

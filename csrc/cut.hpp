@@ -25,6 +25,9 @@ struct Work {
   void reserve(std::size_t more_spans);
 };
 
+// Those of a tensor of so many elements.
+std::size_t chunks_of(std::size_t n);
+
 // Where share k of `count` begins, if all are of the same size.
 std::size_t even(std::size_t total, std::size_t k, std::size_t count);
 

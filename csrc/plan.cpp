@@ -103,7 +103,35 @@ void Plan::arrange() {
     arrays.set_access(tensor.known, tensor.frozen ? Access::read : Access::write);
   }
   work = std::move(arranged);
+  place_chunks();
   see_active();
+}
+
+void Plan::slice(const std::vector<std::tuple<std::size_t, std::size_t, std::size_t>>& slices,
+                 const py::function& given) {
+  if (slices.size() != tensors.size()) throw std::invalid_argument("as many slices as tensors");
+  for (Tensor& tensor : tensors) {
+    const auto& [whole, begin, n] = slices[tensor.index];
+    tensor.slice = {whole, begin, n};
+    tensor.span.slice = &tensor.slice;
+    tensor.narrow.tensor = whole;
+  }
+  exchange = given;
+  arrange();
+}
+
+// Where the chunks of each whole tensor are among those of all.
+void Plan::place_chunks() {
+  chunks_of_all = 0;
+  const Slice* before = nullptr;
+  for (int dtype = 0; dtype < n_dtypes; ++dtype)
+    for (Tensor& tensor : tensors) {
+      if (tensor.frozen || tensor.w.dtype != dtype || tensor.span.slice == nullptr) continue;
+      const bool is_next = before == nullptr || before->tensor != tensor.slice.tensor;
+      tensor.slice.first_chunk = is_next ? chunks_of_all : before->first_chunk;
+      if (is_next) chunks_of_all += chunks_of(tensor.slice.n);
+      before = &tensor.slice;
+    }
 }
 
 // Makes each cohort one of which all tensors are chosen, or none: those that are go into one of their own.
@@ -162,6 +190,7 @@ void Plan::watch(const py::object& of_both, const py::list& of_params, const py:
 int Plan::traverse(visitproc visit, void* arg) const {
   Py_VISIT(bound.ptr());
   Py_VISIT(skeleton.ptr());
+  Py_VISIT(exchange.ptr());
   for (const Nest* nest : {&params, &state, &bound_nest})
     if (const int found = nest->traverse(visit, arg)) return found;
   for (const py::object& each : idle) Py_VISIT(each.ptr());

@@ -87,6 +87,13 @@ class Plan {
   // their names.
   void divide(const std::string& second, const py::function& direction);
 
+  // Each tensor is a slice of one that lies with several processes: the number of that, where the slice begins, and the
+  // elements of it all. Slices of a tensor follow one another, and each process has one of every tensor, if an empty
+  // one. `exchange` is given the sums over the chunks of this process, float64 (n, 2), in the order of the work, and
+  // returns those of all in the order of the whole tensors. What it raises ends a step, which may have changed states.
+  void slice(const std::vector<std::tuple<std::size_t, std::size_t, std::size_t>>& slices,
+             const py::function& exchange);
+
   // Leaves some tensors out of the steps from now on, or takes them in again.
   void freeze(const std::vector<std::size_t>& tensors, bool frozen);
 
@@ -145,7 +152,9 @@ class Plan {
 
   // For the collector of garbage, which ends a watch where nobody has the plan any more.
   int traverse(visitproc visit, void* arg) const;
-  void unwatch() { params = {}, state = {}, skeleton = py::none(), held.clear(), idle.clear(), unbind(); }
+  void unwatch() {
+    params = {}, state = {}, skeleton = exchange = py::none(), held.clear(), idle.clear(), unbind();
+  }
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
@@ -164,6 +173,7 @@ class Plan {
     std::vector<int> copies;         // places in the span of states that begin with the weight
     Axes axes;
     Narrow narrow;
+    Slice slice = {};
     Span span;
     py::object number{};  // its gradient, where that came as one
     bool is_narrow() const { return span.narrow != nullptr; }
@@ -240,6 +250,8 @@ class Plan {
   bool take_held();
   bool read_counts();
   void arrange();
+  void place_chunks();
+  Exchange exchanger() const;
   void see_active();
 
   const std::size_t rule_at_index;
@@ -249,7 +261,8 @@ class Plan {
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
-  py::object skeleton = py::none();
+  py::object skeleton = py::none(), exchange = py::none();
+  std::size_t chunks_of_all = 0;  // of the whole tensors that are not frozen
   Nest params, state, bound_nest;
   KnownArrays arrays, bound_arrays;
   struct Gradient {

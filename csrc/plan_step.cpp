@@ -146,7 +146,7 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
   std::optional<Rest> rest = rest_of(options, [](const Tensor& tensor) { return tensor.frozen; });
   {
     const NoGil no_gil;
-    Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm);
+    Run run(touched.empty() ? work : expanded, rule(), options.num_threads, needs_norm, exchanger());
     if (needs_norm) norm = norm_of(run, options);
     if (options.require_finite && !std::isfinite(norm)) {
       const py::gil_scoped_acquire acquire;
@@ -174,6 +174,21 @@ void Plan::take(const std::vector<Touched>& touched, const py::list& values, con
   counters.accumulated = 0;
   if (asks_norm) counters.norm = norm;
   if (interrupt) throw *interrupt;
+}
+
+Exchange Plan::exchanger() const {
+  if (exchange.is_none()) return nullptr;
+  return [this](const std::vector<Sums>& own) {
+    const py::gil_scoped_acquire acquire;
+    using Numbers = py::array_t<double, py::array::c_style>;
+    Numbers mine({own.size(), std::size_t(2)});
+    if (!own.empty()) std::memcpy(mine.mutable_data(), own.data(), own.size() * sizeof(Sums));
+    const auto given = py::cast<Numbers>(exchange(mine));
+    std::vector<Sums> all(chunks_of_all);
+    if (std::size_t(given.size()) != 2 * all.size()) throw std::invalid_argument("two sums for each chunk of all");
+    for (std::size_t c = 0; c < all.size(); ++c) all[c] = {{given.data()[2 * c], given.data()[2 * c + 1]}};
+    return all;
+  };
 }
 
 // Of each cohort, all tensors have stepped or none.
@@ -274,7 +289,7 @@ void Plan::step_one(std::size_t i, const py::object& grad, const py::list& value
   touched.empty() ? one.add(span_of(tensor)) : add_rows(one, span_of(tensor), rule(), touched[0].grad);
   {
     const NoGil no_gil;
-    Run run(one, rule(), options.num_threads);
+    Run run(one, rule(), options.num_threads, false, exchanger());
     begin(tensor, options);
     run.update();
   }

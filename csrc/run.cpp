@@ -1,6 +1,7 @@
 #include "run.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "flush.hpp"
 
@@ -13,7 +14,7 @@ const Rule& accumulate() {
   return rule_at(index);
 }
 
-std::size_t chunks_of(const Work& work, bool needed) { return needed ? work.chunks.back() : 0; }
+std::size_t chunks_if(bool needed, const Work& work) { return needed ? work.chunks.back() : 0; }
 
 double* new_scratch(const Rule& rule, const Team& team) {
   const bool takes_sums = rule.measures_tensors || rule.by_row || rule.n_passes > 0;
@@ -28,9 +29,10 @@ void Run::in_shares(const Each& each) const {
   fusedoptim::run(phase_of(team.shares, each), team);
 }
 
-Run::Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm)
+Run::Run(Work& work, const Rule& rule, int requested_threads, bool needs_norm, Exchange exchange)
     : work(work), rule(rule), isa(active_isa()), team(team_of(work.n() + work.n_repeats, requested_threads)),
-      sums(chunks_of(work, needs_norm || rule.measures_tensors)), scratch(new_scratch(rule, team)), notes(rule, work) {
+      exchange(std::move(exchange)), sums(chunks_if(needs_norm || rule.measures_tensors, work)),
+      scratch(new_scratch(rule, team)), notes(rule, work) {
   if (work.n_repeats > 0) in_shares([&](std::size_t k, int) { add_up(k); });
 }
 
@@ -41,7 +43,7 @@ double Run::square_sum() {
     });
   });
   double all = 0;
-  for (const Sums& each : sums) all += each.x[0];
+  for (const Sums& each : sums_of_all()) all += each.x[0];
   return all;
 }
 
@@ -79,14 +81,23 @@ void Run::each_chunk(std::size_t k, const Measure& measure) {
   }
 }
 
+const std::vector<Sums>& Run::sums_of_all() {
+  if (exchange == nullptr) return sums;
+  return exchanged = exchange(sums);
+}
+
 // The sums over each tensor are added in the order of its chunks, by one thread.
 void Run::settle() {
+  const std::vector<Sums>& all = sums_of_all();
   const FlushSubnormals flush;
   for (std::size_t at = 0; at < work.spans.size(); ++at) {
-    Sums total;
-    for (std::size_t c = work.chunks[at]; c < work.chunks[at + 1]; ++c)
-      for (int k = 0; k < 2; ++k) total.x[k] += sums[c].x[k];
     Span& span = work.spans[at];
+    const Slice* const slice = span.slice;
+    std::size_t c = slice != nullptr ? slice->first_chunk : work.chunks[at];
+    const std::size_t end = slice != nullptr ? c + chunks_of(slice->n) : work.chunks[at + 1];
+    Sums total;
+    for (; c < end; ++c)
+      for (int k = 0; k < 2; ++k) total.x[k] += all[c].x[k];
     span.factor = isa.driver[span.dtype].settle(rule, span, total);
   }
 }

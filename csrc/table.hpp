@@ -103,6 +103,12 @@ struct Narrow {
   }
 };
 
+// A slice of a tensor that lies with several processes.
+struct Slice {
+  std::size_t tensor, begin, n;  // its number, where the slice begins in it, and its elements
+  std::size_t first_chunk = 0;   // where its chunks begin among those of all
+};
+
 // One tensor: its arrays in the order of the rule's arguments (w, g, state...), of n elements each.
 struct Span {
   void* arrays[2 + max_state];
@@ -116,7 +122,8 @@ struct Span {
   void* ema = nullptr;       // the running average of the weight, where one is kept
   double factor = 0;         // what a rule that measures made of the sums over the tensor
   const Narrow* narrow = nullptr;
-  std::size_t first = 0;  // the place of its first element in the tensor, of which it may be a row
+  std::size_t first = 0;         // the place of its first element in the tensor, of which it may be a row
+  const Slice* slice = nullptr;  // of what it is one, if it is
 };
 
 // Sums of squares.
@@ -244,6 +251,7 @@ struct Driver {
   void (*pass)(const Rule& rule, int p, const Span& span, const Grid& grid, Share lines, const Notes& notes,
                double clip, void* scratch);
   void (*close)(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& notes);
+  void (*mean)(const void* const* arrays, std::size_t k, Storage storage, Share share, double count, void* mean);
 };
 
 // What an instruction set offers.

@@ -6,11 +6,13 @@
 //   square_sum    what the norm of the gradients is made of, over a chunk of a tensor
 //   measure       the sums that a rule takes over a chunk of a tensor before
 //   pass          a pass of a matrix rule over some lines of a span
+//   mean          of the gradients of several processes: mean.hpp
 #include <cstdint>
 
 #include "../noise.hpp"
 #include "formats.hpp"
 #include "loop.hpp"
+#include "mean.hpp"
 #include "units.hpp"
 
 namespace {
@@ -137,7 +139,8 @@ Sums measure(const Rule& rule, const Span& span, std::size_t offset, std::size_t
 template <class T>
 double settle(const Rule& rule, const Span& span, const Sums& sums) {
   const Made<T> made(rule, *span.settings);
-  return rule.of[dtype<T>].settle(made, sums, double(span.n), own<T>(rule, span, 0));
+  const std::size_t n = span.slice != nullptr ? span.slice->n : span.n;
+  return rule.of[dtype<T>].settle(made, sums, double(n), own<T>(rule, span, 0));
 }
 
 // Rows whose gradient is prepared, a second time after they were measured. Others are measured by the loop itself.
@@ -165,6 +168,9 @@ Stored stored_at(const Span& span, int k, std::size_t offset) {
 Stored copy_at(const Span& span, std::size_t offset) {
   return {at<char>(span.narrow->copy, (span.first + offset) * bytes_of(span.narrow->copied)), nullptr, nullptr, 0};
 }
+
+// The place of its first element in the whole tensor, of which it may be a slice, or a row.
+std::size_t first_of(const Span& span) { return span.first + (span.slice != nullptr ? span.slice->begin : 0); }
 
 // Random bits for a block: of a word, the weight and two states take 16 each, which overlap; three more states those of
 // a second word, and so on.
@@ -215,7 +221,7 @@ void update_halves(const Rule& rule, const void* made, const Span& span, std::si
   piece.n = n, piece.scale = settings.scale * clip;
   for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
   const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
-  rule.of[0].halves(made, piece, key, u32(span.first + offset));
+  rule.of[0].halves(made, piece, key, u32(first_of(span) + offset));
 }
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
@@ -245,7 +251,7 @@ __attribute__((noinline)) void update_narrow(const Rule& rule, const void* made,
       piece.arrays[1] = prepared;
     }
     loop(made, piece);
-    random.draw(span.first + offset, n);
+    random.draw(first_of(span) + offset, n);
     for (int k = 0; k < n_arrays; ++k) {
       const Format& format = formats[int(narrow.storage[k])];
       if (format.store == nullptr || (rule.moved[0].writes >> k & 1) == 0) continue;
@@ -421,7 +427,7 @@ void close(const Rule& rule, int p, Span& span, const Grid& grid, const Notes& n
 }
 
 template <class T>
-constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>};
+constexpr Driver driver = {update<T>, gradient_square_sum<T>, measure<T>, settle<T>, pass<T>, close<T>, mean<T>};
 
 }  // namespace
 

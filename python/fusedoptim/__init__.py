@@ -4,6 +4,9 @@ from fusedoptim import _main_interpreter as _main_interpreter  # first of all
 
 # isort: split
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fusedoptim import _core, _moved, kernels, optim, reference, schedules
 from fusedoptim.core.arena import arena
 from fusedoptim.core.groups import Group
@@ -21,6 +24,9 @@ from fusedoptim.machine.threads import get_num_threads, set_num_threads
 from fusedoptim.numerics.formats import bfloat16
 from fusedoptim.optim import *
 
+if TYPE_CHECKING:
+    from fusedoptim import distributed as distributed
+
 __version__ = _core.version
 
 __all__ = [
@@ -30,6 +36,7 @@ __all__ = [
     "arena",
     "available_isas",
     "bfloat16",
+    "distributed",
     "get_num_threads",
     "info",
     "isa",
@@ -43,6 +50,13 @@ __all__ = [
     "whole_step",
 ]
 __all__ += optim.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported where it is first asked for."""
+    if name == "distributed":
+        return import_module("fusedoptim.distributed")
+    raise AttributeError(f"module 'fusedoptim' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

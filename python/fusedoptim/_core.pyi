@@ -99,6 +99,17 @@ class Plan:
         ],
         members: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     ) -> None: ...
+    def slice(
+        self,
+        slices: collections.abc.Sequence[
+            tuple[
+                typing.SupportsInt | typing.SupportsIndex,
+                typing.SupportsInt | typing.SupportsIndex,
+                typing.SupportsInt | typing.SupportsIndex,
+            ]
+        ],
+        exchange: collections.abc.Callable,
+    ) -> None: ...
     def step(self, grads: typing.Any, values: list, options: Options, values_at: typing.Any = None) -> None: ...
     def step_one(
         self, tensor: typing.SupportsInt | typing.SupportsIndex, grad: typing.Any, values: list, options: Options
@@ -179,6 +190,12 @@ def threads_set_by() -> str: ...
 def use_openmp(layer: typing.Any) -> None: ...
 def use_pool() -> None: ...
 def whole_step(rule: str, *args: typing.Any, **kwargs: typing.Any) -> float | None: ...
+def write_mean(
+    out: typing.Any,
+    arrays: collections.abc.Sequence[typing.Any],
+    count: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex = 0,
+) -> None: ...
 
 domain_words: dict = {
     "real": "a finite number",

@@ -343,3 +343,22 @@ assert [child.exitcode for child in children] == [0] * 4
 def test_fork_after_a_parallel_step(layer: str, way: str) -> None:
     """The child neither hangs nor computes anything else, and has threads of its own, but for OpenMP's; the parent goes on."""
     printed(STEPS + FORKS[way] + "assert fo.get_num_threads() == before and steps() == expected")
+
+
+LAUNCHED = """
+import fusedoptim as fo
+found = fo.info()
+print(found["ranks"], found["num_threads"], found["threads_set_by"], *found["warnings"], sep="|")
+"""
+
+
+@several_cpus
+@pytest.mark.parametrize("variable", fo.machine.threads.LAUNCHERS)
+def test_a_rank_of_a_parallel_job_takes_its_share_of_the_cpus(variable: str) -> None:
+    share = max(1, min(CPUS, fo.machine.threads.cgroup_quota() or CPUS) // 2)
+    plain = {"FUSEDOPTIM_NUM_THREADS": "", "OMP_NUM_THREADS": ""}
+    found = printed(LAUNCHED, **plain, **{variable: "2"}).strip().split("|")
+    assert found[:3] == ["2", str(share), "this rank's share of the CPUs, with 2 ranks"]
+    assert printed(LAUNCHED, **plain, **{variable: ""}).split("|")[0] == "1"
+    chosen = printed(LAUNCHED, **plain | {"FUSEDOPTIM_NUM_THREADS": str(CPUS)}, **{variable: "2"})
+    assert f"2 ranks of {CPUS} threads are {2 * CPUS} on {CPUS} CPUs" in chosen

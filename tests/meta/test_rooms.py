@@ -22,6 +22,7 @@ LAYERS = [
     "machine",
     "saved",
     "optim",
+    "distributed",
     "reference",
     "kernels",
     "_moved",
@@ -88,7 +89,7 @@ def test_only_what_is_public_is_shown() -> None:
     shown = {name for name in dir(fo) if not (name.startswith("__") and name.endswith("__"))}
     assert shown == set(fo.__all__)
     modules = {name for name in shown if inspect.ismodule(getattr(fo, name))}
-    assert modules == {"kernels", "reference", "schedules"}
+    assert modules == {"distributed", "kernels", "reference", "schedules"}
     assert all(callable(getattr(fo, name)) for name in shown - modules)
     assert "__version__" in dir(fo)
 

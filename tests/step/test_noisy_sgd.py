@@ -16,6 +16,18 @@ def noise(optimizer: fo.Optimizer) -> list[bytes]:
     return bits(optimizer.state["noise"])
 
 
+def drawn(seed: int, t: int, tensor: int, n: int, dtype: np.dtype) -> np.ndarray:
+    """The documented numbers."""
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    chunks = [
+        np.random.Generator(np.random.Philox(counter=[0, c, tensor, t], key=key)).standard_normal(
+            min(n - 4096 * c, 4096), dtype=dtype
+        )
+        for c in range(-(-n // 4096))
+    ]
+    return np.concatenate([np.zeros(0, dtype), *chunks])
+
+
 def test_the_steps_are_the_formula_with_the_documented_numbers() -> None:
     params = mixed()
     wanted = [w.copy() for w in arrays(params)]
@@ -23,14 +35,21 @@ def test_the_steps_are_the_formula_with_the_documented_numbers() -> None:
     for t in (1, 2, 3):
         grads = gradients(mixed(), t)
         optimizer.step(grads)
-        rng = np.random.default_rng([11, t])
         deviation = math.sqrt(0.5 / t**0.7)
-        for got, w, g in zip(arrays(params), wanted, arrays(grads), strict=True):
-            drawn = rng.standard_normal(w.shape, dtype=w.dtype)
-            by_hand = w.astype(float) - 0.1 * (g.astype(float) + deviation * np.asarray(drawn, float))
-            fo.reference.noisy_sgd(w, g, np.asarray(drawn), lr=0.1, eta=0.5, gamma=0.7, t=t)
+        for k, (got, w, g) in enumerate(zip(arrays(params), wanted, arrays(grads), strict=True)):
+            numbers = drawn(11, t, k, w.size, w.dtype).reshape(w.shape)
+            by_hand = w.astype(float) - 0.1 * (g.astype(float) + deviation * numbers)
+            fo.reference.noisy_sgd(w, g, numbers, lr=0.1, eta=0.5, gamma=0.7, t=t)
             assert_same_bits(got, w)
             np.testing.assert_allclose(got, by_hand, rtol=1e-5 if w.dtype == np.float32 else 1e-12, atol=1e-7)
+
+
+def test_elements_of_a_large_tensor_have_their_noise_by_chunks() -> None:
+    optimizer = fo.NoisySGD([np.zeros(1), np.zeros((3, 3000), np.float32)], seed=5)
+    optimizer.step([np.zeros(1), np.zeros((3, 3000), np.float32)])
+    got = optimizer.state["noise"][1].reshape(-1)
+    assert_same_bits(got, drawn(5, 2, 1, 9000, np.dtype(np.float32)))
+    assert len(np.unique(got)) > 8900  # no chunk is another's
 
 
 def test_its_variance_falls() -> None:

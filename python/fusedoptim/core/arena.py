@@ -67,14 +67,14 @@ def allocate(layout: list[tuple[tuple[int, ...], np.dtype[Any]]], slot: int) -> 
     """Arrays of zeros of these shapes and dtypes in one buffer, each at the start of a cache line."""
     sizes = [math.prod(shape) * dtype.itemsize for shape, dtype in layout]
     starts = list(accumulate((-(-size // LINE) * LINE for size in sizes), initial=slot * SKEW))
-    buffer = _buffer(starts[-1])
+    buffer = new_memory(starts[-1])
     return [
         buffer[start : start + size].view(dtype).reshape(shape)
         for (shape, dtype), start, size in zip(layout, starts, sizes, strict=False)
     ]
 
 
-def _buffer(size: int) -> NDArray[np.uint8]:
+def new_memory(size: int) -> NDArray[np.uint8]:
     """Zeroed memory that begins at a page; on huge pages where it is large enough and the system has them."""
     # Private: shared memory gets no huge pages, and a forked child would write into its parent's.
     try:

@@ -9,7 +9,15 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.machine import isa, layers, threads
 
-VARIABLES = (isa.VARIABLE, layers.VARIABLE, threads.VARIABLE, "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", *threads.BINDERS)
+VARIABLES = (
+    isa.VARIABLE,
+    layers.VARIABLE,
+    threads.VARIABLE,
+    "OMP_NUM_THREADS",
+    "OMP_THREAD_LIMIT",
+    *threads.BINDERS,
+    *threads.LAUNCHERS,
+)
 
 
 class Info(TypedDict):
@@ -29,6 +37,7 @@ class Info(TypedDict):
     cpus: int | None
     affinity: int
     cgroup_quota: int | None
+    ranks: int
     parallel_threshold: int
     environment: dict[str, str | None]
     warnings: list[str]
@@ -42,7 +51,8 @@ def info() -> Info:
     dict
         ``"num_threads"`` is what a large step would use now, in this thread, and ``"threads_set_by"`` tells which of
         the limits that is: what was asked for, the affinity mask (``"affinity"``, in CPUs), the control group
-        (``"cgroup_quota"``, in CPUs; None without one), or another. ``"openmp"`` tells whether this build has that
+        (``"cgroup_quota"``, in CPUs; None without one), or another. ``"ranks"`` is the number of processes of a parallel job on this machine, which
+        share its CPUs. ``"openmp"`` tells whether this build has that
         layer of threads, ``"openmp_runtimes"`` has the paths of the
         OpenMP libraries in the process; ``"warnings"`` a sentence for each thing that has lowered the number of threads.
 
@@ -67,6 +77,7 @@ def info() -> Info:
         "cpus": os.cpu_count(),
         "affinity": _core.num_cpus(),
         "cgroup_quota": threads.cgroup_quota(),
+        "ranks": threads.ranks(),
         "parallel_threshold": _core.parallel_threshold,
         "environment": {name: os.environ.get(name) for name in VARIABLES},
         "warnings": threads.warnings(),

@@ -1,7 +1,7 @@
 """How many threads a large step uses.
 
 The ``num_threads`` of an optimizer, else :func:`set_num_threads`, else ``FUSEDOPTIM_NUM_THREADS``, else
-``OMP_NUM_THREADS``, else all CPUs; then at most as many as the affinity mask and the control group grant, and as could be
+``OMP_NUM_THREADS``, else all CPUs, or, of a process that a launcher has started several of on this machine, its share; then at most as many as the affinity mask and the control group grant, and as could be
 started. The layer of OpenMP also heeds ``threadpool_limits``, and has one inside another OpenMP region and in a forked
 child, where GNU OpenMP cannot start threads.
 """
@@ -21,6 +21,8 @@ BINDERS = (
     "OMP_PLACES",
 )  # any of them makes an OpenMP library bind the main thread
 
+LAUNCHERS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "LOCAL_WORLD_SIZE")  # Open MPI's, MPICH's, torchrun's
+
 
 def set_num_threads(n: int | None) -> None:
     """Sets the number of threads of all steps that are not told one; None goes back to the default."""
@@ -38,7 +40,7 @@ def set_by() -> str:
         "default": f"set_num_threads() or {VARIABLE}",
         "cpus": "all CPUs of the affinity mask",
         "openmp": _openmp_default(),
-        "OMP_NUM_THREADS": "OMP_NUM_THREADS",
+        "OMP_NUM_THREADS": f"this rank's share of the CPUs, with {ranks()} ranks" if _is_share() else "OMP_NUM_THREADS",
         "affinity": "the affinity mask",
         "cgroup_quota": "the quota of the control group",
         "OMP_THREAD_LIMIT": "OMP_THREAD_LIMIT",
@@ -46,6 +48,21 @@ def set_by() -> str:
         "fork": "fork: OpenMP cannot start threads in a forked child",
         "nested": "the OpenMP region that this is inside of",
     }[_core.threads_set_by()]
+
+
+def ranks() -> int:
+    """The processes of a parallel job on this machine, this one among them, as its launcher says; 1 where there is none."""
+    return max([1, *map(_first_number, LAUNCHERS)])
+
+
+def _share() -> int:
+    """The CPUs of this rank; 0 where it is no matter, for its launcher has bound it to some."""
+    cpus = os.cpu_count() or 1
+    return max(1, min(cpus, cgroup_quota() or cpus) // ranks()) if ranks() > 1 and _core.num_cpus() == cpus else 0
+
+
+def _is_share() -> bool:
+    return _first_number("OMP_NUM_THREADS") == 0 and _share() > 0
 
 
 def openmp_is_set() -> bool:
@@ -98,7 +115,12 @@ def warnings() -> list[str]:
         )
     if _core.threads_set_by() == "OMP_THREAD_LIMIT":
         found.append(f"OMP_THREAD_LIMIT lowers the threads of a step to {get_num_threads()}; unset it")
-    by_default = _core.threads_set_by() in ("openmp", "OMP_NUM_THREADS")
+    if (busy := ranks() * get_num_threads()) > cpus and mask == cpus:
+        found.append(
+            f"{ranks()} ranks of {get_num_threads()} threads are {busy} on {cpus} CPUs, and wait for each other; "
+            f"set {VARIABLE}={max(1, cpus // ranks())}, or have the launcher bind them"
+        )
+    by_default = not _is_share() and _core.threads_set_by() in ("openmp", "OMP_NUM_THREADS")
     if by_default and get_num_threads() < min(mask, cgroup_quota() or mask):
         found.append(f"{set_by()} gives {get_num_threads()} of {mask} CPUs; set_num_threads() overrides it")
     if _core.threads_set_by() == "startable":
@@ -121,7 +143,7 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def configure() -> None:
     """Reads the environment and the control group."""
     _core.set_cpu_quota(cgroup_quota() or 0)
-    _core.set_openmp_variables(_first_number("OMP_NUM_THREADS"), _first_number("OMP_THREAD_LIMIT"))
+    _core.set_openmp_variables(_first_number("OMP_NUM_THREADS") or _share(), _first_number("OMP_THREAD_LIMIT"))
     if value := os.environ.get(VARIABLE):
         if not value.isdecimal() or int(value) < 1:
             raise ValueError(f"the environment variable {VARIABLE} must be a whole number >= 1, got {value!r}")

@@ -7,6 +7,8 @@ from fusedoptim.core.options import Common
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
+CHUNK = 4096  # elements whose noise is drawn at once
+
 
 class NoisySGD(Optimizer[N]):
     r"""Gradient descent with normal noise on the gradient, of falling variance: to leave poor minima while it is large.
@@ -46,8 +48,10 @@ class NoisySGD(Optimizer[N]):
 
     *Deviations.*
 
-    - optax: has another stream of random numbers. Ours is the normal numbers of ``numpy.random.default_rng([seed,
-      t])``, tensor after tensor; ``state["noise"]`` holds those of the step to come.
+    - optax: has another stream of random numbers. Ours are those of a counter: elements 4096 c to 4096 c + 4095 of tensor k
+      have, at step t, the normal numbers of ``numpy.random.Philox(counter=[0, c, k, t], key=key)``, where the key is
+      ``numpy.random.SeedSequence(seed).generate_state(2, numpy.uint64)``. So an element has the same noise whoever draws it.
+      ``state["noise"]`` holds that of the step to come.
 
     Examples
     --------
@@ -56,7 +60,8 @@ class NoisySGD(Optimizer[N]):
     >>> w = np.zeros(2)
     >>> opt = fo.NoisySGD(w, lr=1.0, eta=0.25)
     >>> opt.step(np.array([3.0, -3.0]))
-    >>> noise = np.random.default_rng([0, 1]).standard_normal(2)
+    >>> key = np.random.SeedSequence(0).generate_state(2, np.uint64)
+    >>> noise = np.random.Generator(np.random.Philox(counter=[0, 0, 0, 1], key=key)).standard_normal(2)
     >>> np.array_equal(w, -(np.array([3.0, -3.0]) + 0.5 * noise))
     True
 
@@ -94,8 +99,16 @@ class NoisySGD(Optimizer[N]):
             self._draw()
 
     def _draw(self) -> None:
-        """Fills the noise of the next step; that of frozen parameters too, so that the others' stays the same."""
-        rng = np.random.default_rng([self.seed, self.t + 1])
-        for tensor in self._tensors:
-            noise = tensor.states["noise"]
-            rng.standard_normal(out=noise, dtype=noise.dtype.type)
+        """Fills the noise of the next step; that of frozen parameters too."""
+        key = np.random.SeedSequence(self.seed).generate_state(2, np.uint64)
+        for k, tensor in enumerate(self._tensors):
+            number, begin = self._place(k)
+            noise = tensor.states["noise"].reshape(-1)
+            for first in range(0, noise.size, CHUNK):
+                counter = [0, (begin + first) // CHUNK, number, self.t + 1]
+                stream = np.random.Generator(np.random.Philox(counter=counter, key=key))
+                stream.standard_normal(out=noise[first : first + CHUNK], dtype=noise.dtype.type)
+
+    def _place(self, k: int) -> tuple[int, int]:
+        """The number of a tensor, and where it begins in that: elsewhere than at 0, if it is a slice."""
+        return k, 0

@@ -148,24 +148,32 @@ def _read(opt: "Stateful", path: PathLike, converts: bool) -> tuple[dict[str, An
         raise ValueError("it is not a regular file")
     with open(path, "rb") as file:
         header, stored = read_header(file, _longest_header(opt))
-        there = {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
+        there = nests_in(stored)
         manifest = _check_manifest(opt, header)
         likes: dict[str, Like] = {}
         for tensor in opt._tensors:
             own = _theirs(opt, tensor, stored) if converts else _ours(opt, tensor)
-            likes |= {
-                name + tensor.path: own[name] for name in own if name in there or name not in {"params", *OPTIONAL}
-            }
+            likes |= {name + tensor.path: own[name] for name in own if is_read(name, there)}
         _check_names(likes, stored, "its tensors")
         _check_names(likes, manifest["crc32"], "its checksums")
         arrays = read_arrays(file, stored, likes)
     for name, array in arrays.items():
         if zlib.crc32(bits(array).data) != manifest["crc32"][name]:
             raise ValueError(f"{name} is damaged, its checksum differs")
-    nests = [name for name in own if name in there or name not in {"params", *OPTIONAL}]
+    nests = [name for name in own if is_read(name, there)]
     return manifest, {
         name: tree.build(opt._skeleton, (arrays[name + tensor.path] for tensor in opt._tensors)) for name in nests
     }
+
+
+def nests_in(stored: Iterable[str]) -> set[str]:
+    """The nests of which a file has these arrays."""
+    return {re.split(r"[.[]", name, maxsplit=1)[0] for name in stored}
+
+
+def is_read(nest: str, there: set[str]) -> bool:
+    """Whether a nest is to be read: what an optimizer may lack only where it is there."""
+    return nest in there or nest not in {"params", *OPTIONAL}
 
 
 def _ours(opt: "Stateful", tensor: Tensor) -> dict[str, Like]:

@@ -45,8 +45,8 @@ def read_header(file: BufferedReader, longest: int) -> tuple[dict[str, str], dic
     return metadata, header
 
 
-def read_arrays(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> dict[str, Array]:
-    """Arrays of these shapes and dtypes, from a file that has them, one after the other, and nothing else."""
+def check_places(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> list[str]:
+    """The names in the order of a file that has arrays of these shapes and dtypes, one after the other, and nothing else."""
     for name, (own_shape, own_dtype) in likes.items():
         entry = stored[name]
         if not isinstance(entry, dict) or not entry.keys() >= {"dtype", "shape", "data_offsets"}:
@@ -67,11 +67,20 @@ def read_arrays(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[
             _broken(f"{name} must be at {[start, end]}, got {stored[name]['data_offsets']}")
     if os.fstat(file.fileno()).st_size != begin + end:
         _broken(f"it must have {begin + end} bytes")
-    arrays = {name: np.empty(*likes[name]) for name in order}
+    return order
+
+
+def read_arrays(file: BufferedReader, stored: Mapping[str, Any], likes: Mapping[str, Like]) -> dict[str, Array]:
+    """The arrays of such a file."""
+    arrays = {name: np.empty(*likes[name]) for name in check_places(file, stored, likes)}
     for name, array in arrays.items():
-        if file.readinto(bits(array).data) != array.nbytes:
-            _broken(f"it ends within {name}")
+        read_into(file, array, name)
     return arrays
+
+
+def read_into(file: BufferedReader, array: Array, name: str) -> None:
+    if file.readinto(bits(array).data) != array.nbytes:
+        _broken(f"it ends within {name}")
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
