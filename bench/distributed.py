@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python -m mpi4py bench/distributed.py
 
-Each rank is bound to a CPU of its own and steps with one thread. A rank that waits spins, so a sample counts only where no rank lost
-its CPU meanwhile, as far as there are such samples.
+Each rank is bound to a CPU of its own and steps with one thread. A rank that waits spins, so a sample counts only where no
+rank lost its CPU meanwhile, as far as there are such samples.
 """
 
 import os

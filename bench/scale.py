@@ -2,9 +2,9 @@
 
     python bench/scale.py --latency 2 --bandwidth 100     # microseconds; gigabits a second
 
-T = 2 (P - 1) α + 8 f n β + f n a + (n / P) u + 2 log2(P) α,  f = (P - 1) / P, with a message's latency α, seconds of a byte β, of an
-addition a and of an update u of an element; a and u are measured here, with one thread. With an all-reduce (a ring) and a whole
-step on every rank it is 2 (P - 1) α + 8 f n β + f n a + n u.
+T = 2 (P - 1) α + 8 f n β + f n a + (n / P) u + 2 log2(P) α,  f = (P - 1) / P, with a message's latency α, seconds of a byte β,
+of an addition a and of an update u of an element; a and u are measured here, with one thread. With an all-reduce (a ring)
+and a whole step on every rank it is 2 (P - 1) α + 8 f n β + f n a + n u.
 """
 
 import math

@@ -1,1 +1,1 @@
-"""Optimizers that are cut among ranks: their bits, files and failures, in threads of one process, and over MPI where it is installed."""
+"""Optimizers that are cut among ranks: their bits, files and failures, in threads, and over MPI where it is installed."""

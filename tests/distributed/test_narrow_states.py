@@ -1,4 +1,4 @@
-"""States of 16 and 8 bits are cut among ranks as others are: rounded at random, with the bits of one process, and in one file."""
+"""States of 16 and 8 bits are cut among ranks as others are: with the bits of one process, and in one file."""
 
 from pathlib import Path
 from typing import Any

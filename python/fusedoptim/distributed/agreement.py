@@ -21,7 +21,7 @@ def agree(
     has_begun: bool = False,
     finish: Callable[[], None] = lambda: None,
 ) -> None:
-    """Returns if no rank has an error and all have the same settings, which takes a message of 8 bytes; else raises on every rank.
+    """Returns if no rank has an error and all have the same settings, by messages of 8 bytes; else raises on every rank.
 
     Where a rank has begun to exchange what will not be used now, all call `finish` before they raise.
 

@@ -1,6 +1,6 @@
 """One file of all ranks: the very file that the optimizer of one process writes, whatever ranks there are.
 
-Each rank writes its segments where they belong in it, and reads its segments from there; a plain optimizer reads it as its own.
+Each rank writes its segments where they belong in it, and reads them from there; a plain optimizer reads it as its own.
 """
 
 import json

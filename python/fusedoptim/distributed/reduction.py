@@ -1,8 +1,7 @@
-"""The mean of all ranks' gradients, a bucket at a time: each rank makes it of its own slice, and the slices come to lie where they are
-stepped.
+"""The mean of all ranks' gradients, a bucket at a time: each rank makes that of its own slice, where it is stepped.
 
-The messages of a bucket are under way while the mean of the one before is taken, or while back-propagation goes on: as soon as
-the gradients of a bucket are there, the last bucket first. All ranks send the buckets in that order.
+The messages of a bucket are under way while the mean of the one before is taken, or while back-propagation goes on: from when
+its gradients are there, the last bucket first. All ranks send the buckets in that order.
 """
 
 from collections import deque
@@ -80,8 +79,8 @@ class Sent:
 class Reduction:
     """Of the gradients in some parts. `count` of them are in the mean; `close(part)` is called when a part is complete.
 
-    On a narrow wire, gradients in float32 are sent as bfloat16, and a rank's own are rounded as well: so the mean does not depend
-    on who makes it.
+    On a narrow wire, gradients in float32 are sent as bfloat16, and a rank's own are rounded as well: so the mean does not
+    depend on who makes it.
     """
 
     def __init__(

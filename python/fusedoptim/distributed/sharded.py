@@ -52,8 +52,8 @@ class Sharded(Collective[N]):
     bucket_bytes : int, optional
         Gradients that are sent at once, 4 MiB or 256 KiB for each rank if that is more. No bit depends on it.
     wire : {"float32", "bfloat16"}, default "float32"
-        What gradients in float32 are sent as. In half the bytes each rank's is rounded before it is summed, in float32, so that the bits are no
-        longer those of another number of ranks. Not for :class:`SharedMemory`.
+        What gradients in float32 are sent as. In half the bytes each rank's is rounded before it is summed, in float32, so
+        that the bits are no longer those of another number of ranks. Not for :class:`SharedMemory`.
     **arguments
         Those of the class, but `accumulate`.
 
