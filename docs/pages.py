@@ -94,8 +94,9 @@ def files() -> dict[Path, str]:
     """What each page should be: those that are written whole, and those with parts that are."""
     parts = {
         OUT / "index.md": {"optimizers": optimizers()},
-        DOCS / "convergence.md": {"convergence": convergence()},
+        DOCS / "convergence.md": {"convergence": measured("convergence")},
         DOCS / "deviations.md": {"deviations": deviations()},
+        DOCS / "narrow.md": {"training": measured("narrow")},
         DOCS / "kernels.md": {"kernels": kernels(), "rows": code(f"{rule}_rows" for rule in _core.rules_of_rows)},
         DOCS / "schedules.md": {"schedules": schedules()},
         DOCS / "whole-step.md": {name: python(name) for name in ("gradient", "average", "norm")},
@@ -352,9 +353,9 @@ def deviations_of(cls: type[fo.Optimizer]) -> list[tuple[str, str]]:
     return [(who, " ".join(what.split())) for who, what in items]
 
 
-def convergence() -> str:
-    """What bench/convergence.py has measured."""
-    head, *rows = csv.reader((DOCS / "convergence.csv").read_text().splitlines())
+def measured(name: str) -> str:
+    """A table of figures that a program of bench/ has written."""
+    head, *rows = csv.reader((DOCS / f"{name}.csv").read_text().splitlines())
     return table(head, rows)
 
 
