@@ -91,6 +91,7 @@ std::optional<double> whole_step(const std::string& name, const py::args& args, 
   Around around;
   Arguments given =
       kernel.arguments(args, kwargs, [&](const char* name, py::handle value) { return around.take(name, value); });
+  if (given.random) refuse("random_of_a_whole_step");
   around.set(given.settings);
   Accepted tensor;
   kernel.accept(given, tensor);

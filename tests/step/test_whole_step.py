@@ -77,6 +77,7 @@ def test_of_no_elements() -> None:
         ({"ema": np.ones(3)}, ValueError, "^ema must have the shape"),
         ({"ema": np.ones((2, 2), np.float32)}, TypeError, "^ema must be float64 as w is"),
         ({"learning_rate": 0.1}, TypeError, "^unknown keyword 'learning_rate' for kernels.adam; did you mean 'lr'"),
+        ({"random": (0, 1, 0)}, TypeError, "^random is for numbers of 16 and 8 bits"),
         ({"g": np.ones((2, 2))}, TypeError, "^repeated keyword 'g'"),
     ],
     ids=lambda value: next(iter(value), None) if isinstance(value, dict) else "",

@@ -416,6 +416,12 @@ def no_rule_of_a_whole_step(name: str) -> NoReturn:
     raise ValueError(f"rule must be the name of one of fusedoptim.kernels, got {name!r}{guess}")
 
 
+def random_of_a_whole_step() -> NoReturn:
+    raise TypeError(
+        "random is for numbers of 16 and 8 bits, which whole_step does not take; a kernel does, and an optimizer"
+    )
+
+
 def unknown_keyword_of_kernel(kernel: str, name: str, names: list[str]) -> NoReturn:
     if name in names:
         raise TypeError(f"repeated keyword {name!r} for kernels.{kernel}: its array was given by place")

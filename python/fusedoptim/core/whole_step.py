@@ -17,7 +17,8 @@ def whole_step(rule: str, /, *arrays: Array, **keywords: Any) -> float | None:
     rule : str
         The name of a kernel, as ``"adam"``; not ``"muon"``, which has matrix products.
     *arrays : arrays
-        The weight, its gradient and the state, in the order of the kernel; they may be given by their names as well.
+        The weight, its gradient and the state, in the order of the kernel, all of float32 or all of float64; they may be given
+        by their names as well.
     grad_scale : float, default 1
         Divides the gradient.
     clip_norm : float, optional
