@@ -4,6 +4,7 @@ import numpy as np
 
 from fusedoptim.core.nest import N
 from fusedoptim.core.options import Common
+from fusedoptim.core.storage import Array
 from fusedoptim.optim.optimizer import Optimizer
 from fusedoptim.schedules import Schedule
 
@@ -100,15 +101,19 @@ class NoisySGD(Optimizer[N]):
 
     def _draw(self) -> None:
         """Fills the noise of the next step; that of frozen parameters too."""
-        key = np.random.SeedSequence(self.seed).generate_state(2, np.uint64)
         for k, tensor in enumerate(self._tensors):
-            number, begin = self._place(k)
-            noise = tensor.states["noise"].reshape(-1)
-            for first in range(0, noise.size, CHUNK):
-                counter = [0, (begin + first) // CHUNK, number, self.t + 1]
-                stream = np.random.Generator(np.random.Philox(counter=counter, key=key))
-                stream.standard_normal(out=noise[first : first + CHUNK], dtype=noise.dtype.type)
+            draw(tensor.states["noise"], self.seed, self.t + 1, *self._place(k))
 
     def _place(self, k: int) -> tuple[int, int]:
         """The number of a tensor, and where it begins in that: elsewhere than at 0, if it is a slice."""
         return k, 0
+
+
+def draw(noise: Array, seed: int, t: int, number: int, begin: int = 0) -> None:
+    """Fills an array with the noise of a tensor, by its number, at step t; or of a slice of it, which begins with a chunk."""
+    flat = noise.reshape(-1)
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    for first in range(0, flat.size, CHUNK):
+        counter = [0, (begin + first) // CHUNK, number, t]
+        stream = np.random.Generator(np.random.Philox(counter=counter, key=key))
+        stream.standard_normal(out=flat[first : first + CHUNK], dtype=flat.dtype.type)

@@ -11,6 +11,7 @@ from torch.autograd.graph import increment_version
 
 from fusedoptim import _core
 from fusedoptim.core.storage import REST, SCALE, Array, Kept, Stored, is_signed
+from fusedoptim.optim.noisy_sgd import draw
 from fusedoptim.torch.memory import DTYPES, array_of, plain, row_grad
 from fusedoptim.torch.numbers import Numbers
 from fusedoptim.torch.rules import Rules
@@ -214,12 +215,9 @@ class Part:
         return self.plan.take_tensors(grads, self._values, ascends, options)
 
     def _draw(self, name: str) -> None:
-        """By the seed and the step, in the order of the parameters."""
         for cohort in self._cohorts:
-            rng = np.random.default_rng([self._opt._options.seed, int(cohort.counts[0]) + 1])
             for k in cohort.members:
-                noise = self._arrays[k][name]
-                rng.standard_normal(out=noise, dtype=noise.dtype.type)
+                draw(self._arrays[k][name], self._opt._options.seed, int(cohort.counts[0]) + 1, k)
 
     def step(self, options: _core.Options) -> None:
         if not self._follows:
