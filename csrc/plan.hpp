@@ -152,9 +152,7 @@ class Plan {
 
   // For the collector of garbage, which ends a watch where nobody has the plan any more.
   int traverse(visitproc visit, void* arg) const;
-  void unwatch() {
-    params = {}, state = {}, skeleton = exchange = py::none(), held.clear(), idle.clear(), unbind();
-  }
+  void unwatch() { params = {}, state = {}, skeleton = exchange = py::none(), held.clear(), idle.clear(), unbind(); }
 
   // The gradients of `bind`, or None.
   py::object bound = py::none();
