@@ -22,7 +22,11 @@ ROOT = Path(__file__).parent
 STUB = Path("python/fusedoptim/_core.pyi")
 PROJECT = nox.project.load_toml("pyproject.toml")
 TYPED = 0.98  # of the public names, at least
-PARTNERS = ("fusedoptim.torch.",)  # which build on packages that are not there where types are checked
+PARTNERS = (
+    "fusedoptim.sklearn.",
+    "fusedoptim.thinc.",
+    "fusedoptim.torch.",
+)  # which build on packages that are not there where types are checked
 COMPILERS = ("c++", "g++", "clang++", "cc", "gcc", "clang", "cmake", "ninja", "make")
 
 # pyenv hides all of its interpreters but one.
