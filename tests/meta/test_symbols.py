@@ -103,3 +103,11 @@ def test_no_weak_symbol(objects: list[Object]) -> None:
         for kind, name in symbols:
             assert kind not in "WwVvu", f"{each.path}: {name}"
             assert name.startswith("fusedoptim::") and each.isa in re.split(r"\W|_", name), f"{each.path}: {name}"
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm, of binutils")
+def test_a_module_shows_nothing_but_its_entry() -> None:
+    """Symbols of the C++ library that it showed would take the place of those that a library loaded later brings."""
+    module = fo._core.__file__
+    found = subprocess.run(["nm", "-D", "--defined-only", module], capture_output=True, text=True, check=True).stdout
+    assert [line.split()[-1] for line in found.splitlines()] == ["PyInit__core"]
