@@ -91,16 +91,22 @@ def make(size: str, device: str) -> Any:
 
 
 def check(size: str, device: str, batches: list[torch.Tensor], clip: bool) -> None:
-    """A step of both makes nearly all weights the same; after it, bits that differ make other gradients."""
+    """A step of both with the same gradients makes nearly all weights the same. Those of two passes are not, on a GPU.
+
+    Of a few biases more may differ: what clipping rounds shows in full where a gradient is noise, far below Adam's eps.
+    """
     models = [make(size, device) for _ in range(2)]
     opts = [ft.Offload(models[0].parameters(), ft.AdamW, lr=LR, clip_norm=CLIP if clip else None)]
     opts.append(ByHand(list(models[1].parameters()), clip))
-    for model, opt in zip(models, opts, strict=True):
-        backward(model, batches[0])
+    backward(models[0], batches[0])
+    for param, other in zip(*(model.parameters() for model in models), strict=True):
+        other.grad = param.grad.clone()
+    for opt in opts:
         opt.step()
-    same = [(a == b).float().mean().item() for a, b in zip(*(model.parameters() for model in models), strict=True)]
-    if min(same) < 0.9:
-        raise SystemExit(f"Offload makes other weights than torch by hand: {min(same):.2f} of them are the same")
+    pairs = list(zip(*(model.parameters() for model in models), strict=True))
+    same = sum(int((a == b).sum()) for a, b in pairs) / sum(a.numel() for a, _ in pairs)
+    if same < 0.99:
+        raise SystemExit(f"Offload makes other weights than torch by hand: {same:.3f} of them are the same")
 
 
 def measure(size: str, device: str, repetitions: int, clip: bool) -> list[Figure]:
