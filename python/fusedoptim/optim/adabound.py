@@ -24,7 +24,7 @@ class AdaBound(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-3
         Learning rate of Adam. Where a schedule has lowered it, `final_lr` is lowered in proportion: it is multiplied by
         `lr` over the largest `lr` so far.

@@ -22,7 +22,7 @@ class Adadelta(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1
         Factor of the step, which the paper does not have.
     rho : float in [0, 1), default 0.9

@@ -25,7 +25,7 @@ class Adan(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-3
         Learning rate :math:`\eta`.
     betas : three floats in [0, 1), default (0.98, 0.92, 0.99)

@@ -21,7 +21,7 @@ class Lion(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-4
         Learning rate :math:`\eta`.
     betas : pair of floats in [0, 1), default (0.9, 0.99)

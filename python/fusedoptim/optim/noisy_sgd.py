@@ -24,7 +24,7 @@ class NoisySGD(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-2
         Learning rate :math:`\eta`.
     eta : float, default 0.01

@@ -25,7 +25,7 @@ class Rprop(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-2
         First step :math:`s` of a weight, kept in ``state["step"]``, where 0 means that it has not begun. Later values are of
         no effect on a weight that has.

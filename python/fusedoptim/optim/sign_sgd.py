@@ -19,7 +19,7 @@ class SignSGD(Optimizer[N]):
     Parameters
     ----------
     params : nest of arrays
-        Weights :math:`w`, float32 or float64, updated in place.
+        Weights :math:`w`, float32, float64 or of 16 bits, updated in place.
     lr : float or schedule, default 1e-3
         Learning rate :math:`\eta`.
     weight_decay : float, default 0
