@@ -115,5 +115,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=n)
     WORK[what](rank)
+    dist.barrier()
+    print("done", flush=True)  # what follows is torch's: a rank that ends first can be an error of the others
     dist.destroy_process_group()
-    print("done")
