@@ -21,7 +21,8 @@ def own_tests(folder: Path, package: str, *modules: str) -> str:
         "no:cacheprovider",
         "--pyargs",
     ]
-    env = os.environ | {"FUSEDOPTIM_EXCHANGE": package, "PYTHONPATH": str(ROOT)}
+    # In one process, whatever this one was told: the steps are counted there.
+    env = os.environ | {"FUSEDOPTIM_EXCHANGE": package, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         [*command, *modules], cwd=folder, env=env, capture_output=True, text=True, timeout=3000, check=False
     )
