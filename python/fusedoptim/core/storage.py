@@ -127,6 +127,14 @@ def is_signed(rule: str, state: str) -> bool:
     return bool(_core.narrow_states.get(rule, {}).get(state, 4) == 4)
 
 
+def stored(name: str, weight: Array, states: Mapping[str, Array]) -> Stored:
+    """A state, or the weight as "params", with what belongs to it among the states."""
+    if name == "params":
+        return (weight, states[REST]) if REST in states and is_bfloat16(weight.dtype) else weight
+    scales = states.get(name + SCALE)
+    return states[name] if scales is None else (states[name], scales)
+
+
 def to_float(stored: Stored, like: Array, signed: bool = True) -> Array:
     """A copy of the numbers of what goes with a weight, in the dtype that its step computes in."""
     if isinstance(stored, np.ndarray) and not is_narrow(stored):

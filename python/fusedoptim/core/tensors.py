@@ -9,8 +9,7 @@ import numpy as np
 from fusedoptim import _core
 from fusedoptim.core import tree
 from fusedoptim.core.arena import allocate
-from fusedoptim.core.storage import REST, SCALE, Array, Kept, Storage, Stored, bits, is_signed, set_numbers, to_float
-from fusedoptim.numerics.formats import is_bfloat16
+from fusedoptim.core.storage import Array, Kept, Storage, Stored, bits, is_signed, set_numbers, stored, to_float
 
 
 @dataclass
@@ -26,11 +25,7 @@ class Tensor:
 
     def stored(self, name: str) -> Stored:
         """A state, or the weight as "params", with what belongs to it."""
-        if name == "params":
-            has_rest = REST in self.states and is_bfloat16(self.weight.dtype)
-            return (self.weight, self.states[REST]) if has_rest else self.weight
-        state, scales = self.states[name], self.states.get(name + SCALE)
-        return state if scales is None else (state, scales)
+        return stored(name, self.weight, self.states)
 
     def as_float(self, name: str, rule: str) -> Array:
         """A copy of the same, as what it means."""

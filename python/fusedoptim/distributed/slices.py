@@ -1,7 +1,6 @@
 """The optimizer that each rank has of its pieces: that of the whole tensors in all but their arrays."""
 
 from collections.abc import Callable
-from typing import Any
 
 from fusedoptim import _core
 from fusedoptim.core.storage import Array
@@ -27,19 +26,13 @@ def sliced(cls: type[Optimizer], slices: Slices) -> type[Optimizer]:
     """
 
     class Sliced(cls):  # type: ignore[misc, valid-type]
-        def _make_plan(
-            self,
-            cohorts: list[Counts],
-            members: list[tuple[int, bool]],
-            tensors: list[Tensor],
-            params: Any,
-            state: Any,
-            copy_to: Any,
+        def _filled_plan(
+            self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor]
         ) -> _core.Plan:
             pieces = [slices.pieces[tensor.key[-1]] for tensor in tensors]
             for tensor, piece in zip(tensors, pieces, strict=True):
                 tensor.path = slices.paths[piece.whole.index]
-            plan: _core.Plan = super()._make_plan(cohorts, members, tensors, params, state, copy_to)
+            plan: _core.Plan = super()._filled_plan(cohorts, members, tensors)
             plan.slice([(p.whole.index, p.begin, p.whole.n) for p in pieces], slices.exchange)
             return plan
 

@@ -120,18 +120,10 @@ class Muon(Optimizer[N]):
         self._direction = Direction(nesterov, ns_coefficients, ns_steps, eps, adjust_lr_fn)
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, **common)
 
-    def _make_plan(
-        self,
-        cohorts: list[Counts],
-        members: list[tuple[int, bool]],
-        tensors: list[Tensor],
-        params: Any,
-        state: Any,
-        copy_to: Any,
-    ) -> _core.Plan:
+    def _filled_plan(self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor]) -> _core.Plan:
         for tensor in tensors:
             matrix("params" + tensor.path, tensor.weight)
-        plan = super()._make_plan(cohorts, members, tensors, params, state, copy_to)
+        plan = super()._filled_plan(cohorts, members, tensors)
         plan.divide("sgd", self._direction)
         return plan
 

@@ -249,15 +249,19 @@ class Parameters(Settable, Stateful[N]):
         copy_to: Any,
     ) -> _core.Plan:
         """The compiled half of the optimizer, which checks the arrays, steps and counts."""
-        plan = _core.new_plan(self.rule, cohorts, carries=self._carries)
+        plan = self._filled_plan(cohorts, members, tensors)
         plan.counters = self._plan.counters
-        fill_plan(plan, self.rule, self._storage, tensors, members)
         skeleton = tree.skeleton(params)
         ours = tree.containers(dict.fromkeys(state, skeleton), state, "opt.state")
         if copy_to is not None:
             ours += tree.containers(skeleton, copy_to, "copy_to")
         plan.watch(skeleton, tree.containers(skeleton, params, "params"), ours)
         return plan
+
+    def _filled_plan(self, cohorts: list[Counts], members: list[tuple[int, bool]], tensors: list[Tensor]) -> _core.Plan:
+        """The plan over these tensors, which a class may have something to say about."""
+        plan = _core.new_plan(self.rule, cohorts, carries=self._carries)
+        return fill_plan(plan, self.rule, self._storage, tensors, members)
 
     def _initial(self, group: Group, name: str, weight: Array) -> Any:
         return self.initial(name, weight, group._arguments)

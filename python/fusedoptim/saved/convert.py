@@ -10,7 +10,7 @@ import numpy as np
 
 from fusedoptim import _core
 from fusedoptim.core import checks, tree
-from fusedoptim.core.storage import REST, SCALE, Dtype, Kept, alike, is_narrow, is_signed, set_numbers
+from fusedoptim.core.storage import REST, SCALE, Dtype, Kept, Storage, alike, is_narrow, is_signed, set_numbers
 from fusedoptim.core.tensors import Tensor
 from fusedoptim.numerics.formats import dtype_name, is_bfloat16
 from fusedoptim.numerics.numbers import shown
@@ -31,15 +31,11 @@ def may_differ(names: set[str]) -> bool:
 
 def layout_of(rule: str, dtypes: dict[str, Dtype]) -> list[Kept]:
     """What states of these dtypes are, by name: those of the rule, and what belongs to them."""
-    kept = []
-    for name, kind in _core.rule_states[rule]:
-        dtype = dtypes.get(name)
-        if dtype is None:
-            raise ValueError(f"the saved state lacks {name!r}")
-        if dtype == np.uint8:
-            kept += [Kept(name, kind, "codes"), Kept(name + SCALE, kind, "scales")]
-        else:
-            kept.append(Kept(name, kind, "bfloat16" if is_bfloat16(dtype) else "float"))
+    if lacking := [name for name, _ in _core.rule_states[rule] if name not in dtypes]:
+        raise ValueError(f"the saved state lacks {lacking[0]!r}")
+    narrow = {name: "float8" for name, dtype in dtypes.items() if dtype == np.uint8}
+    narrow |= {name: "bfloat16" for name, dtype in dtypes.items() if is_bfloat16(dtype)}
+    kept = Storage(None, narrow).kept(rule, [])
     kept += [Kept(REST, "weight", "rest")] * (REST in dtypes)
     return kept + [Kept(name, "weight") for name in sorted(OPTIONAL & dtypes.keys())]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from fusedoptim import _core
-from fusedoptim.core.storage import REST, SCALE, Array, Kept, Stored, is_signed
+from fusedoptim.core.storage import SCALE, Array, Kept, Stored, is_signed, stored
 from fusedoptim.optim.noisy_sgd import draw
 from fusedoptim.torch.memory import DTYPES, array_of, plain, row_grad
 from fusedoptim.torch.numbers import Numbers
@@ -148,13 +148,9 @@ class Part:
 
     def _stored(self, k: int) -> list[Stored]:
         """Weight and states of a member, in the order of the rule."""
-        arrays, weight = self._arrays[k], array_of(self._tensors[k], shaped=self._shaped)
-        rest = arrays.get(REST)
-        stored: list[Stored] = [weight if rest is None or rest.size != weight.size else (weight, rest)]
-        for name, _ in _core.rule_states[self._rule]:
-            scales = arrays.get(name + SCALE)
-            stored.append(arrays[name] if scales is None else (arrays[name], scales))
-        return stored
+        weight = array_of(self._tensors[k], shaped=self._shaped)
+        names = ["params", *(name for name, _ in _core.rule_states[self._rule])]
+        return [stored(name, weight, self._arrays[k]) for name in names]
 
     def _make_plan(self) -> _core.Plan:
         places = self._gather()
