@@ -116,6 +116,32 @@ def test_threads(kinds: tuple[str, str, str], threads: int) -> None:
         assert_steps_are_the_references(ADAM, kinds, n, random=True)
 
 
+def moved(array: Any, offset: int) -> Any:
+    """The same, from another byte of a cache line on: codes from any, the others from where their numbers may begin."""
+    if isinstance(array, tuple):
+        return tuple(moved(part, offset) for part in array)
+    memory = np.zeros(array.nbytes + 128, np.uint8)
+    begin = -memory.ctypes.data % 64 + offset // array.itemsize * array.itemsize
+    view = memory[begin : begin + array.nbytes].view(array.dtype)
+    view[...] = array
+    return view
+
+
+@pytest.mark.parametrize("kinds", FEW, ids="-".join)
+@pytest.mark.parametrize("offset", [1, 2, 7, 34, 63])
+def test_arrays_that_begin_within_a_line(kinds: tuple[str, str, str], offset: int, isa: str) -> None:
+    ours = [moved(array, offset) for array in tensor(ADAM, kinds, numbers(0, 700))]
+    theirs = copied(ours)
+    g = stored(kinds[1], numbers(1, 700))
+    keywords: dict[str, Any] = ADAM.hyper_at(1) | {"random": (3, 1, 5)}
+    with fo.use_isa(isa):
+        ADAM.kernel(ours[0], moved(g, offset + 4), *ours[1:], **keywords)
+    with np.errstate(all="ignore"):  # some are infinite as float16
+        ADAM.reference(theirs[0], g, *theirs[1:], **keywords)
+    for own, wanted in zip(parts(ours), parts(theirs), strict=True):
+        assert_same_bits(own, wanted)
+
+
 def test_a_matrix_is_its_elements_in_order() -> None:
     x, g = numbers(0, 600), numbers(1, 600)
     flat, matrix = (tensor(ADAM, ("split", "bfloat16", "float32"), each) for each in (x, x.reshape(20, 30)))
