@@ -12,6 +12,9 @@ from fusedoptim.distributed.transport import Transport
 class ChunkOrder:
     """Of some tensors, and of the pieces of them that each rank has; those of float32 come first, as in a norm."""
 
+    counts: list[int]
+    places: Array
+
     def __init__(self, wholes: Iterable[Whole], of_ranks: Iterable[list[Piece]]) -> None:
         starts, n = {}, 0
         for whole in sorted(wholes, key=_place):

@@ -10,6 +10,9 @@ from fusedoptim.distributed.transport import Message, Request, Transport, too_la
 class Gloo(Transport):
     """Messages of torch, with its backend gloo."""
 
+    rank: int
+    size: int
+
     def __init__(self, group: Any) -> None:
         import torch
         import torch.distributed as dist

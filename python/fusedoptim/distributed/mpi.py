@@ -15,6 +15,9 @@ TAGS = 32767  # that every MPI has
 class Messages(Transport):
     """Two-sided messages of MPI, over a copy of the communicator: none of the program's can be taken for one of these."""
 
+    rank: int
+    size: int
+
     def __init__(self, comm: Any) -> None:
         from mpi4py import MPI
 

@@ -83,6 +83,8 @@ class Reduction:
     depend on who makes it.
     """
 
+    has_begun: bool  # whether something may be under way
+
     def __init__(
         self,
         transport: Transport,
@@ -101,7 +103,7 @@ class Reduction:
         self.restart()
 
     def restart(self) -> None:
-        self.has_begun = False  # whether something may be under way
+        self.has_begun = False
         self._waited_for = [set(part.tensors) for part in self._all]
         self._to_send = deque(enumerate(self._all))
         self._under_way: deque[Sent] = deque()

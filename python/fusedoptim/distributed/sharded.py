@@ -96,6 +96,10 @@ class Sharded(Collective[N]):
     Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", SC20, arXiv:1910.02054.
     """
 
+    rank: int
+    size: int
+    minibatches: int
+
     def __init__(
         self,
         cls: type[Optimizer],

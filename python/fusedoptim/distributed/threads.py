@@ -13,10 +13,12 @@ from fusedoptim.distributed.transport import Bytes, Message, Request, Transport
 class Board:
     """What the threads have in place of a network."""
 
+    lock: threading.Lock  # of making a box
+
     def __init__(self, size: int) -> None:
         self.size = size
         self.boxes: defaultdict[tuple[int, int, int, int], queue.SimpleQueue[Bytes]] = defaultdict(queue.SimpleQueue)
-        self.lock = threading.Lock()  # of making a box
+        self.lock = threading.Lock()
         self.is_closed = False  # as a launcher ends a job of which a rank has failed
 
     def box(self, *key: int) -> "queue.SimpleQueue[Bytes]":
@@ -26,6 +28,11 @@ class Board:
 
 class Threads(Transport):
     """A rank of a board."""
+
+    board: Board
+    rank: int
+    size: int
+    timeout: float | None
 
     def __init__(self, board: Board, rank: int, timeout: float | None = None) -> None:
         self.board, self.rank, self.size, self.timeout = board, rank, board.size, timeout
