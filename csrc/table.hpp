@@ -187,8 +187,9 @@ constexpr std::size_t rule_size = 256;
 struct Functions {
   void (*make)(const double* hyper, void* rule);
   void (*loop[2][2])(const void* rule, const Piece& piece);  // [zeroes the gradient][averages the weight]
-  // All arrays bfloat16 and rounded at random, from element `first` on; null where the loop does with tiles.
-  void (*halves)(const void* rule, const Piece& piece, Key key, std::uint32_t first);
+  // [rounds the weight at random] All arrays bfloat16, the states rounded at random, from element `first` on; null
+  // where the loop does with tiles.
+  void (*halves[2])(const void* rule, const Piece& piece, Key key, std::uint32_t first);
   Sums (*measure)(const void* rule, const Piece& piece);
   double (*settle)(const void* rule, const Sums& sums, double n, void* own);
   void (*pass[max_passes])(const void* rule, const Lines& lines);

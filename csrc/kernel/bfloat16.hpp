@@ -33,19 +33,24 @@ inline float of_bfloat16(u16 h) { return float_of(u32(h) << 16); }
 
 inline u16 cut_off(float x, u32 added) { return u16((x == x ? bits_of(x) + added : quiet_nan) >> 16); }
 
+inline u16 to_nearest(float x) { return cut_off(x, 0x7fff + ((bits_of(x) >> 16) & 1)); }  // ties to even
+
 // Of a word of random bits the weight and two states take 16 each, from these on.
 constexpr int random_shifts[] = {16, 0, 8};
 
-// An argument of a rule as an array of bfloat16, of which a number is rounded with 16 of the random bits of its
-// element, from `shift` on. (The compiler makes the bits of an element once for all arrays.)
-template <class A, int shift>
+// An argument of a rule as an array of bfloat16, of which a number is rounded to nearest, or with 16 of the random bits
+// of its element, from `shift` on. (The compiler makes the bits of an element once for all arrays.)
+template <class A, int shift, bool at_random>
 struct Half {
   u16* x;
   Key key;
   u32 first;
   float load(std::size_t i) const { return of_bfloat16(x[i]); }
   void store(std::size_t i, float value) const {
-    if constexpr (std::is_reference_v<A>) x[i] = cut_off(value, (random_bits(first + u32(i), key) >> shift) & 0xffff);
+    if constexpr (std::is_reference_v<A> && at_random)
+      x[i] = cut_off(value, (random_bits(first + u32(i), key) >> shift) & 0xffff);
+    else if constexpr (std::is_reference_v<A>)
+      x[i] = to_nearest(value);
   }
 };
 

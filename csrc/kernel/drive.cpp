@@ -206,11 +206,11 @@ class Random {
   alignas(64) u32 words[n_words][block];
 };
 
-// Whether all that a step reads and writes is bfloat16, rounded at random.
+// Whether all that a step reads and writes is bfloat16, of which the states are rounded at random.
 bool is_of_halves(const Rule& rule, const Span& span) {
   const Narrow& narrow = *span.narrow;
   for (int k = 0; k < 2 + rule.n_state; ++k)
-    if (narrow.storage[k] != Storage::bfloat16 || (k != 1 && !narrow.is_random[k])) return false;
+    if (narrow.storage[k] != Storage::bfloat16 || (k > 1 && !narrow.is_random[k])) return false;
   return !is_prepared(span) && !span.settings->zero_grads && span.ema == nullptr && narrow.copy == nullptr;
 }
 
@@ -221,7 +221,7 @@ void update_halves(const Rule& rule, const void* made, const Span& span, std::si
   piece.n = n, piece.scale = settings.scale * clip;
   for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
   const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
-  rule.of[0].halves(made, piece, key, u32(first_of(span) + offset));
+  rule.of[0].halves[span.narrow->is_random[0]](made, piece, key, u32(first_of(span) + offset));
 }
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.
@@ -272,7 +272,7 @@ template <class T>
 void update_part(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n, double clip,
                  void* scratch) {
   if (span.narrow != nullptr) {
-    const bool in_registers = rule.of[0].halves != nullptr && is_of_halves(rule, span);
+    const bool in_registers = rule.of[0].halves[0] != nullptr && is_of_halves(rule, span);
     return (in_registers ? update_halves : update_narrow)(rule, made, span, offset, n, clip);
   }
   if (is_prepared(span) && rule.by_row)

@@ -44,7 +44,7 @@ inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
   u16* const h = static_cast<u16*>(at.array);
   if (at.random != nullptr) return with_random(n, at, [=](std::size_t i, u32 r) { h[i] = cut_off(x[i], r); });
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) h[i] = cut_off(x[i], 0x7fff + ((bits_of(x[i]) >> 16) & 1));  // ties to even
+  for (std::size_t i = 0; i < n; ++i) h[i] = to_nearest(x[i]);
 }
 
 // float16, by integers: no step meets a subnormal float32, which a run flushes

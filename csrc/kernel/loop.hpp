@@ -244,19 +244,20 @@ FUSEDOPTIM_FLAT void loop(const void* memory, const Piece& at) {
   }
 }
 
-template <class R, class B, class W, class G, class... S, std::size_t... k>
+template <bool weight_at_random, class R, class B, class W, class G, class... S, std::size_t... k>
 void run_halves(const R& rule, void (B::*)(W, G, S...) const, const Piece& at, Key key, u32 first,
                 std::index_sequence<k...>) {
   const auto array = [&](std::size_t i) { return static_cast<u16*>(at.arrays[i]); };
-  each_element(rule, at.n, Average<float, false>{}, Half<W, random_shifts[0]>{array(0), key, first},
-               HalfGradient{array(1), float(at.scale)}, Half<S, random_shifts[1 + k]>{array(2 + k), key, first}...);
+  each_element(rule, at.n, Average<float, false>{}, Half<W, random_shifts[0], weight_at_random>{array(0), key, first},
+               HalfGradient{array(1), float(at.scale)},
+               Half<S, random_shifts[1 + k], true>{array(2 + k), key, first}...);
 }
 
-template <class R>
+template <class R, bool weight_at_random>
 FUSEDOPTIM_FLAT void loop_over_halves(const void* memory, const Piece& at, Key key, u32 first) {
   constexpr auto call = &R::operator();
   alignas(64) const R rule = *static_cast<const R*>(memory);
-  run_halves(rule, call, at, key, first, decltype(states_of(call))());
+  run_halves<weight_at_random>(rule, call, at, key, first, decltype(states_of(call))());
 }
 
 template <class T, class R>
@@ -336,7 +337,7 @@ constexpr Functions functions() {
   }
   if constexpr (is_measured<R>) of.measure = measure<T, R>, of.settle = settle<T, R>;
   if constexpr (has_halves<R> && n_state<R> <= 2 && !is_measured<R> && std::is_same_v<T, float>)
-    of.halves = loop_over_halves<R>;
+    of.halves[0] = loop_over_halves<R, false>, of.halves[1] = loop_over_halves<R, true>;
   return of;
 }
 
