@@ -187,8 +187,8 @@ constexpr std::size_t rule_size = 256;
 struct Functions {
   void (*make)(const double* hyper, void* rule);
   void (*loop[2][2])(const void* rule, const Piece& piece);  // [zeroes the gradient][averages the weight]
-  // [rounds the weight at random] All arrays bfloat16, the states rounded at random, from element `first` on; null
-  // where the loop does with tiles.
+  // [rounds the weight at random] All arrays bfloat16, in pairs, the states rounded at random, from element `first` on;
+  // null where the loop does with tiles.
   void (*halves[2])(const void* rule, const Piece& piece, Key key, std::uint32_t first);
   Sums (*measure)(const void* rule, const Piece& piece);
   double (*settle)(const void* rule, const Sums& sums, double n, void* own);

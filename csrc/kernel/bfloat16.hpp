@@ -31,34 +31,34 @@ inline float float_of(u32 u) {
 
 inline float of_bfloat16(u16 h) { return float_of(u32(h) << 16); }
 
-inline u16 cut_off(float x, u32 added) { return u16((x == x ? bits_of(x) + added : quiet_nan) >> 16); }
-
-inline u16 to_nearest(float x) { return cut_off(x, 0x7fff + ((bits_of(x) >> 16) & 1)); }  // ties to even
+// The bits of a number as a bfloat16 in the upper half; the lower is what was rounded off.
+inline u32 rounded(float x, u32 added) { return x == x ? bits_of(x) + added : quiet_nan; }
+inline u32 for_nearest(float x) { return 0x7fff + ((bits_of(x) >> 16) & 1); }  // ties to even
 
 // Of a word of random bits the weight and two states take 16 each, from these on.
 constexpr int random_shifts[] = {16, 0, 8};
 
-// An argument of a rule as an array of bfloat16, of which a number is rounded to nearest, or with 16 of the random bits
-// of its element, from `shift` on. (The compiler makes the bits of an element once for all arrays.)
+using Word __attribute__((may_alias, aligned(1))) = u32;
+
+// An argument of a rule as an array of bfloat16, of which two neighbours are a word, that is moved by shifts alone. A
+// number is rounded to nearest, or with 16 of the random bits of its element, from `shift` on.
 template <class A, int shift, bool at_random>
-struct Half {
-  u16* x;
-  Key key;
-  u32 first;
-  float load(std::size_t i) const { return of_bfloat16(x[i]); }
-  void store(std::size_t i, float value) const {
-    if constexpr (std::is_reference_v<A> && at_random)
-      x[i] = cut_off(value, (random_bits(first + u32(i), key) >> shift) & 0xffff);
-    else if constexpr (std::is_reference_v<A>)
-      x[i] = to_nearest(value);
+struct Halves {
+  Word* words;
+  float lower(std::size_t i) const { return float_of(words[i] << 16); }
+  float upper(std::size_t i) const { return float_of(words[i] & 0xffff0000); }
+  void store(std::size_t i, float low, float up, u32 random_low, u32 random_up) const {
+    if constexpr (std::is_reference_v<A>) words[i] = (kept(low, random_low) >> 16) | (kept(up, random_up) & 0xffff0000);
   }
+  static u32 kept(float x, u32 random) { return rounded(x, at_random ? (random >> shift) & 0xffff : for_nearest(x)); }
 };
 
-struct HalfGradient {
-  const u16* g;
+struct GradientHalves {
+  const Word* words;
   float scale;
-  float load(std::size_t i) const { return scale * of_bfloat16(g[i]); }
-  void store(std::size_t, float) const {}
+  float lower(std::size_t i) const { return scale * float_of(words[i] << 16); }
+  float upper(std::size_t i) const { return scale * float_of(words[i] & 0xffff0000); }
+  void store(std::size_t, float, float, u32, u32) const {}
 };
 
 }  // namespace

@@ -214,14 +214,29 @@ bool is_of_halves(const Rule& rule, const Span& span) {
   return !is_prepared(span) && !span.settings->zero_grads && span.ema == nullptr && narrow.copy == nullptr;
 }
 
+// The loop takes pairs: an odd number at the end gets a neighbour.
 void update_halves(const Rule& rule, const void* made, const Span& span, std::size_t offset, std::size_t n,
                    double clip) {
   const Settings& settings = *span.settings;
+  const int n_arrays = 2 + rule.n_state;
+  const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
+  const auto loop = rule.of[0].halves[span.narrow->is_random[0]];
+  const u32 first = u32(first_of(span) + offset);
   Piece piece;
   piece.n = n, piece.scale = settings.scale * clip;
-  for (int k = 0; k < 2 + rule.n_state; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
-  const Key key = fusedoptim::key_of(settings.seed, settings.step, span.narrow->tensor);
-  rule.of[0].halves[span.narrow->is_random[0]](made, piece, key, u32(first_of(span) + offset));
+  for (int k = 0; k < n_arrays; ++k) piece.arrays[k] = stored_at(span, k, offset).array;
+  loop(made, piece, key, first);
+  if (n % 2 == 0) return;
+  u16 pairs[2 + max_state][2] = {}, *last[2 + max_state];
+  piece.n = 2;
+  for (int k = 0; k < n_arrays; ++k) {
+    last[k] = static_cast<u16*>(piece.arrays[k]) + n - 1;
+    pairs[k][0] = *last[k];
+    piece.arrays[k] = pairs[k];
+  }
+  loop(made, piece, key, first + u32(n - 1));
+  for (int k = 0; k < n_arrays; ++k)
+    if (k != 1) *last[k] = pairs[k][0];
 }
 
 // A tensor of which not all is float32: a block at a time is loaded, stepped, and stored.

@@ -42,9 +42,10 @@ void load_halves(const Stored& at, std::size_t n, float* x) {
 
 inline void store_bfloat16(const Stored& at, std::size_t n, const float* x) {
   u16* const h = static_cast<u16*>(at.array);
-  if (at.random != nullptr) return with_random(n, at, [=](std::size_t i, u32 r) { h[i] = cut_off(x[i], r); });
+  if (at.random != nullptr)
+    return with_random(n, at, [=](std::size_t i, u32 r) { h[i] = u16(rounded(x[i], r) >> 16); });
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) h[i] = to_nearest(x[i]);
+  for (std::size_t i = 0; i < n; ++i) h[i] = u16(rounded(x[i], for_nearest(x[i])) >> 16);
 }
 
 // float16, by integers: no step meets a subnormal float32, which a run flushes
@@ -105,7 +106,6 @@ inline void store_split(const Stored& at, std::size_t n, const float* x) {
 
 constexpr std::size_t block = fusedoptim::block, quarter = block / 4;
 constexpr int mantissa = 3, cut = 23 - mantissa;
-using Word __attribute__((may_alias, aligned(1))) = u32;
 
 template <int exponent>
 constexpr i32 most_code = (1 << (exponent + mantissa)) - 1;

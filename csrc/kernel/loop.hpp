@@ -244,13 +244,28 @@ FUSEDOPTIM_FLAT void loop(const void* memory, const Piece& at) {
   }
 }
 
+// The loop over pairs of neighbours in arrays of bfloat16, of which `first` is the place of the first in its tensor.
+template <class R, class... Pairs>
+void each_pair(const R& rule, std::size_t n, Key key, u32 first, const Pairs... pairs) {
+#pragma omp simd linear(first : 2)
+  for (std::size_t i = 0; i < n; ++i) {
+    const u32 low = random_bits(first, key), up = random_bits(first + 1, key);
+    [&](auto... a) {
+      [&](auto... b) {
+        rule(a...), rule(b...);
+        (pairs.store(i, a, b, low, up), ...);
+      }(pairs.upper(i)...);
+    }(pairs.lower(i)...);
+    first += 2;
+  }
+}
+
 template <bool weight_at_random, class R, class B, class W, class G, class... S, std::size_t... k>
 void run_halves(const R& rule, void (B::*)(W, G, S...) const, const Piece& at, Key key, u32 first,
                 std::index_sequence<k...>) {
-  const auto array = [&](std::size_t i) { return static_cast<u16*>(at.arrays[i]); };
-  each_element(rule, at.n, Average<float, false>{}, Half<W, random_shifts[0], weight_at_random>{array(0), key, first},
-               HalfGradient{array(1), float(at.scale)},
-               Half<S, random_shifts[1 + k], true>{array(2 + k), key, first}...);
+  const auto words = [&](std::size_t i) { return static_cast<Word*>(at.arrays[i]); };
+  each_pair(rule, at.n / 2, key, first, Halves<W, random_shifts[0], weight_at_random>{words(0)},
+            GradientHalves{words(1), float(at.scale)}, Halves<S, random_shifts[1 + k], true>{words(2 + k)}...);
 }
 
 template <class R, bool weight_at_random>
