@@ -28,7 +28,7 @@ std::atomic<const OpenMp*> openmp{nullptr};
 std::atomic<bool> is_taken{false};  // the threads are, by a step
 
 // The pool begins anew in a forked child. GNU OpenMP's threads do not survive it, and a region would wait for them for
-// ever.
+// ever: there the pool has its place.
 std::atomic<bool> forked_child{false};
 #ifndef _WIN32
 const int at_fork = pthread_atfork(nullptr, nullptr, [] {
@@ -37,6 +37,8 @@ const int at_fork = pthread_atfork(nullptr, nullptr, [] {
   forked_child = true;
 });
 #endif
+
+const OpenMp* regions() { return forked_child ? nullptr : openmp.load(); }
 
 constexpr std::size_t for_a_share = 1 << 14;
 constexpr std::size_t most_shares = 1 << 15;
@@ -58,7 +60,6 @@ Limit wanted(int requested) {
 
 Limit allowed(int requested) {
   const OpenMp* const layer = openmp;
-  if (layer && forked_child) return {1, "fork"};
   if (layer && layer->is_in_region()) return {1, "nested"};
   Limit least = wanted(requested);
   for (const Limit& limit : {Limit{num_cpus(), "affinity"}, Limit{cpu_quota, "cgroup_quota"},
@@ -70,7 +71,7 @@ Limit allowed(int requested) {
 // What is allowed, as far as threads could be started.
 Limit granted(int requested) {
   const Limit most = allowed(requested);
-  return openmp || pool::startable() >= most.n ? most : Limit{pool::startable(), "startable"};
+  return regions() || pool::startable() >= most.n ? most : Limit{pool::startable(), "startable"};
 }
 
 Shares& shares_of_regions() {
@@ -114,7 +115,7 @@ void set_openmp_variables(int num_threads, int thread_limit) {
   omp_num_threads = num_threads, omp_thread_limit = thread_limit;
 }
 void use_openmp(const OpenMp* layer) { openmp = layer; }
-const char* threading_layer() { return openmp ? "openmp" : "pool"; }
+const char* threading_layer() { return regions() ? "openmp" : "pool"; }
 int num_threads(int requested) { return granted(requested).n; }
 const char* threads_set_by() { return granted(0).name; }
 
@@ -138,7 +139,7 @@ Team team_of(std::size_t n, int requested) {
 void run(const Phase& phase, const Team& team) {
   if (team.threads == 1) return do_alone(phase);
   const Lease lease;
-  const OpenMp* const layer = openmp;
+  const OpenMp* const layer = regions();
   const int threads = lease.holds ? prepare(layer, team.threads) : 1;
   if (threads == 1) return do_alone(phase);
   layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.pays);

@@ -188,7 +188,6 @@ SOURCES = {
     "affinity": ("the affinity mask", "taskset -c 0-7"),
     "cgroup_quota": ("the quota", "container's limit"),
     "OMP_THREAD_LIMIT": ("OMP_THREAD_LIMIT", "unset OMP_THREAD_LIMIT"),
-    "fork": ("fork", "spawn"),
     "nested": ("the OpenMP region", "outside"),
 }
 

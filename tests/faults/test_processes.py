@@ -39,8 +39,7 @@ def forked():
     before = fo.get_num_threads()
     child = os.fork()
     if child == 0:
-        threads = 1 if fo.threading_layer() == "openmp" else before
-        os._exit(0 if fo.get_num_threads() == threads and steps() == expected else 3)
+        os._exit(0 if fo.threading_layer() == "pool" and fo.get_num_threads() == before and steps() == expected else 3)
     return child
 
 def joined(child):

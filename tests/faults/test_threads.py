@@ -311,9 +311,8 @@ def steps():
     return w.tobytes()
 
 def in_child():
-    threads = 1 if fo.threading_layer() == "openmp" else before
-    same = fo.get_num_threads() == threads and steps() == expected
-    os._exit(0 if same and len(os.listdir("/proc/self/task")) == threads else 3)
+    same = fo.threading_layer() == "pool" and fo.get_num_threads() == before and steps() == expected
+    os._exit(0 if same and len(os.listdir("/proc/self/task")) == before else 3)
 
 fo.set_num_threads(2)
 before, expected = fo.get_num_threads(), steps()
@@ -341,7 +340,7 @@ assert [child.exitcode for child in children] == [0] * 4
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("way", FORKS)
 def test_fork_after_a_parallel_step(layer: str, way: str) -> None:
-    """The child neither hangs nor computes anything else, and has threads of its own, but for OpenMP's; the parent goes on."""
+    """The child neither hangs nor computes anything else, and has threads of its own, the pool's; the parent goes on."""
     printed(STEPS + FORKS[way] + "assert fo.get_num_threads() == before and steps() == expected")
 
 

@@ -2,8 +2,8 @@
 
 The ``num_threads`` of an optimizer, else :func:`set_num_threads`, else ``FUSEDOPTIM_NUM_THREADS``, else
 ``OMP_NUM_THREADS``, else all CPUs, or, of a process that a launcher has started several of on this machine, its share; then at most as many as the affinity mask and the control group grant, and as could be
-started. The layer of OpenMP also heeds ``threadpool_limits``, and has one inside another OpenMP region and in a forked
-child, where GNU OpenMP cannot start threads.
+started. The layer of OpenMP also heeds ``threadpool_limits`` and ``torch.set_num_threads``, and has
+one inside another OpenMP region.
 """
 
 import math
@@ -40,12 +40,11 @@ def set_by() -> str:
         "default": f"set_num_threads() or {VARIABLE}",
         "cpus": "all CPUs of the affinity mask",
         "openmp": _openmp_default(),
-        "OMP_NUM_THREADS": f"this rank's share of the CPUs, with {ranks()} ranks" if _is_share() else "OMP_NUM_THREADS",
+        "OMP_NUM_THREADS": f"this rank's share of the CPUs, with {ranks()} ranks" if is_share() else "OMP_NUM_THREADS",
         "affinity": "the affinity mask",
         "cgroup_quota": "the quota of the control group",
         "OMP_THREAD_LIMIT": "OMP_THREAD_LIMIT",
         "startable": "the system, which could not start more: a limit on memory or on processes",
-        "fork": "fork: OpenMP cannot start threads in a forked child",
         "nested": "the OpenMP region that this is inside of",
     }[_core.threads_set_by()]
 
@@ -61,7 +60,7 @@ def _share() -> int:
     return max(1, min(cpus, cgroup_quota() or cpus) // ranks()) if ranks() > 1 and _core.num_cpus() == cpus else 0
 
 
-def _is_share() -> bool:
+def is_share() -> bool:
     return _first_number("OMP_NUM_THREADS") == 0 and _share() > 0
 
 
@@ -98,10 +97,6 @@ def warnings() -> list[str]:
     """What has lowered the number of threads without having been asked for it."""
     mask, cpus = _core.num_cpus(), os.cpu_count() or 1
     found = []
-    if _core.threads_set_by() == "fork":
-        found.append(
-            "this is a forked child, in which OpenMP has one thread; leave the layer to the pool, which starts anew"
-        )
     if mask < cpus:
         binder = next((name for name in BINDERS if os.environ.get(name, "false").lower() != "false"), None)
         by = (
@@ -120,7 +115,7 @@ def warnings() -> list[str]:
             f"{ranks()} ranks of {get_num_threads()} threads are {busy} on {cpus} CPUs, and wait for each other; "
             f"set {VARIABLE}={max(1, cpus // ranks())}, or have the launcher bind them"
         )
-    by_default = not _is_share() and _core.threads_set_by() in ("openmp", "OMP_NUM_THREADS")
+    by_default = not is_share() and _core.threads_set_by() in ("openmp", "OMP_NUM_THREADS")
     if by_default and get_num_threads() < min(mask, cgroup_quota() or mask):
         found.append(f"{set_by()} gives {get_num_threads()} of {mask} CPUs; set_num_threads() overrides it")
     if _core.threads_set_by() == "startable":

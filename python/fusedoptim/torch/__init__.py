@@ -13,6 +13,7 @@ those of one rule; ``rules.py`` and ``numbers.py`` know what torch calls the hyp
 ``memory.py`` and ``stand_in.py`` know where tensors lie.
 """
 
+from fusedoptim.machine import layers
 from fusedoptim.torch import own
 from fusedoptim.torch.classes import (
     ASGD,
@@ -34,6 +35,7 @@ from fusedoptim.torch.cpu_adam import CPUAdam
 from fusedoptim.torch.offload import Offload
 
 globals().update(own.CLASSES)
+layers.share_openmp()  # its threads have just worked on the gradients
 
 __all__ = [
     "ASGD",

@@ -56,7 +56,6 @@ def raised(cpus: int) -> str:
         "OMP_NUM_THREADS": f"set OMP_NUM_THREADS={cpus}, or unset it",
         "cgroup_quota": "raise the container's limit on CPUs",
         "OMP_THREAD_LIMIT": "unset OMP_THREAD_LIMIT",
-        "fork": f"start worker processes by spawn or forkserver, or unset {layers.VARIABLE}",
         "nested": "take the step outside of the parallel region",
     }[source]
 
