@@ -60,47 +60,52 @@ py::object plain_leaves(py::handle skeleton, py::handle nest, std::size_t n) {
 
 Nest::Nest(const py::list& given) {
   for (const py::handle each : given) {
-    const auto [path, object, keys, children] = each.cast<std::tuple<py::str, py::object, py::list, py::list>>();
-    containers.push_back({path, object, keys, children});
+    const auto [path, object, keys, objects] = each.cast<std::tuple<py::str, py::object, py::list, py::list>>();
+    containers.push_back({path, object, children.size(), objects.size()});
+    for (std::size_t k = 0; k < objects.size(); ++k) children.push_back({keys[k], objects[k]});
   }
 }
 
 bool Nest::is_same() const {
-  return std::all_of(containers.begin(), containers.end(), [](const Container& c) { return c.holds_them_in_order(); });
+  return std::all_of(containers.begin(), containers.end(), [&](const Container& each) { return is_same(each); });
 }
 
 void Nest::check() const {
-  for (const Container& each : containers)
-    if (!each.holds_them_in_order()) refuse_if("changed", each.path, each.object, each.keys, each.children);
+  for (const Container& each : containers) {
+    if (is_same(each)) continue;
+    py::list keys, objects;
+    for (std::size_t k = each.first; k < each.first + each.n; ++k)
+      keys.append(children[k].key), objects.append(children[k].object);
+    refuse_if("changed", each.path, each.object, keys, objects);
+  }
 }
 
 int Nest::traverse(visitproc visit, void* arg) const {
-  for (const Container& each : containers) {
+  for (const Container& each : containers) Py_VISIT(each.object.ptr());
+  for (const Child& each : children) {
+    Py_VISIT(each.key.ptr());
     Py_VISIT(each.object.ptr());
-    Py_VISIT(each.keys.ptr());
-    Py_VISIT(each.children.ptr());
   }
   return 0;
 }
 
 // Compares addresses alone, for it comes before every step. What it does not see is looked at by name.
-bool Nest::Container::holds_them_in_order() const {
-  const Py_ssize_t n = PyList_GET_SIZE(children.ptr());
-  PyObject **const known_keys = items(keys), **const known = items(children);
-  if (PyList_Check(object.ptr()))
-    return PyList_GET_SIZE(object.ptr()) == n && std::equal(known, known + n, items(object));
-  if (!PyDict_Check(object.ptr())) return holds_them_as_attributes();
-  if (PyDict_Size(object.ptr()) != n) return false;
+bool Nest::is_same(const Container& container) const {
+  PyObject* const object = container.object.ptr();
+  const auto n = Py_ssize_t(container.n);
+  const Child* known = children.data() + container.first;
+  const Child* const end = known + container.n;
+  if (PyList_Check(object))
+    return PyList_GET_SIZE(object) == n &&
+           std::equal(known, end, items(object), [](const Child& k, PyObject* now) { return k.object.ptr() == now; });
+  if (!PyDict_Check(object))
+    return std::all_of(known, end, [&](const Child& each) {
+      return py::getattr(container.object, each.key, py::none()).is(each.object);
+    });
+  if (PyDict_Size(object) != n) return false;
   PyObject *key = nullptr, *value = nullptr;
-  Py_ssize_t k = 0;
-  for (Py_ssize_t at = 0; PyDict_Next(object.ptr(), &at, &key, &value); ++k)
-    if (key != known_keys[k] || value != known[k]) return false;
-  return true;
-}
-
-bool Nest::Container::holds_them_as_attributes() const {
-  for (std::size_t k = 0; k < keys.size(); ++k)
-    if (!py::getattr(object, keys[k], py::none()).is(children[k])) return false;
+  for (Py_ssize_t at = 0; PyDict_Next(object, &at, &key, &value); ++known)
+    if (key != known->key.ptr() || value != known->object.ptr()) return false;
   return true;
 }
 

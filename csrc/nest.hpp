@@ -31,13 +31,15 @@ class Nest {
   struct Container {
     py::str path;
     py::object object;
-    py::list keys, children;
-
-    bool holds_them_in_order() const;
-    bool holds_them_as_attributes() const;
+    std::size_t first, n;  // of its children
   };
+  struct Child {
+    py::object key, object;
+  };
+  bool is_same(const Container& container) const;
 
   std::vector<Container> containers;
+  std::vector<Child> children;  // of all, side by side, for they are looked at before every step
 };
 
 }  // namespace fusedoptim

@@ -259,6 +259,7 @@ class Plan {
   double slots = 0;                // of a ring
   std::deque<Tensor> tensors;
   std::vector<Buffer> written;  // all arrays but the gradients, in the order of their addresses
+  const char *free_begin = nullptr, *free_end = nullptr;  // between two of them, where the last gradient lay
   py::object skeleton = py::none(), exchange = py::none();
   std::size_t chunks_of_all = 0;  // of the whole tensors that are not frozen
   Nest params, state, bound_nest;

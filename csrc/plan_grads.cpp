@@ -28,10 +28,13 @@ bool is_row_grad(py::handle grad) {
 }
 
 void Plan::refuse_overlap(const Buffer& g) {
+  if (free_begin <= g.begin && g.end() <= free_end) return;
   // Sorted and apart from each other, so their ends are sorted too.
   const auto first = std::upper_bound(written.begin(), written.end(), g.begin,
                                       [](const char* begin, const Buffer& b) { return begin < b.end(); });
   if (first != written.end() && first->begin < g.end()) refuse("overlap", g.name.str(), first->name.str());
+  free_begin = first == written.begin() ? nullptr : std::prev(first)->end();
+  free_end = first == written.end() ? g.end() : first->begin;
 }
 
 // A gradient that is set to zero must not be one that is still to be read.
