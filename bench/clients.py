@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,7 @@ with extra("bench"):
     from loop import spinning
 
 FLOWER = Path(__file__).parents[1] / "docs" / "frameworks" / "flower.md"
-CLIENTS = 4
+CLIENTS, ROUNDS = 4, 8
 
 Run = Callable[[bool], Any]  # trains anew, with ours or not, and gives what it came to
 
@@ -126,7 +127,7 @@ def flower(quick: bool) -> Run:
         now = {str(k): np.zeros(shape, np.float32) for k, shape in enumerate(shapes)}
         strategy = page["Fused"](page["fed_adam"]) if ours else FedAdam(eta=0.1, beta_1=0.9, beta_2=0.99, tau=1e-3)
         strategy.opt = page["fed_adam"](now) if ours else None
-        for server_round, each in enumerate(given, start=1):
+        for server_round, each in enumerate(islice(cycle(given), ROUNDS), start=1):
             if not ours:  # as at the beginning of a round, where ours has its weights
                 strategy.current_arrays = now
             arrays, _ = strategy.aggregate_train(server_round, each)
