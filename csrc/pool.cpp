@@ -27,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto awake = std::chrono::microseconds(50);
 // The caller sleeps after so long, lest it keep from the CPU the very thread it waits for.
 constexpr auto patience = std::chrono::microseconds(20);
+// Elements of a step, or of steps that follow each other closely, from which on it pays to wake threads that sleep.
+constexpr std::size_t least_to_wake = 1 << 18;
 constexpr int runs_between_tries = 100;  // to start a thread after one could not be started
 
 void pause() {
@@ -145,10 +147,17 @@ class Pool {
 
   int startable() const { return most.load(); }
 
-  void run(const Phase& phase, int threads, bool pays) {
-    const bool others_sleep = Clock::now() - last_end > awake;
-    others_sleep && !pays ? do_alone(phase) : run_with_others(phase, threads);
-    last_end = Clock::now();
+  void run(const Phase& phase, int threads, std::size_t n) {
+    const auto now = Clock::now();
+    recent = now - last_end > awake ? n : recent + n;
+    const bool are_awake = now - last_with_others <= awake;
+    if (are_awake || recent >= least_to_wake) {
+      run_with_others(phase, threads);
+      last_with_others = last_end = Clock::now();
+    } else {
+      do_alone(phase);
+      last_end = Clock::now();
+    }
   }
 
  private:
@@ -190,7 +199,8 @@ class Pool {
   int n = 1;  // threads, the caller's among them
   int runs_to_try = 0;
   std::atomic<int> most{most_threads};
-  Clock::time_point last_end;
+  Clock::time_point last_end, last_with_others;
+  std::size_t recent = 0;  // elements of this run and those that came closely before it
   alignas(64) std::atomic<std::uint64_t> call{0};
 };
 
@@ -209,7 +219,7 @@ int startable() {
   return known == nullptr ? most_threads : known->startable();
 }
 
-void run(const Phase& phase, int threads, bool pays) { pool.load()->run(phase, threads, pays); }
+void run(const Phase& phase, int threads, std::size_t n) { pool.load()->run(phase, threads, n); }
 
 void forget() { pool = nullptr; }
 

@@ -9,9 +9,9 @@ namespace fusedoptim::pool {
 int prepare(int wanted);
 int startable();  // as far as is known
 
-// Does all shares, on this thread and others. One caller at a time. If the others sleep, they are woken only if that
-// `pays`.
-void run(const Phase& phase, int threads, bool pays);
+// Does all shares, on this thread and others. One caller at a time. Others that sleep are woken only for a
+// phase over many elements n, or for phases that follow each other closely.
+void run(const Phase& phase, int threads, std::size_t n);
 
 void forget();  // in a forked child, where the threads are gone
 

@@ -12,6 +12,7 @@
 #include <new>
 #include <thread>
 
+#include "crowd.hpp"
 #include "pool.hpp"
 
 namespace fusedoptim {
@@ -42,7 +43,6 @@ const OpenMp* regions() { return forked_child ? nullptr : openmp.load(); }
 
 constexpr std::size_t for_a_share = 1 << 14;
 constexpr std::size_t most_shares = 1 << 15;
-constexpr std::size_t least_to_wake = 1 << 18;
 
 struct Limit {
   int n;
@@ -130,19 +130,19 @@ int num_cpus() {
 
 Team team_of(std::size_t n, int requested) {
   const std::size_t useful = n / least_for_a_thread;
-  if (useful < 2) return {1, 1, false};
+  if (useful < 2) return {1, 1, n, false};
   const int threads = int(std::min(useful, std::size_t(allowed(requested).n)));
-  if (threads == 1) return {1, 1, false};
-  return {threads, std::min(n / for_a_share, most_shares), n >= least_to_wake};
+  if (threads == 1) return {1, 1, n, false};
+  return {threads, std::min(n / for_a_share, most_shares), n, requested == 0 && default_threads == 0};
 }
 
 void run(const Phase& phase, const Team& team) {
-  if (team.threads == 1) return do_alone(phase);
+  if (team.threads == 1 || (team.gives_way && is_crowded())) return do_alone(phase);
   const Lease lease;
   const OpenMp* const layer = regions();
   const int threads = lease.holds ? prepare(layer, team.threads) : 1;
   if (threads == 1) return do_alone(phase);
-  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.pays);
+  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.n);
 }
 
 }  // namespace fusedoptim

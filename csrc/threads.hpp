@@ -35,7 +35,8 @@ const char* threading_layer();
 struct Team {
   int threads;
   std::size_t shares;
-  bool pays;  // to wake threads that sleep
+  std::size_t n;   // elements
+  bool gives_way;  // where others want the CPUs too: nobody has asked for so many threads
 };
 Team team_of(std::size_t n, int requested);
 

@@ -209,6 +209,45 @@ def test_the_quota_is_a_limit() -> None:
     assert fo.get_num_threads() == 2
 
 
+BESIDE_LOAD = """
+import os, subprocess, sys, time, numpy as np, fusedoptim as fo
+
+def ran(tasks):
+    return sum(int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) for task in tasks)
+
+def shares_of_time():
+    others = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+    before = ran(others), ran([os.getpid()])
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        opt.step(g)
+    return (ran(others) - before[0]) / (ran([os.getpid()]) - before[1])
+
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+w, g = np.zeros((2, 1 << 20), np.float32)
+opt = fo.SGD(w)
+opt.step(g)
+busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(6)]
+try:
+    shares_of_time()
+    by_default = shares_of_time()
+    fo.set_num_threads(2)
+    print(by_default, shares_of_time())
+finally:
+    for each in busy:
+        each.kill()
+"""
+
+
+@several_cpus
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not tell who waits for a CPU")
+def test_beside_other_load_a_step_wakes_nobody_unless_asked(layer: str) -> None:
+    """By default the threads of a step do nothing where the CPUs are wanted; a number that was given is kept to."""
+    found = printed(BESIDE_LOAD, FUSEDOPTIM_NUM_THREADS="", OMP_NUM_THREADS="")
+    by_default, asked_for = map(float, found.split())
+    assert by_default < 0.1 < asked_for
+
+
 # Layers
 
 
