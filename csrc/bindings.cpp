@@ -239,6 +239,7 @@ void define_machine(py::module_& m) {
   m.def("num_cpus", &num_cpus);
   m.def("set_default_threads", &set_default_threads, py::arg("n"));
   m.def("set_cpu_quota", &set_cpu_quota, py::arg("n"));
+  m.def("set_least_to_wake", &set_least_to_wake, py::arg("n"));
   m.def("set_openmp_variables", &set_openmp_variables, py::arg("num_threads"), py::arg("thread_limit"));
   m.def(
       "use_openmp", [](const py::object& layer) { use_openmp(py::capsule(layer)); }, py::arg("layer"));

@@ -23,12 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A thread that looks for work for longer takes the CPU from what the program does between two steps.
-constexpr auto awake = std::chrono::microseconds(50);
 // The caller sleeps after so long, lest it keep from the CPU the very thread it waits for.
 constexpr auto patience = std::chrono::microseconds(20);
-// Elements of a step, or of steps that follow each other closely, from which on it pays to wake threads that sleep.
-constexpr std::size_t least_to_wake = 1 << 18;
 constexpr int runs_between_tries = 100;  // to start a thread after one could not be started
 
 void pause() {
@@ -147,21 +143,7 @@ class Pool {
 
   int startable() const { return most.load(); }
 
-  void run(const Phase& phase, int threads, std::size_t n) {
-    const auto now = Clock::now();
-    recent = now - last_end > awake ? n : recent + n;
-    const bool are_awake = now - last_with_others <= awake;
-    if (are_awake || recent >= least_to_wake) {
-      run_with_others(phase, threads);
-      last_with_others = last_end = Clock::now();
-    } else {
-      do_alone(phase);
-      last_end = Clock::now();
-    }
-  }
-
- private:
-  void run_with_others(const Phase& phase, int threads) {
+  void run(const Phase& phase, int threads) {
     caller.is_here();
     const Call next = {shares.begin(phase, threads), threads};
     call.store(next.word());
@@ -171,6 +153,7 @@ class Pool {
     if (!comes_soon(are_done, patience)) callers_bed.sleep_until(are_done);
   }
 
+ private:
   // Each wakes two others, the caller the first two.
   void wake_after(int k, const Call& now) {
     for (int next = 2 * k + 1; next <= 2 * k + 2 && next < now.threads; ++next) beds[std::size_t(next)].wake();
@@ -199,8 +182,6 @@ class Pool {
   int n = 1;  // threads, the caller's among them
   int runs_to_try = 0;
   std::atomic<int> most{most_threads};
-  Clock::time_point last_end, last_with_others;
-  std::size_t recent = 0;  // elements of this run and those that came closely before it
   alignas(64) std::atomic<std::uint64_t> call{0};
 };
 
@@ -219,7 +200,7 @@ int startable() {
   return known == nullptr ? most_threads : known->startable();
 }
 
-void run(const Phase& phase, int threads, std::size_t n) { pool.load()->run(phase, threads, n); }
+void run(const Phase& phase, int threads) { pool.load()->run(phase, threads); }
 
 void forget() { pool = nullptr; }
 

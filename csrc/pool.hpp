@@ -1,6 +1,8 @@
 // Threads of our own, which wait for the phases of steps: awake for a short while, then asleep.
 #pragma once
 
+#include <chrono>
+
 #include "shares.hpp"
 
 namespace fusedoptim::pool {
@@ -9,9 +11,11 @@ namespace fusedoptim::pool {
 int prepare(int wanted);
 int startable();  // as far as is known
 
-// Does all shares, on this thread and others. One caller at a time. Others that sleep are woken only for a
-// phase over many elements n, or for phases that follow each other closely.
-void run(const Phase& phase, int threads, std::size_t n);
+// A thread that looks for work for longer takes the CPU from what the program does between two steps.
+constexpr auto awake = std::chrono::microseconds(50);
+
+// Does all shares, on this thread and others. One caller at a time.
+void run(const Phase& phase, int threads);
 
 void forget();  // in a forked child, where the threads are gone
 

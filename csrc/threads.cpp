@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <chrono>
 #include <initializer_list>
 #include <new>
 #include <thread>
@@ -22,6 +23,7 @@ namespace {
 // Set while steps of other threads may run.
 std::atomic<int> default_threads{0};
 std::atomic<int> cpu_quota{0};
+std::atomic<std::size_t> least_to_wake{1 << 18};
 std::atomic<int> omp_num_threads{0};
 std::atomic<int> omp_thread_limit{0};
 std::atomic<const OpenMp*> openmp{nullptr};
@@ -107,10 +109,32 @@ class Lease {
   const bool holds;
 };
 
+// Whether other threads are worth waking, by what came closely before.
+class Recent {
+ public:
+  bool pays(std::size_t n) {
+    const auto now = Clock::now();
+    sum = now - last > pool::awake ? n : sum + n;
+    return now - last_with_others <= pool::awake || sum >= least_to_wake;
+  }
+  void end(bool with_others) {
+    last = Clock::now();
+    if (with_others) last_with_others = last;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last, last_with_others;
+  std::size_t sum = 0;  // of the elements of phases that follow each other closely
+};
+
+Recent recent;  // of who holds the lease
+
 }  // namespace
 
 void set_default_threads(int n) { default_threads = n; }
 void set_cpu_quota(int n) { cpu_quota = n; }
+void set_least_to_wake(std::size_t n) { least_to_wake = n; }
 void set_openmp_variables(int num_threads, int thread_limit) {
   omp_num_threads = num_threads, omp_thread_limit = thread_limit;
 }
@@ -142,7 +166,14 @@ void run(const Phase& phase, const Team& team) {
   const OpenMp* const layer = regions();
   const int threads = lease.holds ? prepare(layer, team.threads) : 1;
   if (threads == 1) return do_alone(phase);
-  layer ? run_in_region(*layer, phase, threads) : pool::run(phase, threads, team.n);
+  const bool with_others = recent.pays(team.n);
+  if (!with_others)
+    do_alone(phase);
+  else if (layer != nullptr)
+    run_in_region(*layer, phase, threads);
+  else
+    pool::run(phase, threads);
+  recent.end(with_others);
 }
 
 }  // namespace fusedoptim

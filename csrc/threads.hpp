@@ -16,6 +16,7 @@ const char* threads_set_by();     // which of these set the number of those that
 int num_cpus();                   // of the affinity mask, or, if OpenMP has bound threads itself, of what it began with
 void set_default_threads(int n);  // 0: the layer's default
 void set_cpu_quota(int n);        // CPUs that the control group grants; 0: no limit
+void set_least_to_wake(std::size_t n);  // elements, of one phase or of some that follow closely; for tests
 void set_openmp_variables(int num_threads, int thread_limit);  // the pool heeds them too; 0: not set
 
 // What the module _openmp offers.

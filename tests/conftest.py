@@ -43,6 +43,12 @@ def one_thread_of_blas() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def threads_of_small_steps() -> None:
+    """They take part in steps that are too short to wake them for."""
+    fo._core.set_least_to_wake(0)
+
+
 @pytest.fixture(autouse=True)
 def restored_threads() -> Iterator[None]:
     """Undoes set_num_threads."""

@@ -29,7 +29,7 @@ import multiprocessing, os, sys, threading
 import numpy as np, fusedoptim as fo
 
 def steps(threads=2):
-    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    w, g = np.random.default_rng(0).normal(size=(2, {8 * PARALLEL}))
     optimizer = fo.Adam(w, num_threads=threads, clip_norm=1.0)
     for _ in range(3):
         optimizer.step(g)
@@ -348,7 +348,7 @@ def test_another_rounding_mode() -> None:
     code = f"""
     import ctypes
     steps()
-    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    w, g = np.random.default_rng(0).normal(size=(2, {8 * PARALLEL}))
     optimizers = [fo.Adam(w.copy(), num_threads=threads) for threads in (1, 2, 1)]
     assert ctypes.CDLL("libm.so.6").fesetround({upwards}) == 0
     one, tiny = 1.0, 1e-30

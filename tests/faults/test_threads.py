@@ -107,7 +107,7 @@ def test_the_argument_comes_first(layer: str, argument: int | None, setter: int,
     """Seen in the number of threads of the process: others are started with the first step that needs them."""
     code = f"""
         import os, numpy as np, fusedoptim as fo
-        w = np.zeros({PARALLEL})
+        w = np.zeros({8 * PARALLEL})
         optimizer = fo.SGD(w, num_threads={argument})
         fo.set_num_threads({setter})
         before = len(os.listdir("/proc/self/task"))
@@ -343,7 +343,7 @@ STEPS = f"""
 import multiprocessing, os, sys, numpy as np, fusedoptim as fo
 
 def steps():
-    w, g = np.random.default_rng(0).normal(size=(2, {2 * PARALLEL}))
+    w, g = np.random.default_rng(0).normal(size=(2, {8 * PARALLEL}))
     optimizer = fo.Adam(w, num_threads=2)
     for _ in range(3):
         optimizer.step(g)
