@@ -45,6 +45,7 @@ const OpenMp* regions() { return forked_child ? nullptr : openmp.load(); }
 
 constexpr std::size_t for_a_share = 1 << 14;
 constexpr std::size_t most_shares = 1 << 15;
+constexpr std::size_t most_alone = 1 << 25;  // beside other load: 15 ms on one thread, no less than a wait for a CPU
 
 struct Limit {
   int n;
@@ -157,7 +158,7 @@ Team team_of(std::size_t n, int requested) {
   if (useful < 2) return {1, 1, n, false};
   const int threads = int(std::min(useful, std::size_t(allowed(requested).n)));
   if (threads == 1) return {1, 1, n, false};
-  return {threads, std::min(n / for_a_share, most_shares), n, requested == 0 && default_threads == 0};
+  return {threads, std::min(n / for_a_share, most_shares), n, requested == 0 && default_threads == 0 && n < most_alone};
 }
 
 void run(const Phase& phase, const Team& team) {

@@ -37,7 +37,7 @@ struct Team {
   int threads;
   std::size_t shares;
   std::size_t n;   // elements
-  bool gives_way;  // where others want the CPUs too: nobody has asked for so many threads
+  bool gives_way;  // where others want the CPUs too: nobody has asked for so many threads, and one does
 };
 Team team_of(std::size_t n, int requested);
 
