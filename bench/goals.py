@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import print
+from rich.console import Console
 
 from fusedoptim.cli.bench import report
 from fusedoptim.cli.bench.timing import Spread
@@ -28,5 +28,7 @@ class Figure:
 
 def tell(figures: list[Figure], path: Path | None, title: str | None = None) -> None:
     lines = [figure.line() for figure in figures]
-    print(report.table(["", "median", "quartiles", "", "goal", ""], lines, title=title), file=words(path))
+    console = Console(file=words(path))
+    console.width = max(console.width, 120)  # also where the output is a file
+    console.print(report.table(["", "median", "quartiles", "", "goal", ""], lines, title=title))
     report.write_json(path, report.machine(), figures)

@@ -441,6 +441,8 @@ def test_values_are_clipped_and_weights_averaged() -> None:
     opt, other = ft.SGD(own, lr=0.1, clip_value=0.1, ema=0.5), ft.SGD(straight, lr=0.1)
     w = own[0].detach().clone().numpy()
     array = fo.SGD(w, lr=0.1, clip_value=0.1, ema=0.5)
+    with opt.using_ema():  # no step has begun one
+        assert np.array_equal(own[0].detach().numpy(), w)
     for t in range(3):
         for params in (own, straight):
             set_grads(params, t)

@@ -46,6 +46,12 @@ def tensor_of(array: Array) -> Tensor:
     return torch.from_numpy(array)
 
 
+def set_all(tensors: list[Tensor], values: list[Tensor]) -> None:
+    """In one call, which no interrupt leaves half done."""
+    if tensors:
+        torch._foreach_copy_(tensors, values)
+
+
 def is_dense(tensor: Tensor) -> bool:
     """Whether its elements fill their memory without overlap or gap."""
     return torch.empty_like(tensor, device="meta").stride() == tensor.stride()

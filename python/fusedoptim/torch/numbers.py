@@ -17,6 +17,11 @@ def refuse_flags(group: Group) -> None:
             raise ValueError(f"{name}=True is not supported, for {why}: leave it out, or take the class of torch.optim")
 
 
+def has_found_inf(attributes: dict[str, Any]) -> bool:
+    """Whether a GradScaler, which tells an optimizer so by an attribute, has found a gradient that is not finite."""
+    return "found_inf" in attributes and float(attributes["found_inf"]) != 0
+
+
 class Numbers:
     """Read again where they have changed. A learning rate alone, which schedulers set, takes no time."""
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from fusedoptim.core import checks
 from fusedoptim.core.options import make_options
+from fusedoptim.torch.numbers import has_found_inf
 from fusedoptim.torch.optimizer import Fused
 from fusedoptim.torch.stand_in import NARROW
 
@@ -219,8 +220,7 @@ class Offload(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        found_inf = vars(self).get("found_inf")
-        if found_inf is not None and float(found_inf) != 0:  # of a GradScaler
+        if has_found_inf(vars(self)):
             return loss
         for bucket in self._buckets or []:
             if not bucket.is_sent or any(each.sent != each.now() for each in bucket.remotes):

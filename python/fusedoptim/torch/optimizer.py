@@ -16,8 +16,8 @@ from fusedoptim.core.lock import Turn
 from fusedoptim.core.options import make_options
 from fusedoptim.core.storage import Storage, make_storage
 from fusedoptim.torch.binding import Binding
-from fusedoptim.torch.memory import is_dense
-from fusedoptim.torch.numbers import refuse_flags
+from fusedoptim.torch.memory import is_dense, plain, set_all
+from fusedoptim.torch.numbers import has_found_inf, refuse_flags
 from fusedoptim.torch.rules import Rules
 from fusedoptim.torch.stand_in import NARROW
 from fusedoptim.torch.states import States
@@ -141,7 +141,7 @@ class Fused(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         own = self.__dict__
-        if "found_inf" in own and float(own["found_inf"]) != 0:  # of a GradScaler
+        if has_found_inf(own):
             return loss
         lock = self._turn.lock
         if lock.locked():
@@ -243,13 +243,12 @@ class Fused(Optimizer):
         """The averages of the weights in their place until the block ends, to evaluate with them; needs ``ema=decay``."""
         if not self._options.keeps_ema:
             raise AttributeError(f"{type(self).__name__} keeps no average of the weights; make it with ema=0.999")
-        averaged = [(param, state["ema"]) for param, state in self.state.items() if "ema" in state]
         with torch.no_grad():
-            weights = [param.clone() for param, _ in averaged]
+            averaged = [(plain(param), plain(state["ema"])) for param, state in self.state.items() if "ema" in state]
+            params, averages = [param for param, _ in averaged], [ema for _, ema in averaged]
+            weights = [param.clone() for param in params]
             try:
-                for param, ema in averaged:
-                    param.copy_(ema)
+                set_all(params, averages)
                 yield
             finally:
-                for (param, _), weight in zip(averaged, weights, strict=True):
-                    param.copy_(weight)
+                set_all(params, weights)
