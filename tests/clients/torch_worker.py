@@ -44,18 +44,21 @@ def sharded(rank: int) -> None:
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     model = network()
     fully_shard(model, mesh=mesh)
-    opt = ft.AdamW(model.parameters(), lr=0.1)
+    opt = ft.AdamW(model.parameters(), lr=0.1, ema=0.9)
     for t in range(3):
         opt.zero_grad()
         loss_of(model, t).backward()
         opt.step()
         if t == 1:
             saved = get_optimizer_state_dict(model, opt)
-            opt = ft.AdamW(model.parameters(), lr=0.1)
+            opt = ft.AdamW(model.parameters(), lr=0.1, ema=0.9)
             set_optimizer_state_dict(model, opt, saved)
     for param, like in zip(model.parameters(), reference("AdamW").parameters(), strict=True):
         assert isinstance(opt.state[param]["exp_avg"], DTensor)
         torch.testing.assert_close(param.full_tensor(), like, rtol=1e-12, atol=1e-12)
+    with opt.using_ema():
+        for param in model.parameters():
+            torch.testing.assert_close(param.full_tensor(), opt.state[param]["ema"].full_tensor(), rtol=0, atol=0)
     for other in (ft.LAMB(model.parameters()), ft.AdamW(model.parameters(), clip_norm=1.0)):
         with pytest.raises(ValueError, match="is a DTensor, of which only a shard is here"):
             other.step()
