@@ -220,7 +220,7 @@ class Offload(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if has_found_inf(vars(self)):
+        if has_found_inf(self.__dict__):
             return loss
         for bucket in self._buckets or []:
             if not bucket.is_sent or any(each.sent != each.now() for each in bucket.remotes):
