@@ -244,7 +244,12 @@ FUSEDOPTIM_FLAT void loop(const void* memory, const Piece& at) {
   }
 }
 
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wshorten-64-to-32"  // of `linear` below, which it counts in the type of i
+#endif
+
 // The loop over pairs of neighbours in arrays of bfloat16, of which `first` is the place of the first in its tensor.
+// (Made of i, the places would be computed in vectors of 64 bits.)
 template <class R, class... Pairs>
 void each_pair(const R& rule, std::size_t n, Key key, u32 first, const Pairs... pairs) {
 #pragma omp simd linear(first : 2)
