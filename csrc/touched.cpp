@@ -30,7 +30,7 @@ void sort(std::vector<Touch>& touches, std::size_t n_rows) {
     const auto digit = [&](const Touch& touch) { return touch.row >> shift & ((1 << bits) - 1); };
     place.assign((1 << bits) + 1, 0);
     for (const Touch& touch : touches) ++place[digit(touch) + 1];
-    for (int k = 0; k < 1 << bits; ++k) place[k + 1] += place[k];
+    for (std::size_t k = 0; k + 1 < place.size(); ++k) place[k + 1] += place[k];
     for (const Touch& touch : touches) sorted[place[digit(touch)]++] = touch;
   }
 }
