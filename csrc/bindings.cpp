@@ -211,7 +211,8 @@ void define_plan(py::module_& m) {
       .def("take_tensors", &Plan::take_tensors, py::arg("grads"), py::arg("values"), py::arg("ascends"),
            py::arg("options"))
       .def("norm_of_tensors", &Plan::norm_of_tensors, py::arg("options"))
-      .def("step_tensors", &Plan::step_tensors, py::arg("values"), py::arg("options"));
+      .def("step_tensors", &Plan::step_tensors, py::arg("values"), py::arg("options"))
+      .def_static("step_all", &Plan::step_all, py::arg("steps"), py::arg("options"));
   m.def(
       "new_plan",
       [](const std::string& rule, const std::vector<std::tuple<std::size_t, long long, long long>>& cohorts,

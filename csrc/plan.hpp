@@ -130,6 +130,8 @@ class Plan {
                     const Options& options);
   double norm_of_tensors(const Options& options);  // of the gradients that were taken
   void step_tensors(const py::list& values, const Options& options);
+  // The steps of several plans. An interrupt comes before all of them, or after.
+  static void step_all(const std::vector<std::pair<Plan*, py::list>>& steps, const Options& options);
 
   // Refuses where an array is not what it was when it was added, or a nest holds another.
   void check() const;
@@ -246,6 +248,7 @@ class Plan {
   void part_cohorts(const Choice& is_chosen);
   void move_to(Tensor& tensor, std::size_t cohort);
   bool take_held();
+  void step_taken(const py::list& values, const Options& options);
   bool read_counts();
   void arrange();
   void place_chunks();

@@ -1,5 +1,6 @@
 // A plan whose arrays are the memory of torch's tensors, which are looked at before each step.
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
 
 #include "no_gil.hpp"
@@ -99,11 +100,31 @@ double Plan::norm_of_tensors(const Options& options) {
   return norm_of(run, options);
 }
 
-void Plan::step_tensors(const py::list& values, const Options& options) {
-  before_write();
+void Plan::step_tensors(const py::list& values, const Options& options) { step_all({{this, values}}, options); }
+
+void Plan::step_all(const std::vector<std::pair<Plan*, py::list>>& steps, const Options& options) {
+  for (const auto& [plan, values] : steps) plan->before_write();
+  std::exception_ptr raised;
+  for (const auto& [plan, values] : steps) try {
+      plan->step_taken(values, options);
+    } catch (...) {
+      if (!raised) raised = std::current_exception();
+    }
+  if (raised) std::rethrow_exception(raised);
+}
+
+void Plan::step_taken(const py::list& values, const Options& options) {
   const long long t = counters.t;
-  take(taken, values, options, py::none(), {});
-  for (Held& each : held) *each.count += float(counters.t - t);
+  const auto count = [&] {
+    for (Held& each : held) *each.count += float(counters.t - t);
+  };
+  try {
+    take(taken, values, options, py::none(), {});
+  } catch (...) {  // an interrupt comes at the end of a step
+    count();
+    throw;
+  }
+  count();
 }
 
 }  // namespace fusedoptim

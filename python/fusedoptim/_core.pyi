@@ -57,6 +57,8 @@ class Counters:
 class Plan:
     counters: Counters
 
+    @staticmethod
+    def step_all(steps: collections.abc.Sequence[tuple[Plan, list]], options: Options) -> None: ...
     def accumulate(self, grads: typing.Any, options: Options) -> None: ...
     def add(
         self,

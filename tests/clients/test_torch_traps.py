@@ -758,3 +758,32 @@ def test_nothing_warns() -> None:
         for t in range(2):
             set_grads(own, t)
             opt.step()
+
+
+@pytest.mark.parametrize("interrupted", [0, 1])
+def test_rules_of_an_optimizer_step_together(interrupted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two rules none has stepped where an interrupt came before the second."""
+    from torch.autograd.graph import increment_version
+
+    from fusedoptim.torch import part
+
+    calls: list[int] = []
+
+    def increment(params: list[Any]) -> None:
+        calls.append(len(calls))
+        if calls[-1] == 2 + interrupted:  # the first two are those of a step that is taken
+            raise KeyboardInterrupt
+        increment_version(params)
+
+    monkeypatch.setattr(part, "increment_version", increment)
+    own = some((3,), (2, 2))
+    opt = ft.AdamW([{"params": own[:1]}, {"params": own[1:], "amsgrad": True}])
+    set_grads(own, 0)
+    opt.step()
+    before = [param.detach().clone() for param in own]
+    with pytest.raises(KeyboardInterrupt):
+        opt.step()
+    assert all(torch.equal(a, b) for a, b in zip(own, before, strict=True))
+    assert [int(opt.state[param]["step"]) for param in own] == [1, 1]
+    opt.step()
+    assert [int(opt.state[param]["step"]) for param in own] == [2, 2]

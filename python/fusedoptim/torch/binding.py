@@ -10,7 +10,7 @@ from fusedoptim.core import checks
 from fusedoptim.core.options import options_from_dict, options_to_dict
 from fusedoptim.torch.memory import STEPPED, is_sharded
 from fusedoptim.torch.numbers import Numbers
-from fusedoptim.torch.part import SHAPED, Member, Part
+from fusedoptim.torch.part import SHAPED, Member, Part, step_all
 
 if TYPE_CHECKING:
     from fusedoptim.torch.optimizer import Fused
@@ -93,8 +93,7 @@ class Binding:
                 options.grad_scale *= norm / wanted.clip_norm
                 for part in self._parts:
                     part.take(options)
-        for part in self._parts:
-            part.step(options)
+        step_all(self._parts, options)
         return True
 
 

@@ -76,7 +76,7 @@ class Part:
         self._counts = self._counts_of_steps()
         self._make_states()
         self._cohorts: list[Cohort] = []
-        self._values: list[Any] = [numbers.values for numbers in self.numbers]
+        self.values: list[Any] = [numbers.values for numbers in self.numbers]
         self._follows = bool(self._stand_ins) or len(self._rules.carried) > 0
         self.plan = self._make_plan()
 
@@ -206,9 +206,9 @@ class Part:
                 return False
             grads = [row_grad(grad, member.param.dtype) for grad, member in zip(of_members, self._members, strict=True)]
         if self._rules.moves:
-            self._values = [cohort.at(self._rules) for cohort in self._cohorts]
+            self.values = [cohort.at(self._rules) for cohort in self._cohorts]
         ascends = [numbers.ascends for numbers in self.numbers]
-        return self.plan.take_tensors(grads, self._values, ascends, options)
+        return self.plan.take_tensors(grads, self.values, ascends, options)
 
     def _draw(self, name: str) -> None:
         for cohort in self._cohorts:
@@ -216,21 +216,31 @@ class Part:
                 draw(self._arrays[k][name], self._opt._options.seed, int(cohort.counts[0]) + 1, k)
 
     def step(self, options: _core.Options) -> None:
-        if not self._follows:
-            return self.plan.step_tensors(self._values, options)
-        t = self.plan.t
-        try:
-            self.plan.step_tensors(self._values, options)
-            self._follow(t)
-        except BaseException:  # an interrupt is raised at the end of the step, or before the rest is done
-            self._follow(t)
-            raise
-        return None
+        if self._follows:
+            step_all([self], options)
+        else:
+            self.plan.step_tensors(self.values, options)
 
-    def _follow(self, t: int) -> None:
+    def follow(self, t: int) -> None:
         """What is left to do once the plan has taken more steps than t; it may be done twice."""
         if self.plan.t > t:
             for stand_in in self._stand_ins:
                 stand_in.take_back()
             for cohort in self._cohorts:
                 cohort.carry_on(self._rules)
+
+
+def step_all(parts: list[Part], options: _core.Options) -> None:
+    """All take their step, or none does, whenever an interrupt comes."""
+    before = [part.plan.t for part in parts]
+
+    def follow() -> None:
+        for part, t in zip(parts, before, strict=True):
+            part.follow(t)
+
+    try:
+        _core.Plan.step_all([(part.plan, part.values) for part in parts], options)
+        follow()
+    except BaseException:  # it is raised at the end of the steps, or before the rest is done
+        follow()
+        raise
