@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "run.hpp"
+#include "threads.hpp"
 
 namespace {
 
@@ -209,6 +210,7 @@ void print(const char* rule, int dtype, int way, std::uint64_t value) {
 int main(int argc, char** argv) {
   if (argc > 1 && !use_isa(argv[1])) return std::fprintf(stderr, "this CPU has no %s\n", argv[1]), 1;
   const int threads = argc > 2 ? std::atoi(argv[2]) : 2;
+  set_least_to_wake(0);
   for (const Rule& rule : active_isa().rules) {
     if (rule.n_hyper == 0) continue;  // a helper
     for (int way = 0; way < n_wide_ways; ++way) {

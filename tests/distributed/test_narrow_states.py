@@ -11,6 +11,7 @@ from fusedoptim.core import tree
 from fusedoptim.distributed import Sharded
 from fusedoptim.distributed.threads import Threads
 
+from ..elsewhere import package
 from .ranks import BUCKET, assert_same, in_threads, some_params, stepped, stepped_alone
 from .test_one_file import parts
 
@@ -24,6 +25,8 @@ def single_params() -> dict[str, Any]:
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "float8", {"m": "float8", "v": "bfloat16"}], ids=str)
 @pytest.mark.parametrize("make", [fo.AdamW, fo.Adam])
 def test_bits_and_files(make: Any, state_dtype: Any, tmp_path: Path) -> None:
+    if "bfloat16" in str(state_dtype):
+        package("ml_dtypes")  # by which a file has them
     keywords = {"state_dtype": state_dtype, "seed": 7, "clip_norm": 1.0}
     params, path = single_params(), tmp_path / "run.safetensors"
     plain = stepped_alone(make, params, RANKS, RANKS, **keywords)

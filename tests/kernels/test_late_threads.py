@@ -13,7 +13,7 @@ from .. import ROOT, TESTS
 SOURCES = ROOT / "csrc"
 RULES = ("adafactor", "adam", "lamb", "rowwise_adam")  # with passes over lines, with none, of a tensor and of rows
 FLAGS = ("-std=c++17", "-O1", "-fno-math-errno", "-ffp-contract=off", "-pthread", "-Wno-psabi")
-COMMON = ("cut.cpp", "elementary.cpp", "isa.cpp", "pool.cpp", "shares.cpp", "threads.cpp")
+COMMON = ("crowd.cpp", "cut.cpp", "elementary.cpp", "isa.cpp", "pool.cpp", "shares.cpp", "threads.cpp")
 
 # One instruction set is enough; the others are there, without rules.
 OTHERS = """

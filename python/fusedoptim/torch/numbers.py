@@ -19,7 +19,7 @@ def refuse_flags(group: Group) -> None:
 
 def has_found_inf(attributes: dict[str, Any]) -> bool:
     """Whether a GradScaler, which tells an optimizer so by an attribute, has found a gradient that is not finite."""
-    return "found_inf" in attributes and float(attributes["found_inf"]) != 0
+    return float(attributes.get("found_inf", 0.0)) != 0
 
 
 class Numbers:

@@ -141,7 +141,7 @@ class Fused(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         own = self.__dict__
-        if has_found_inf(own):
+        if "found_inf" in own and has_found_inf(own):
             return loss
         lock = self._turn.lock
         if lock.locked():
