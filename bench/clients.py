@@ -26,12 +26,10 @@ from fusedoptim.cli.extras import extra
 
 with extra("bench"):
     import numpy as np
-    from rich.console import Console
 
     import fusedoptim as fo
     from fusedoptim.cli.bench import report
     from fusedoptim.cli.bench.timing import Spread, ratio
-    from fusedoptim.cli.output import words
     from loop import spinning
 
 FLOWER = Path(__file__).parents[1] / "docs" / "frameworks" / "flower.md"
@@ -214,7 +212,6 @@ if __name__ == "__main__":
                 found.append(processes.submit(one, name, args).result())
     title = f"trainings, threads: at most {fo.get_num_threads()}{', beside spinning processes' if args.busy else ''}"
     headings = ["", "its own, s", "ours, s", "times", "quartiles", "of CPU", ""]
-    console = Console(file=words(args.json))
-    console.width = max(console.width, 110)  # also where the output is a file
+    console = report.console(args.json, 110)
     console.print(report.table(headings, [each.line() for each in found], title=title))
     report.write_json(args.json, report.machine(), found)

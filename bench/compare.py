@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
-from fusedoptim.cli.output import words
 
 with extra("bench"):
     from rich.console import Console
@@ -119,8 +118,7 @@ def parent(args: Namespace, options: list[str]) -> int:
             of_child, steps = pickle.loads(part.read_bytes())
             machine = machine or of_child
             found += steps
-    console = Console(file=words(args.json))
-    console.width = max(console.width, 120)  # also where the output is a file
+    console = report.console(args.json)
     console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
     console.print(*results.tables(found))
     report.write_json(args.json, machine, found)

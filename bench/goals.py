@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from fusedoptim.cli.bench import report
 from fusedoptim.cli.bench.timing import Spread
-from fusedoptim.cli.output import words
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,5 @@ class Figure:
 
 def tell(figures: list[Figure], path: Path | None, title: str | None = None) -> None:
     lines = [figure.line() for figure in figures]
-    console = Console(file=words(path))
-    console.width = max(console.width, 120)  # also where the output is a file
-    console.print(report.table(["", "median", "quartiles", "", "goal", ""], lines, title=title))
+    report.console(path).print(report.table(["", "median", "quartiles", "", "goal", ""], lines, title=title))
     report.write_json(path, report.machine(), figures)

@@ -15,7 +15,6 @@ from itertools import chain
 
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
-from fusedoptim.cli.output import words
 
 with extra("bench"):
     import numpy as np
@@ -245,8 +244,7 @@ def run(args: Namespace) -> int:
         except WorkerError as error:
             bench.tell(str(error))
             return 1
-    console = Console(file=words(args.json))
-    console.width = max(console.width, 120)  # also where the output is a file
+    console = report.console(args.json)
     console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
     show(bench.found, console)
     report.write_json(args.json, machine, bench.found)

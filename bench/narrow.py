@@ -17,7 +17,6 @@ import fusedoptim as fo
 from fusedoptim import _core, reference
 from fusedoptim.cli import arguments
 from fusedoptim.cli.extras import extra
-from fusedoptim.cli.output import words
 from fusedoptim.core.arena import allocate
 from fusedoptim.numerics import formats
 from fusedoptim.reference import Array
@@ -281,8 +280,7 @@ def main(args: Namespace) -> None:
     args.threads = sorted({min(threads, cpus) for threads in args.threads})
     machine = report.machine()  # its load is that before the measurement
     found = list(measure(args, say))
-    console = Console(file=words(args.json))
-    console.width = max(console.width, 130)  # also where the output is a file
+    console = report.console(args.json, 130)
     console.print("{cpu}, {isa}, load {load:.1f} before, {after:.1f} after".format(**machine, after=os.getloadavg()[0]))
     of_table = lambda f: (list(RULES).index(f.rule), f.parameters, f.threads)
     for _, group in groupby(sorted(found, key=of_table), of_table):

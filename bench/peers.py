@@ -26,6 +26,8 @@ class Competitor:
     """One way to step. `grads` are the arrays it reads, none where they cannot be written."""
 
     needs: ClassVar[str | None] = None  # a package
+    step: Callable[[], Any]
+    result: Callable[[], tuple[list[Array], list[Array]]]  # the weights, and their average where one is kept
 
     def __init__(self, weights: list[Array], grads: list[Array], variant: Variant) -> None:
         self.weights, self.grads, self.variant = weights, grads, variant
@@ -39,13 +41,6 @@ class Competitor:
             if own is not grad:
                 np.copyto(own, grad)
 
-    def step(self) -> None:
-        raise NotImplementedError
-
-    def result(self) -> tuple[list[Array], list[Array]]:
-        """The weights, and their average where one is kept."""
-        raise NotImplementedError
-
     def norm(self) -> float | None:
         """Of all gradients, if it clips by a less than exact one."""
         return None
@@ -57,7 +52,7 @@ class Ours(Competitor):
         optimizer = v.pick(fo.Adam, fo.AdamW)
         average = {"ema": v.ema, "ema_bias_correction": False}  # as others have it
         self.opt: fo.Optimizer = optimizer(self.weights, LR, clip_norm=v.clip, **average)
-        self.step = partial(self.opt.step, self.grads, zero_grads=v.zero)  # type: ignore[method-assign]
+        self.step = partial(self.opt.step, self.grads, zero_grads=v.zero)
 
     def result(self) -> tuple[list[Array], list[Array]]:
         return self.weights, self.opt.state.get("ema", [])
@@ -67,7 +62,7 @@ class Bound(Ours):
     def prepare(self) -> None:
         super().prepare()
         self.opt.bind(self.grads)
-        self.step = partial(self.opt.step, zero_grads=self.variant.zero)  # type: ignore[method-assign]
+        self.step = partial(self.opt.step, zero_grads=self.variant.zero)
 
 
 class Arena(Ours):
@@ -229,7 +224,7 @@ class Torch(Competitor):
             if zero:
                 opt.zero_grad(set_to_none=False)
 
-        self.step = self.wrap(step)  # type: ignore[method-assign]
+        self.step = self.wrap(step)
 
     def optimizer(self) -> Any:
         from torch.optim import Adam, AdamW

@@ -100,7 +100,10 @@ double Plan::norm_of_tensors(const Options& options) {
   return norm_of(run, options);
 }
 
-void Plan::step_tensors(const py::list& values, const Options& options) { step_all({{this, values}}, options); }
+void Plan::step_tensors(const py::list& values, const Options& options) {
+  before_write();
+  step_taken(values, options);
+}
 
 void Plan::step_all(const std::vector<std::pair<Plan*, py::list>>& steps, const Options& options) {
   for (const auto& [plan, values] : steps) plan->before_write();

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 import fusedoptim as fo
@@ -27,6 +28,13 @@ Times: how many times as fast as NumPy, with out= everywhere and as textbook.
 """
 HEADINGS = ["\nn", "\nns/param", "\nquartiles", "\nGB/s", "share of\nthe limit", "times\nin-place", "times\ntextbook"]
 SPARE = ["\nquartiles", "times\ntextbook", "\nGB/s"]  # on a narrow terminal; the first goes first
+
+
+def console(json: Path | None, width: int = 120) -> Console:
+    """Where tables go, beside the figures in `json`: at least so wide, also where that is a file."""
+    console = Console(file=output.words(json))
+    console.width = max(console.width, width)
+    return console
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[str]], **options: Any) -> Table:
